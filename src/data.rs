@@ -1,0 +1,1 @@
+//! Readers, vocabularies, histories, splits and negatives; knows nothing of models.

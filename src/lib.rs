@@ -1,0 +1,6 @@
+//! DMRAN: next-item recommendation by hierarchical attention, trained and scored on plain CPUs.
+#![deny(unsafe_code)]
+
+#[cfg(feature = "train")]
+pub mod data;
+pub mod scorer;

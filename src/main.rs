@@ -1,0 +1,2 @@
+//! The `dmran` program: parses the command line and calls the library.
+fn main() {}
