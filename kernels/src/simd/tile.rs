@@ -1,0 +1,125 @@
+//! Register tiles of matrix products: the only loops that read through pointers.
+//!
+//! Every element of a tile is one chain of [`Simd::mul_add`] over k in ascending order, whatever the size of the tile.
+
+use super::{LANES, Simd};
+
+/// `acc[r][c] += sum_k x[r][k] * w[c][k]`, where `w` is packed: panel c starts at `c * panel`, and its row k has 16 columns.
+///
+/// # Panics
+/// If `x` is shorter than `R` rows of `k` elements that start `stride` apart, or `w` shorter than `C` panels of `16 k`.
+#[inline(always)]
+pub(crate) fn packed<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    (x, stride): (&[f32], usize),
+    (w, panel): (&[f32], usize),
+    k: usize,
+    mut acc: [[S::F32; C]; R],
+) -> [[S::F32; C]; R] {
+    assert!(
+        R > 0 && C > 0 && x.len() >= (R - 1) * stride + k && w.len() >= (C - 1) * panel + k * LANES
+    );
+    let (x, w) = (x.as_ptr(), w.as_ptr());
+    for i in 0..k {
+        // SAFETY: r < R, c < C and i < k, so by the assertion every index is inside its slice:
+        // r * stride + i < (R - 1) * stride + k, and c * panel + 16 i + 15 < (C - 1) * panel + 16 k.
+        unsafe {
+            let mut b = [s.zero(); C];
+            for (c, b) in b.iter_mut().enumerate() {
+                *b = s.load_ptr(w.add(c * panel + i * LANES));
+            }
+            for (r, acc) in acc.iter_mut().enumerate() {
+                let a = s.splat(*x.add(r * stride + i));
+                for (acc, &b) in acc.iter_mut().zip(&b) {
+                    *acc = s.mul_add(a, b, *acc);
+                }
+            }
+        }
+    }
+    acc
+}
+
+/// `acc[r][c] += sum_k a[k][r] * b[k][16 c ..]`: a tile of `a^T b`.
+///
+/// # Panics
+/// If `a` is shorter than `k` rows of `R` elements that start `stride_a` apart, or `b` than `k` rows of `16 C`.
+#[inline(always)]
+pub(crate) fn transposed<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    (a, stride_a): (&[f32], usize),
+    (b, stride_b): (&[f32], usize),
+    k: usize,
+    mut acc: [[S::F32; C]; R],
+) -> [[S::F32; C]; R] {
+    if k == 0 {
+        return acc;
+    }
+    assert!(a.len() >= (k - 1) * stride_a + R && b.len() >= (k - 1) * stride_b + C * LANES);
+    let (a, b) = (a.as_ptr(), b.as_ptr());
+    for i in 0..k {
+        // SAFETY: i < k, r < R and c < C, so by the assertion every index is inside its slice:
+        // i * stride_a + r < (k - 1) * stride_a + R, and i * stride_b + 16 c + 15 < (k - 1) * stride_b + 16 C.
+        unsafe {
+            let mut v = [s.zero(); C];
+            for (c, v) in v.iter_mut().enumerate() {
+                *v = s.load_ptr(b.add(i * stride_b + c * LANES));
+            }
+            for (r, acc) in acc.iter_mut().enumerate() {
+                let a = s.splat(*a.add(i * stride_a + r));
+                for (acc, &v) in acc.iter_mut().zip(&v) {
+                    *acc = s.mul_add(a, v, *acc);
+                }
+            }
+        }
+    }
+    acc
+}
+
+/// Calls `$f::<S, R, C>($args)` for the run-time tile `$rows` x `$vectors`, with the tiles that level `S` has registers for.
+macro_rules! with_tile {
+    ($s:ty, $rows:expr, $vectors:expr, $f:ident($($arg:expr),* $(,)?)) => {
+        with_tile!(@match $s, $rows, $vectors, $f($($arg),*),
+            (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1)
+            (1, 2) (2, 2) (3, 2) (4, 2) (5, 2)
+            (1, 4) (2, 4) (3, 4) (4, 4) (5, 4))
+    };
+    (@match $s:ty, $rows:expr, $vectors:expr, $f:ident $args:tt, $(($r:literal, $c:literal))+) => {
+        match ($rows, $vectors) {
+            $(($r, $c) if const { $crate::simd::tile::fits::<$s>($r, $c) } => {
+                with_tile!(@call $s, $r, $c, $f $args)
+            })+
+            (r, c) => unreachable!("no tile of {r} x {c} vectors"),
+        }
+    };
+    (@call $s:ty, $r:literal, $c:literal, $f:ident($($arg:expr),*)) => { $f::<$s, $r, $c>($($arg),*) };
+}
+pub(crate) use with_tile;
+
+/// Whether level `S` uses tiles of `rows` x `vectors`.
+pub(crate) const fn fits<S: Simd>(rows: usize, vectors: usize) -> bool {
+    rows <= S::TILE_ROWS
+        && (vectors <= S::TILE_VECTORS || (S::TILE_ROWS > 2 && rows * vectors <= 4))
+}
+
+/// Vectors in a row of the tile for a block of `rows` rows, where `left` are still to do: 1, 2 or 4.
+///
+/// Few rows take more vectors, so that there are enough independent chains to hide the latency of [`Simd::mul_add`].
+#[inline(always)]
+pub(crate) fn vectors<S: Simd>(rows: usize, left: usize) -> usize {
+    let rows = rows.min(S::TILE_ROWS);
+    if left >= 4 && fits::<S>(rows, 4) {
+        4
+    } else if left >= 2 && fits::<S>(rows, 2) {
+        2
+    } else {
+        1
+    }
+}
+
+/// Splits `0..rows` into the fewest tiles of at most `S::TILE_ROWS`, as even as possible: the next tile's rows at `done`.
+#[inline(always)]
+pub(crate) fn next_rows<S: Simd>(rows: usize, done: usize) -> usize {
+    let left = rows - done;
+    let tiles = left.div_ceil(S::TILE_ROWS);
+    left.div_ceil(tiles.max(1))
+}
