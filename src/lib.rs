@@ -3,4 +3,6 @@
 
 #[cfg(feature = "train")]
 pub mod data;
+#[cfg(feature = "train")]
+pub mod metrics;
 pub mod scorer;
