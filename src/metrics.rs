@@ -36,21 +36,9 @@ impl Estimate {
             squares += from_old_mean * (value - mean);
         }
         match n {
-            0 => Self {
-                mean: f64::NAN,
-                se: f64::NAN,
-                n,
-            },
-            1 => Self {
-                mean,
-                se: f64::NAN,
-                n,
-            },
-            _ => Self {
-                mean,
-                se: (squares / (n - 1) as f64 / n as f64).sqrt(),
-                n,
-            },
+            0 => Self { mean: f64::NAN, se: f64::NAN, n },
+            1 => Self { mean, se: f64::NAN, n },
+            _ => Self { mean, se: (squares / (n - 1) as f64 / n as f64).sqrt(), n },
         }
     }
 }
@@ -73,20 +61,13 @@ impl fmt::Display for Estimate {
 ///
 /// Equal scores and NaN on either side are not right. `None` without negatives.
 pub fn pair_share(positive: f32, negatives: &[f32]) -> Option<f64> {
-    let right = negatives
-        .iter()
-        .filter(|&&negative| positive > negative)
-        .count();
+    let right = negatives.iter().filter(|&&negative| positive > negative).count();
     (!negatives.is_empty()).then(|| right as f64 / negatives.len() as f64)
 }
 
 /// Equation 23 with one negative a user: the share of (positive, negative) pairs ranked right.
 pub fn pair_auc(pairs: impl IntoIterator<Item = (f32, f32)>) -> Estimate {
-    Estimate::of(
-        pairs
-            .into_iter()
-            .map(|(positive, negative)| f64::from(positive > negative)),
-    )
+    Estimate::of(pairs.into_iter().map(|(positive, negative)| f64::from(positive > negative)))
 }
 
 /// Where the positive stands among the other candidates.
@@ -130,11 +111,7 @@ impl Rank {
             ties -= tied(scores[item as usize]);
             others -= 1;
         }
-        Self {
-            greater,
-            ties,
-            others,
-        }
+        Self { greater, ties, others }
     }
 
     /// The rank from 0: `greater + ties / 2`.
@@ -230,20 +207,14 @@ mod tests {
         assert_eq!((estimate.mean, estimate.n), (0.75, 4));
         // Variance 0.25, over 4, root.
         assert!((estimate.se - 0.25).abs() < 1e-15);
-        assert_eq!(
-            format!("{estimate} {estimate:.2}"),
-            "0.7500 ± 0.2500 0.75 ± 0.25"
-        );
+        assert_eq!(format!("{estimate} {estimate:.2}"), "0.7500 ± 0.2500 0.75 ± 0.25");
         let one = Estimate::of([0.5]);
         assert!(one.mean == 0.5 && one.se.is_nan());
         assert_eq!(one.to_string(), "0.5000");
         let none = Estimate::of([]);
         assert!(none.mean.is_nan() && none.n == 0);
         assert_eq!(none.to_string(), "-");
-        assert_eq!(
-            serde_json::to_string(&none).unwrap(),
-            r#"{"mean":null,"se":null,"n":0}"#
-        );
+        assert_eq!(serde_json::to_string(&none).unwrap(), r#"{"mean":null,"se":null,"n":0}"#);
     }
 
     #[test]
@@ -257,10 +228,7 @@ mod tests {
 
     #[test]
     fn ties_and_nan_are_never_right_in_pairs() {
-        assert_eq!(
-            pair_auc([(1.0, 1.0), (NAN, 0.0), (0.0, NAN), (NAN, NAN)]).mean,
-            0.0
-        );
+        assert_eq!(pair_auc([(1.0, 1.0), (NAN, 0.0), (0.0, NAN), (NAN, NAN)]).mean, 0.0);
         assert_eq!(pair_auc([(1.0, 0.0), (0.0, 1.0)]).mean, 0.5);
         assert_eq!(pair_auc([(0.0, f32::NEG_INFINITY), (-0.0, 0.0)]).mean, 0.5);
         assert_eq!(pair_share(2.0, &[1.0, 2.0, 3.0, NAN]), Some(0.25));
@@ -271,26 +239,12 @@ mod tests {
     fn a_rank_by_hand() {
         let scores = [0.5, 0.9, 0.5, 0.1, 0.7, 0.5];
         let rank = Rank::of(&scores, 0, &[]);
-        assert_eq!(
-            rank,
-            Rank {
-                greater: 2,
-                ties: 2,
-                others: 5
-            }
-        );
+        assert_eq!(rank, Rank { greater: 2, ties: 2, others: 5 });
         assert_eq!(rank.rank(), 3.0);
         assert!((rank.auc().unwrap() - 0.4).abs() < 1e-15);
         // Leaving out one of each, in any order, and the target itself for nothing.
         let rank = Rank::of(&scores, 0, &[3, 0, 2, 1]);
-        assert_eq!(
-            rank,
-            Rank {
-                greater: 1,
-                ties: 1,
-                others: 2
-            }
-        );
+        assert_eq!(rank, Rank { greater: 1, ties: 1, others: 2 });
         assert_eq!(rank.rank(), 1.5);
         assert_eq!((rank.hit(1), rank.hit(2)), (0.0, 1.0));
         assert_eq!(rank.ndcg(2), 1.0 / 3.5f64.log2());
@@ -300,24 +254,10 @@ mod tests {
     #[test]
     fn nan_stands_above_and_all_tied_is_chance() {
         let rank = Rank::of(&[NAN, 0.0, 1.0, NAN], 0, &[]);
-        assert_eq!(
-            rank,
-            Rank {
-                greater: 3,
-                ties: 0,
-                others: 3
-            }
-        );
+        assert_eq!(rank, Rank { greater: 3, ties: 0, others: 3 });
         assert_eq!(rank.auc(), Some(0.0));
         let rank = Rank::of(&[1.0, NAN, 0.0], 0, &[]);
-        assert_eq!(
-            rank,
-            Rank {
-                greater: 1,
-                ties: 0,
-                others: 2
-            }
-        );
+        assert_eq!(rank, Rank { greater: 1, ties: 0, others: 2 });
         assert_eq!(Rank::of(&[1.0, NAN, 0.0], 0, &[1]).greater, 0);
         let rank = Rank::of(&[3.0; 101], 7, &[]);
         assert_eq!(rank.auc(), Some(0.5));
@@ -328,28 +268,14 @@ mod tests {
     fn a_rank_without_others_has_no_auc() {
         let rank = Rank::of(&[1.0, 2.0], 0, &[1]);
         assert_eq!((rank.auc(), rank.hit(1), rank.others), (None, 1.0, 0));
-        let ranking = Ranking::of(
-            &[
-                rank,
-                Rank {
-                    greater: 1,
-                    ties: 0,
-                    others: 4,
-                },
-            ],
-            &[1],
-        );
+        let ranking = Ranking::of(&[rank, Rank { greater: 1, ties: 0, others: 4 }], &[1]);
         assert_eq!((ranking.auc.n, ranking.auc.mean), (1, 0.75));
         assert_eq!(ranking.mrr.mean, 0.75);
     }
 
     #[test]
     fn a_ranking_by_hand() {
-        let at = |greater| Rank {
-            greater,
-            ties: 0,
-            others: 10,
-        };
+        let at = |greater| Rank { greater, ties: 0, others: 10 };
         let ranking = Ranking::of(&[at(0), at(2), at(9), at(10)], &[1, 3, 10]);
         assert!((ranking.auc.mean - (1.0 + 0.8 + 0.1 + 0.0) / 4.0).abs() < 1e-15);
         let hr: Vec<f64> = ranking.at.iter().map(|at| at.hr.mean).collect();

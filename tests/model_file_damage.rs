@@ -34,18 +34,7 @@ fn a_cut_file_on_disk_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model");
     let file = small_file();
-    for length in [
-        0,
-        1,
-        7,
-        8,
-        63,
-        64,
-        65,
-        3000,
-        file.len() - 64,
-        file.len() - 1,
-    ] {
+    for length in [0, 1, 7, 8, 63, 64, 65, 3000, file.len() - 64, file.len() - 1] {
         fs::write(&path, &file[..length]).unwrap();
         let check = |loaded: Result<Model, ModelFileError>| {
             let error = loaded.expect_err("a cut file");
@@ -81,11 +70,7 @@ fn every_flipped_bit_of_header_and_index_is_refused() {
             file[at] ^= 1 << bit;
         }
     }
-    assert_eq!(
-        Model::from_bytes(&file).unwrap(),
-        small_model(),
-        "all bits are back"
-    );
+    assert_eq!(Model::from_bytes(&file).unwrap(), small_model(), "all bits are back");
 }
 
 #[test]
@@ -105,8 +90,5 @@ fn a_hundred_thousand_flipped_bits_of_the_sections_are_refused() {
         }
         file[at] ^= 1 << bit;
     }
-    assert!(
-        padding > 0 && padding < 100_000,
-        "both kinds of bytes were hit"
-    );
+    assert!(padding > 0 && padding < 100_000, "both kinds of bytes were hit");
 }

@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use dmran::scorer::ModelFileError as E;
 use dmran::scorer::{CardError, IdsError, Model, SettingsError, repair_checksums};
 use support::{
-    DIM_0, DIM_1, ENTRY, LENGTH, OFFSET, entry, get_u32, get_u64, put, refused, refused_entry,
-    section, small_file, start,
+    DIM_0, DIM_1, ENTRY, LENGTH, OFFSET, entry, get_u32, get_u64, put, refused, refused_entry, section, small_file,
+    start,
 };
 
 macro_rules! assert_error {
@@ -59,16 +59,8 @@ fn an_empty_file() {
 #[test]
 fn an_html_page() {
     let error = load(b"\n<!DOCTYPE html><html><body>404 Not Found</body></html>");
-    assert_eq!(
-        error.to_string(),
-        "not a model: the file looks like an HTML or XML page"
-    );
-    assert_error!(
-        error,
-        E::NotAModel {
-            looks_like: Some(_)
-        }
-    );
+    assert_eq!(error.to_string(), "not a model: the file looks like an HTML or XML page");
+    assert_error!(error, E::NotAModel { looks_like: Some(_) });
 }
 
 #[test]
@@ -76,16 +68,8 @@ fn a_gzip() {
     let mut gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03".to_vec();
     gzip.extend(small_file());
     let error = load(&gzip);
-    assert_eq!(
-        error.to_string(),
-        "not a model: the file looks like gzip; unpack it first"
-    );
-    assert_error!(
-        error,
-        E::NotAModel {
-            looks_like: Some(_)
-        }
-    );
+    assert_eq!(error.to_string(), "not a model: the file looks like gzip; unpack it first");
+    assert_error!(error, E::NotAModel { looks_like: Some(_) });
 }
 
 #[test]
@@ -93,12 +77,7 @@ fn a_model_after_a_text_mode_transfer() {
     let file = small_file();
     let mut damaged = b"\x89DMRAN\n".to_vec();
     damaged.extend(&file[8..]);
-    assert_error!(
-        load(&damaged),
-        E::NotAModel {
-            looks_like: Some(_)
-        }
-    );
+    assert_error!(load(&damaged), E::NotAModel { looks_like: Some(_) });
 }
 
 #[test]
@@ -111,13 +90,7 @@ fn random_bytes() {
 fn a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let error = Model::load(folder.path()).unwrap_err();
-    assert_error!(
-        error,
-        E::NotAFile {
-            found: "a folder",
-            ..
-        }
-    );
+    assert_error!(error, E::NotAFile { found: "a folder", .. });
 }
 
 #[cfg(unix)]
@@ -128,34 +101,16 @@ fn a_named_pipe_does_not_block() {
     let made = std::process::Command::new("mkfifo").arg(&path).status();
     assert!(made.is_ok_and(|status| status.success()), "mkfifo");
     let error = Model::load(&path).unwrap_err();
-    assert_error!(
-        error,
-        E::NotAFile {
-            found: "a named pipe",
-            ..
-        }
-    );
+    assert_error!(error, E::NotAFile { found: "a named pipe", .. });
     #[cfg(feature = "mmap")]
-    assert_error!(
-        Model::map(&path).unwrap_err(),
-        E::NotAFile {
-            found: "a named pipe",
-            ..
-        }
-    );
+    assert_error!(Model::map(&path).unwrap_err(), E::NotAFile { found: "a named pipe", .. });
 }
 
 #[cfg(unix)]
 #[test]
 fn a_device() {
     let error = Model::load("/dev/zero").unwrap_err();
-    assert_error!(
-        error,
-        E::NotAFile {
-            found: "a device",
-            ..
-        }
-    );
+    assert_error!(error, E::NotAFile { found: "a device", .. });
 }
 
 #[test]
@@ -169,10 +124,7 @@ fn a_path_to_nothing() {
 #[test]
 fn a_newer_version() {
     let error = refused(|file| file[12] = 2);
-    assert_eq!(
-        error.to_string(),
-        "the model has version 2, newer than version 1, which this program reads"
-    );
+    assert_eq!(error.to_string(), "the model has version 2, newer than version 1, which this program reads");
     assert_error!(error, E::Version { found: 2 });
     assert_error!(refused(|file| file[12] = 0), E::Version { found: 0 });
 }
@@ -180,12 +132,7 @@ fn a_newer_version() {
 #[test]
 fn another_byte_order() {
     let error = refused(|file| file[8..12].reverse());
-    assert_error!(
-        error,
-        E::ByteOrder {
-            found: [1, 2, 3, 4]
-        }
-    );
+    assert_error!(error, E::ByteOrder { found: [1, 2, 3, 4] });
 }
 
 #[test]
@@ -247,14 +194,7 @@ fn overlapping_sections() {
     let error = refused_entry("W_s1", OFFSET, |offset| offset - 64);
     assert_error!(error, E::Overlap { offset, expected, .. } if expected == offset + 64);
     let error = refused_entry("settings", OFFSET, |_| 0);
-    assert_error!(
-        error,
-        E::Overlap {
-            section: 0,
-            offset: 0,
-            ..
-        }
-    );
+    assert_error!(error, E::Overlap { section: 0, offset: 0, .. });
     // A section that reaches into the next.
     let error = refused_entry("W_s1", LENGTH, |length| length + 64);
     assert_error!(error, E::Overlap { .. });
@@ -293,19 +233,9 @@ fn padding_in_use() {
         let at = start(file, "card") - 1;
         file[at] = 1;
     });
-    assert_error!(
-        error,
-        E::Padding {
-            section: "item_category"
-        }
-    );
+    assert_error!(error, E::Padding { section: "item_category" });
     let error = refused(|file| *file.last_mut().unwrap() = 1);
-    assert_error!(
-        error,
-        E::Padding {
-            section: "hhat.ln2.b"
-        }
-    );
+    assert_error!(error, E::Padding { section: "hhat.ln2.b" });
 }
 
 // Which sections there are.
@@ -321,14 +251,7 @@ fn sections_in_another_order() {
     });
     assert_error!(error, E::SectionName { expected: "W_s3", found, .. } if found == "W_s4");
     let error = refused(|file| put(file, entry(0), b"sittings"));
-    assert_error!(
-        error,
-        E::SectionName {
-            section: 0,
-            expected: "settings",
-            ..
-        }
-    );
+    assert_error!(error, E::SectionName { section: 0, expected: "settings", .. });
 }
 
 #[test]
@@ -366,53 +289,25 @@ fn dimensions_that_the_settings_do_not_demand() {
     let error = refused_entry("W_s2", DIM_0, |_| 2);
     assert_error!(error, E::SectionShape { section: "W_s2", ref expected, ref found } if *expected == [3, 4] && *found == [2, 4]);
     for huge in [0, u64::MAX, 1 << 62, 1 << 32] {
-        assert_error!(
-            refused_entry("V", DIM_0, |_| huge),
-            E::SectionShape { section: "V", .. }
-        );
-        assert_error!(
-            refused_entry("b_d", DIM_1, |_| huge | 1),
-            E::SectionShape { section: "b_d", .. }
-        );
+        assert_error!(refused_entry("V", DIM_0, |_| huge), E::SectionShape { section: "V", .. });
+        assert_error!(refused_entry("b_d", DIM_1, |_| huge | 1), E::SectionShape { section: "b_d", .. });
     }
 }
 
 #[test]
 fn a_length_that_the_dimensions_do_not_take() {
     let error = refused_entry("b_d", LENGTH, |length| length + 4);
-    assert_error!(
-        error,
-        E::SectionLength {
-            section: "b_d",
-            expected: 16,
-            found: 20
-        }
-    );
+    assert_error!(error, E::SectionLength { section: "b_d", expected: 16, found: 20 });
     let error = refused_entry("settings", LENGTH, |_| 60);
-    assert_error!(
-        error,
-        E::SectionLength {
-            section: "settings",
-            expected: 64,
-            found: 60
-        }
-    );
+    assert_error!(error, E::SectionLength { section: "settings", expected: 64, found: 60 });
 }
 
 // Counts that would take more memory than there is.
 
 #[test]
 fn no_items_and_far_too_many() {
-    assert_error!(
-        refused_entry("items", DIM_0, |_| 0),
-        E::NoIds { section: "items" }
-    );
-    assert_error!(
-        refused_entry("categories", DIM_0, |_| 0),
-        E::NoIds {
-            section: "categories"
-        }
-    );
+    assert_error!(refused_entry("items", DIM_0, |_| 0), E::NoIds { section: "items" });
+    assert_error!(refused_entry("categories", DIM_0, |_| 0), E::NoIds { section: "categories" });
     for count in [u64::MAX, 1 << 40, u64::from(u32::MAX)] {
         assert_error!(
             refused_entry("items", DIM_0, |_| count),
@@ -421,31 +316,11 @@ fn no_items_and_far_too_many() {
     }
     // Few enough for an index, but far more than the file has.
     let error = refused_entry("items", DIM_0, |_| 4_000_000_000);
-    assert_error!(
-        error,
-        E::SectionLength {
-            section: "items",
-            expected: 16_000_000_024,
-            ..
-        }
-    );
+    assert_error!(error, E::SectionLength { section: "items", expected: 16_000_000_024, .. });
     let error = refused_entry("categories", DIM_1, |_| 1 << 33);
-    assert_error!(
-        error,
-        E::Ids {
-            section: "categories",
-            error: IdsError::TooMuchText
-        }
-    );
+    assert_error!(error, E::Ids { section: "categories", error: IdsError::TooMuchText });
     let error = refused_entry("card", DIM_0, |_| u64::MAX);
-    assert_error!(
-        error,
-        E::SectionLength {
-            section: "card",
-            expected: u64::MAX,
-            ..
-        }
-    );
+    assert_error!(error, E::SectionLength { section: "card", expected: u64::MAX, .. });
 }
 
 // The settings.
@@ -479,13 +354,7 @@ fn settings_at_their_limits_do_not_overflow() {
     let error = settings_field(0, 1 << 14);
     assert_error!(error, E::SectionShape { section: "V", .. });
     let error = settings_field(10, 1 << 16);
-    assert_error!(
-        error,
-        E::SectionShape {
-            section: "h.W_1",
-            ..
-        }
-    );
+    assert_error!(error, E::SectionShape { section: "h.W_1", .. });
 }
 
 #[test]
@@ -504,19 +373,9 @@ fn settings_that_stand_for_nothing() {
             E::Settings(SettingsError::Code { setting, code: 77 }) if setting == name
         );
     }
-    assert_error!(
-        settings_field(8, 3),
-        E::Settings(SettingsError::HeadsDoNotDivide { d: 4, heads: 3 })
-    );
-    for (field, bits) in [
-        (13, 0),
-        (14, f32::NAN.to_bits()),
-        (14, (-1.0_f32).to_bits()),
-    ] {
-        assert_error!(
-            settings_field(field, bits),
-            E::Settings(SettingsError::Epsilon { .. })
-        );
+    assert_error!(settings_field(8, 3), E::Settings(SettingsError::HeadsDoNotDivide { d: 4, heads: 3 }));
+    for (field, bits) in [(13, 0), (14, f32::NAN.to_bits()), (14, (-1.0_f32).to_bits())] {
+        assert_error!(settings_field(field, bits), E::Settings(SettingsError::Epsilon { .. }));
     }
 }
 
@@ -530,10 +389,7 @@ fn items(change: impl FnOnce(&mut [u8])) -> IdsError {
         change(&mut file[at..at + length]);
     });
     match error {
-        E::Ids {
-            section: "items",
-            error,
-        } => error,
+        E::Ids { section: "items", error } => error,
         other => panic!("{other:?}"),
     }
 }
@@ -573,11 +429,7 @@ fn an_id_that_begins_inside_a_character() {
 fn positions_that_do_not_rise() {
     for (field, value) in [(0, 1), (3, 1000), (3, 0), (7, 5), (7, u32::MAX)] {
         let broken = |s: &mut [u8]| put(s, 4 * field, &u32::to_le_bytes(value));
-        assert_eq!(
-            items(broken),
-            IdsError::Offsets,
-            "position {field} = {value}"
-        );
+        assert_eq!(items(broken), IdsError::Offsets, "position {field} = {value}");
     }
 }
 
@@ -619,47 +471,17 @@ fn card(at: usize, bytes: &[u8]) -> CardError {
 
 #[test]
 fn cards_that_break_a_rule() {
-    assert_eq!(
-        card(8, &[0xff; 4]),
-        CardError::TooManyMetrics {
-            count: u64::from(u32::MAX)
-        }
-    );
-    assert_eq!(
-        card(12, &[0xff; 4]),
-        CardError::CutShort {
-            field: "created_by"
-        }
-    );
-    assert_eq!(
-        card(16, &[0xff]),
-        CardError::Utf8 {
-            field: "created_by"
-        }
-    );
+    assert_eq!(card(8, &[0xff; 4]), CardError::TooManyMetrics { count: u64::from(u32::MAX) });
+    assert_eq!(card(12, &[0xff; 4]), CardError::CutShort { field: "created_by" });
+    assert_eq!(card(16, &[0xff]), CardError::Utf8 { field: "created_by" });
     // One metric less: the bytes of the second follow.
-    assert!(matches!(
-        card(8, &1_u32.to_le_bytes()),
-        CardError::Trailing { .. } | CardError::StandardError { .. }
-    ));
+    assert!(matches!(card(8, &1_u32.to_le_bytes()), CardError::Trailing { .. } | CardError::StandardError { .. }));
     let length = dmran_card_length();
     // The last metric's value, flag and standard error are the last 20 bytes.
-    assert_eq!(
-        card(length - 20, &f64::NAN.to_le_bytes()),
-        CardError::Metric { index: 1 }
-    );
-    assert_eq!(
-        card(length - 12, &2_u32.to_le_bytes()),
-        CardError::StandardError { index: 1 }
-    );
-    assert_eq!(
-        card(length - 8, &1.0_f64.to_le_bytes()),
-        CardError::StandardError { index: 1 }
-    );
-    assert_eq!(
-        card(length - 28, &(-0.5_f64).to_le_bytes()),
-        CardError::StandardError { index: 0 }
-    );
+    assert_eq!(card(length - 20, &f64::NAN.to_le_bytes()), CardError::Metric { index: 1 });
+    assert_eq!(card(length - 12, &2_u32.to_le_bytes()), CardError::StandardError { index: 1 });
+    assert_eq!(card(length - 8, &1.0_f64.to_le_bytes()), CardError::StandardError { index: 1 });
+    assert_eq!(card(length - 28, &(-0.5_f64).to_le_bytes()), CardError::StandardError { index: 0 });
 }
 
 fn dmran_card_length() -> usize {

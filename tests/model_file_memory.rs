@@ -92,11 +92,7 @@ fn a_hostile_file_takes_no_more_than_its_length() {
         let mut damaged = file.clone();
         for _ in 0..=random.below(2) {
             // Mostly where counts and lengths stand, at the granularity of their fields.
-            let end = if round % 2 == 0 {
-                index_end + 1000
-            } else {
-                file.len()
-            };
+            let end = if round % 2 == 0 { index_end + 1000 } else { file.len() };
             let at = 16 + 4 * random.below((end - 16) / 4);
             let value = match random.below(4) {
                 0 => random.next(),
@@ -108,10 +104,7 @@ fn a_hostile_file_takes_no_more_than_its_length() {
         }
         repair_checksums(&mut damaged);
         let held = most_held(|| refused += usize::from(Model::from_bytes(&damaged).is_err()));
-        assert!(
-            held <= damaged.len() as isize + SPARE,
-            "round {round}: {held}"
-        );
+        assert!(held <= damaged.len() as isize + SPARE, "round {round}: {held}");
     }
     assert!(refused > 1000, "{refused} of 20,000 were refused");
 }

@@ -6,8 +6,8 @@ mod support;
 use std::fs;
 
 use dmran::scorer::{
-    Block, CardError, Head, Ids, Metric, Model, ModelFileError, ModelParts, Settings,
-    SettingsError, Shape, TimeKind, Variant,
+    Block, CardError, Head, Ids, Metric, Model, ModelFileError, ModelParts, Settings, SettingsError, Shape, TimeKind,
+    Variant,
 };
 use support::{card, parts, small_file, small_model, small_settings};
 
@@ -72,18 +72,7 @@ fn the_format_does_not_move() {
     assert_eq!(support::get_u64(&file, 16), file.len() as u64);
     assert_eq!(&file[40..46], b"dmran\0");
     assert_eq!(&file[64..73], b"settings\0");
-    let order = [
-        "settings",
-        "items",
-        "categories",
-        "item_category",
-        "card",
-        "V",
-        "C",
-        "bias",
-        "T",
-        "W_v",
-    ];
+    let order = ["settings", "items", "categories", "item_category", "card", "V", "C", "bias", "T", "W_v"];
     for (place, name) in order.iter().enumerate() {
         assert_eq!(support::section(&file, name), place);
         assert_eq!(support::start(&file, name) % 64, 0);
@@ -105,13 +94,7 @@ fn save_and_load_replace_the_old_file() {
     assert_eq!(fs::read(&path).unwrap(), small_file());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let absent = small_model().save(folder.path().join("absent/model.dmran"));
-    assert!(matches!(
-        absent,
-        Err(ModelFileError::Io {
-            action: "write",
-            ..
-        })
-    ));
+    assert!(matches!(absent, Err(ModelFileError::Io { action: "write", .. })));
 }
 
 #[cfg(feature = "mmap")]
@@ -121,14 +104,8 @@ fn a_mapped_model_equals_a_copied_one_and_outlives_its_file() {
     let path = folder.path().join("model.dmran");
     small_model().save(&path).unwrap();
     let mapped = Model::map(&path).unwrap();
-    let other = Settings {
-        head: Head::Mean,
-        ..small_settings()
-    };
-    Model::from_parts(parts(other))
-        .unwrap()
-        .save(&path)
-        .unwrap();
+    let other = Settings { head: Head::Mean, ..small_settings() };
+    Model::from_parts(parts(other)).unwrap().save(&path).unwrap();
     assert_eq!(mapped, small_model());
     let clone = mapped.clone();
     fs::remove_file(&path).unwrap();
@@ -167,38 +144,13 @@ fn not_built(change: impl FnOnce(&mut ModelParts)) -> ModelFileError {
 #[test]
 fn nothing_that_breaks_a_rule_is_built() {
     use ModelFileError as E;
-    let values =
-        |p: &mut ModelParts, name: &str| p.tensors.iter().position(|t| t.0 == name).unwrap();
-    assert!(matches!(
-        not_built(|p| p.settings.d = 0),
-        E::Settings(SettingsError::Zero { setting: "d" })
-    ));
-    assert!(matches!(
-        not_built(|p| p.items = Ids::default()),
-        E::NoIds { section: "items" }
-    ));
-    assert!(matches!(
-        not_built(|p| p.categories = Ids::default()),
-        E::NoIds {
-            section: "categories"
-        }
-    ));
-    assert!(matches!(
-        not_built(|p| p.settings.categories = false),
-        E::UnexpectedCategories
-    ));
-    assert!(matches!(
-        not_built(|p| p.item_category.truncate(6)),
-        E::CategoryCount { items: 7, found: 6 }
-    ));
-    assert!(matches!(
-        not_built(|p| p.item_category[4] = 3),
-        E::CategoryIndex {
-            item: 4,
-            category: 3,
-            categories: 3
-        }
-    ));
+    let values = |p: &mut ModelParts, name: &str| p.tensors.iter().position(|t| t.0 == name).unwrap();
+    assert!(matches!(not_built(|p| p.settings.d = 0), E::Settings(SettingsError::Zero { setting: "d" })));
+    assert!(matches!(not_built(|p| p.items = Ids::default()), E::NoIds { section: "items" }));
+    assert!(matches!(not_built(|p| p.categories = Ids::default()), E::NoIds { section: "categories" }));
+    assert!(matches!(not_built(|p| p.settings.categories = false), E::UnexpectedCategories));
+    assert!(matches!(not_built(|p| p.item_category.truncate(6)), E::CategoryCount { items: 7, found: 6 }));
+    assert!(matches!(not_built(|p| p.item_category[4] = 3), E::CategoryIndex { item: 4, category: 3, categories: 3 }));
     assert!(matches!(
         not_built(|p| {
             let at = values(p, "W_t");
@@ -219,11 +171,7 @@ fn nothing_that_breaks_a_rule_is_built() {
             let at = values(p, "W_s2");
             p.tensors[at].1.pop();
         }),
-        E::TensorLength {
-            tensor: "W_s2",
-            expected: Shape::Matrix(3, 4),
-            found: 11
-        }
+        E::TensorLength { tensor: "W_s2", expected: Shape::Matrix(3, 4), found: 11 }
     ));
     assert!(matches!(
         not_built(|p| {
@@ -232,19 +180,12 @@ fn nothing_that_breaks_a_rule_is_built() {
         }),
         E::NotFinite { tensor: "C", index: 5, value } if value == f32::INFINITY
     ));
-    assert!(matches!(
-        not_built(|p| p.card.metrics[1].value = f64::NAN),
-        E::Card(CardError::Metric { index: 1 })
-    ));
+    assert!(matches!(not_built(|p| p.card.metrics[1].value = f64::NAN), E::Card(CardError::Metric { index: 1 })));
     assert!(matches!(
         not_built(|p| p.card.metrics[0].standard_error = Some(-1.0)),
         E::Card(CardError::StandardError { index: 0 })
     ));
-    let metric = Metric {
-        name: String::new(),
-        value: 0.0,
-        standard_error: None,
-    };
+    let metric = Metric { name: String::new(), value: 0.0, standard_error: None };
     assert!(matches!(
         not_built(|p| p.card.metrics = vec![metric; 257]),
         E::Card(CardError::TooManyMetrics { count: 257 })

@@ -45,9 +45,7 @@ pub(crate) fn read_meta(source: Source<'_>, rows: &mut Rows<'_>) -> Result<(), D
             && !category.is_empty()
             && rows.item_category[item as usize] == NO_CATEGORY
         {
-            if let Err(mut rejected) =
-                rows.check_id(super::columns::Role::Category, category.as_bytes())
-            {
+            if let Err(mut rejected) = rows.check_id(super::columns::Role::Category, category.as_bytes()) {
                 rejected.role = None;
                 rows.reject(&file, number, None, rejected)?;
                 continue;
@@ -55,9 +53,5 @@ pub(crate) fn read_meta(source: Source<'_>, rows: &mut Rows<'_>) -> Result<(), D
             rows.set_category(item, category)?;
         }
     }
-    if any {
-        Ok(())
-    } else {
-        Err(DataError::Empty { file })
-    }
+    if any { Ok(()) } else { Err(DataError::Empty { file }) }
 }

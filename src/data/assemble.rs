@@ -28,23 +28,14 @@ pub(crate) fn assemble(mut rows: Rows<'_>, options: &ReadOptions) -> Result<Log,
         let events = groups.order.len();
         stats.core_dropped = groups.k_core(&rows, users, items);
         if groups.order.is_empty() {
-            return Err(DataError::EmptyCore {
-                events,
-                users,
-                items,
-            });
+            return Err(DataError::EmptyCore { events, users, items });
         }
     }
 
     // From here on, only names that are still in use matter.
     let mut item_used = vec![false; rows.items.len()];
-    groups
-        .order
-        .iter()
-        .for_each(|&row| item_used[rows.item[row as usize] as usize] = true);
-    let (users, new_user) = rows
-        .users
-        .into_vocabulary(|user| !groups.range(user).is_empty());
+    groups.order.iter().for_each(|&row| item_used[rows.item[row as usize] as usize] = true);
+    let (users, new_user) = rows.users.into_vocabulary(|user| !groups.range(user).is_empty());
     let (items, new_item) = rows.items.into_vocabulary(|item| item_used[item as usize]);
 
     let mut old_user = vec![0u32; users.len()];
@@ -55,11 +46,7 @@ pub(crate) fn assemble(mut rows: Rows<'_>, options: &ReadOptions) -> Result<Log,
     }
     let mut offsets = Vec::with_capacity(users.len() + 1);
     let mut event_items = Vec::with_capacity(groups.order.len());
-    let mut times = Vec::with_capacity(if rows.time.is_empty() {
-        0
-    } else {
-        groups.order.len()
-    });
+    let mut times = Vec::with_capacity(if rows.time.is_empty() { 0 } else { groups.order.len() });
     offsets.push(0);
     for &old in &old_user {
         for &row in &groups.order[groups.range(old)] {
@@ -72,29 +59,10 @@ pub(crate) fn assemble(mut rows: Rows<'_>, options: &ReadOptions) -> Result<Log,
     let (categories, item_category) = if rows.categories.is_empty() {
         (Vocabulary::default(), Vec::new())
     } else {
-        categories(
-            &mut rows.categories,
-            &rows.item_category,
-            &new_item,
-            items.len(),
-        )?
+        categories(&mut rows.categories, &rows.item_category, &new_item, items.len())?
     };
-    let dataset = Dataset::from_parts(
-        offsets,
-        event_items,
-        times,
-        item_category,
-        items.len(),
-        categories.len(),
-    )?;
-    Ok(Log {
-        dataset,
-        users,
-        items,
-        categories,
-        skipped: rows.skipped,
-        stats,
-    })
+    let dataset = Dataset::from_parts(offsets, event_items, times, item_category, items.len(), categories.len())?;
+    Ok(Log { dataset, users, items, categories, skipped: rows.skipped, stats })
 }
 
 /// Categories in use and that of each item; items without one share [`UNKNOWN_CATEGORY`].
@@ -112,20 +80,14 @@ fn categories(
     }
     if of_item.contains(&NO_CATEGORY) {
         let unknown = names.intern(UNKNOWN_CATEGORY)?;
-        let missing = of_item
-            .iter_mut()
-            .filter(|category| **category == NO_CATEGORY);
+        let missing = of_item.iter_mut().filter(|category| **category == NO_CATEGORY);
         missing.for_each(|category| *category = unknown);
     }
     let mut used = vec![false; names.len()];
-    of_item
-        .iter()
-        .for_each(|&category| used[category as usize] = true);
+    of_item.iter().for_each(|&category| used[category as usize] = true);
     let names = std::mem::replace(names, super::vocabulary::Interner::new("categories"));
     let (vocabulary, new_category) = names.into_vocabulary(|category| used[category as usize]);
-    of_item
-        .iter_mut()
-        .for_each(|category| *category = new_category[*category as usize]);
+    of_item.iter_mut().for_each(|category| *category = new_category[*category as usize]);
     Ok((vocabulary, of_item))
 }
 
@@ -140,9 +102,7 @@ impl Groups {
     /// By user, in the order of the file: a counting sort.
     fn of(rows: &Rows<'_>) -> Self {
         let mut offsets = vec![0usize; rows.users.len() + 1];
-        rows.user
-            .iter()
-            .for_each(|&user| offsets[user as usize + 1] += 1);
+        rows.user.iter().for_each(|&user| offsets[user as usize + 1] += 1);
         for user in 0..rows.users.len() {
             offsets[user + 1] += offsets[user];
         }
@@ -189,9 +149,7 @@ impl Groups {
     fn keep_first(&mut self, rows: &Rows<'_>) -> u64 {
         // The last user who was seen with each item; users come one after the other.
         let mut seen = vec![u32::MAX; rows.items.len()];
-        self.retain(|user, row| {
-            std::mem::replace(&mut seen[rows.item[row as usize] as usize], user) != user
-        })
+        self.retain(|user, row| std::mem::replace(&mut seen[rows.item[row as usize] as usize], user) != user)
     }
 
     /// Drops users and items with too few events until all have enough; returns the events lost.

@@ -14,13 +14,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    pub(crate) const ALL: [Role; 5] = [
-        Role::User,
-        Role::Item,
-        Role::Time,
-        Role::Category,
-        Role::Position,
-    ];
+    pub(crate) const ALL: [Role; 5] = [Role::User, Role::Item, Role::Time, Role::Category, Role::Position];
 
     fn name(self) -> &'static str {
         ["user", "item", "time", "category", "position"][self as usize]
@@ -60,9 +54,7 @@ impl Found {
 
     /// Name of the column.
     pub(crate) fn name(&self, role: Role) -> Option<&str> {
-        self.0[role as usize]
-            .as_ref()
-            .map(|(_, name)| name.as_str())
+        self.0[role as usize].as_ref().map(|(_, name)| name.as_str())
     }
 }
 
@@ -97,19 +89,12 @@ pub(crate) fn find(file: &str, columns: &Columns, header: &[&str]) -> Result<Fou
 }
 
 /// The one column that fits, if any.
-fn only(
-    file: &str,
-    header: &[&str],
-    fits: impl Fn(&str) -> bool,
-) -> Result<Option<usize>, DataError> {
+fn only(file: &str, header: &[&str], fits: impl Fn(&str) -> bool) -> Result<Option<usize>, DataError> {
     let mut places = (0..header.len()).filter(|&index| fits(header[index]));
     let first = places.next();
     match places.next() {
         None => Ok(first),
-        Some(second) => Err(DataError::AmbiguousColumn {
-            file: file.into(),
-            column: header[second].into(),
-        }),
+        Some(second) => Err(DataError::AmbiguousColumn { file: file.into(), column: header[second].into() }),
     }
 }
 
@@ -118,25 +103,12 @@ fn missing(file: &str, role: Role, column: &Column, header: &[&str]) -> DataErro
         Column::Named(name) => format!("{name:?}"),
         Column::Ignore => "nothing (users and items cannot be left out)".into(),
         Column::Auto => {
-            let names: Vec<String> = role
-                .usual_names()
-                .iter()
-                .map(|name| format!("{name:?}"))
-                .collect();
+            let names: Vec<String> = role.usual_names().iter().map(|name| format!("{name:?}")).collect();
             names.join(", ")
         }
     };
-    let found = header
-        .iter()
-        .take(50)
-        .map(|name| shown(name.as_bytes()))
-        .collect();
-    DataError::MissingColumn {
-        file: file.into(),
-        role: role.name(),
-        wanted,
-        found,
-    }
+    let found = header.iter().take(50).map(|name| shown(name.as_bytes())).collect();
+    DataError::MissingColumn { file: file.into(), role: role.name(), wanted, found }
 }
 
 #[cfg(test)]
@@ -149,28 +121,18 @@ mod tests {
         let found = find("f", &Columns::default(), &header).unwrap();
         assert_eq!(found.index(Role::User), Some(1));
         assert_eq!(found.index(Role::Item), Some(2));
-        assert_eq!(
-            found.index(Role::Time),
-            Some(3),
-            "timestamp goes before time"
-        );
+        assert_eq!(found.index(Role::Time), Some(3), "timestamp goes before time");
         assert_eq!(found.index(Role::Category), None);
         assert_eq!(found.name(Role::Time), Some("TIMESTAMP"));
     }
 
     #[test]
     fn names_are_exact_and_none_is_left_out() {
-        let columns = Columns {
-            user: Column::Named("who".into()),
-            time: Column::Ignore,
-            ..Columns::default()
-        };
+        let columns = Columns { user: Column::Named("who".into()), time: Column::Ignore, ..Columns::default() };
         let found = find("f", &columns, &["user", "who", "item", "time"]).unwrap();
         assert_eq!(found.index(Role::User), Some(1));
         assert_eq!(found.index(Role::Time), None);
-        let error = find("f", &columns, &["user", "Who", "item"])
-            .unwrap_err()
-            .to_string();
+        let error = find("f", &columns, &["user", "Who", "item"]).unwrap_err().to_string();
         let want = "f: no column for the user: looked for \"who\"; \
                     the columns are \"user\", \"Who\", \"item\"";
         assert_eq!(error, want);

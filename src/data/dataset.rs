@@ -45,15 +45,8 @@ impl<'a> Events<'a> {
     /// If `target` is greater than the number of events.
     pub fn before(&self, target: usize, cap: usize) -> Events<'a> {
         let start = target.saturating_sub(cap);
-        let times = if self.times.is_empty() {
-            self.times
-        } else {
-            &self.times[start..target]
-        };
-        Events {
-            items: &self.items[start..target],
-            times,
-        }
+        let times = if self.times.is_empty() { self.times } else { &self.times[start..target] };
+        Events { items: &self.items[start..target], times }
     }
 }
 
@@ -87,10 +80,7 @@ impl Dataset {
             }
         }
         if user_offsets.first() != Some(&0) || user_offsets.last() != Some(&items.len()) {
-            return wrong(format!(
-                "user offsets must go from 0 to {} events",
-                items.len()
-            ));
+            return wrong(format!("user offsets must go from 0 to {} events", items.len()));
         }
         if !user_offsets.is_sorted() {
             return wrong("user offsets must ascend".into());
@@ -109,27 +99,12 @@ impl Dataset {
             }
         }
         if !item_category.is_empty() && item_category.len() != item_count {
-            return wrong(format!(
-                "{} categories for {item_count} items",
-                item_category.len()
-            ));
+            return wrong(format!("{} categories for {item_count} items", item_category.len()));
         }
-        if let Some(category) = item_category
-            .iter()
-            .find(|&&c| c as usize >= category_count)
-        {
-            return wrong(format!(
-                "category {category} among {category_count} categories"
-            ));
+        if let Some(category) = item_category.iter().find(|&&c| c as usize >= category_count) {
+            return wrong(format!("category {category} among {category_count} categories"));
         }
-        Ok(Self {
-            user_offsets,
-            items,
-            times,
-            item_category,
-            item_count,
-            category_count,
-        })
+        Ok(Self { user_offsets, items, times, item_category, item_count, category_count })
     }
 
     /// A dataset of item lists alone, one a user: no times, no categories.
@@ -141,14 +116,7 @@ impl Dataset {
         for history in histories {
             offsets.push(offsets[offsets.len() - 1] + history.len());
         }
-        Self::from_parts(
-            offsets,
-            histories.concat(),
-            Vec::new(),
-            Vec::new(),
-            item_count,
-            0,
-        )
+        Self::from_parts(offsets, histories.concat(), Vec::new(), Vec::new(), item_count, 0)
     }
 
     /// Number of users.
@@ -182,15 +150,8 @@ impl Dataset {
     /// If there is no such user.
     pub fn history(&self, user: u32) -> Events<'_> {
         let range = self.user_offsets[user as usize]..self.user_offsets[user as usize + 1];
-        let times = if self.has_time() {
-            &self.times[range.clone()]
-        } else {
-            &[]
-        };
-        Events {
-            items: &self.items[range],
-            times,
-        }
+        let times = if self.has_time() { &self.times[range.clone()] } else { &[] };
+        Events { items: &self.items[range], times }
     }
 
     /// The category of an item, where items have categories.
@@ -222,26 +183,13 @@ impl Dataset {
     /// [`Log::hash`](super::Log::hash).
     pub fn hash(&self) -> u64 {
         let mut hash = Fnv::new();
-        for length in [
-            self.users(),
-            self.item_count,
-            self.category_count,
-            self.times.len(),
-        ] {
+        for length in [self.users(), self.item_count, self.category_count, self.times.len()] {
             hash.write(&(length as u64).to_le_bytes());
         }
-        self.user_offsets
-            .iter()
-            .for_each(|&o| hash.write(&(o as u64).to_le_bytes()));
-        self.items
-            .iter()
-            .for_each(|item| hash.write(&item.to_le_bytes()));
-        self.times
-            .iter()
-            .for_each(|time| hash.write(&time.to_le_bytes()));
-        self.item_category
-            .iter()
-            .for_each(|category| hash.write(&category.to_le_bytes()));
+        self.user_offsets.iter().for_each(|&o| hash.write(&(o as u64).to_le_bytes()));
+        self.items.iter().for_each(|item| hash.write(&item.to_le_bytes()));
+        self.times.iter().for_each(|time| hash.write(&time.to_le_bytes()));
+        self.item_category.iter().for_each(|category| hash.write(&category.to_le_bytes()));
         hash.finish()
     }
 }
@@ -271,10 +219,7 @@ mod tests {
 
     #[test]
     fn fnv_matches_its_published_vectors() {
-        for (text, want) in [
-            ("", 0xcbf2_9ce4_8422_2325),
-            ("foobar", 0x8594_4171_f739_67e8),
-        ] {
+        for (text, want) in [("", 0xcbf2_9ce4_8422_2325), ("foobar", 0x8594_4171_f739_67e8)] {
             let mut hash = Fnv::new();
             hash.write(text.as_bytes());
             assert_eq!(hash.finish(), want, "{text:?}");
@@ -283,31 +228,12 @@ mod tests {
 
     #[test]
     fn before_is_the_capped_prefix() {
-        let dataset = Dataset::from_parts(
-            vec![0, 0, 4],
-            vec![3, 1, 2, 1],
-            vec![10, 20, 20, 30],
-            vec![0, 0, 1, 1],
-            4,
-            2,
-        )
-        .unwrap();
+        let dataset =
+            Dataset::from_parts(vec![0, 0, 4], vec![3, 1, 2, 1], vec![10, 20, 20, 30], vec![0, 0, 1, 1], 4, 2).unwrap();
         assert!(dataset.history(0).is_empty());
         let events = dataset.history(1);
-        assert_eq!(
-            events.before(3, 100),
-            Events {
-                items: &[3, 1, 2],
-                times: &[10, 20, 20]
-            }
-        );
-        assert_eq!(
-            events.before(3, 2),
-            Events {
-                items: &[1, 2],
-                times: &[20, 20]
-            }
-        );
+        assert_eq!(events.before(3, 100), Events { items: &[3, 1, 2], times: &[10, 20, 20] });
+        assert_eq!(events.before(3, 2), Events { items: &[1, 2], times: &[20, 20] });
         assert_eq!(events.before(0, 2).len(), 0);
         assert_eq!(dataset.popularity(), [0, 2, 1, 1]);
         assert_eq!(dataset.category_of(2), Some(1));
@@ -316,12 +242,7 @@ mod tests {
     #[test]
     fn parts_that_do_not_fit_are_named() {
         let of = |offsets: &[usize], items: &[u32], times: &[i64], categories: &[u32]| {
-            let parts = (
-                offsets.to_vec(),
-                items.to_vec(),
-                times.to_vec(),
-                categories.to_vec(),
-            );
+            let parts = (offsets.to_vec(), items.to_vec(), times.to_vec(), categories.to_vec());
             match Dataset::from_parts(parts.0, parts.1, parts.2, parts.3, 2, 1) {
                 Ok(_) => "fits".to_string(),
                 Err(error) => error.to_string(),
@@ -343,9 +264,7 @@ mod tests {
     fn the_hash_sees_every_part() {
         let base = (vec![0, 1, 2], vec![0, 1], vec![5, 6], vec![0, 1]);
         let hash = |p: (Vec<usize>, Vec<u32>, Vec<i64>, Vec<u32>)| {
-            Dataset::from_parts(p.0, p.1, p.2, p.3, 2, 2)
-                .unwrap()
-                .hash()
+            Dataset::from_parts(p.0, p.1, p.2, p.3, 2, 2).unwrap().hash()
         };
         let mut seen = vec![hash(base.clone())];
         assert_eq!(seen[0], hash(base.clone()));

@@ -11,12 +11,7 @@ use super::rows::{Rejected, Row, Rows};
 use super::source::Source;
 
 /// Reads all rows below the header.
-pub(crate) fn read(
-    source: Source<'_>,
-    delimiter: u8,
-    columns: &Columns,
-    rows: &mut Rows<'_>,
-) -> Result<(), DataError> {
+pub(crate) fn read(source: Source<'_>, delimiter: u8, columns: &Columns, rows: &mut Rows<'_>) -> Result<(), DataError> {
     let file = source.file().to_owned();
     let mut reader = ReaderBuilder::new()
         .has_headers(false)
@@ -31,10 +26,8 @@ pub(crate) fn read(
     if !next(&mut reader, &mut record)? {
         return Err(DataError::Empty { file });
     }
-    let header: Vec<String> = record
-        .iter()
-        .map(|name| String::from_utf8_lossy(name.trim_ascii()).into_owned())
-        .collect();
+    let header: Vec<String> =
+        record.iter().map(|name| String::from_utf8_lossy(name.trim_ascii()).into_owned()).collect();
     let names: Vec<&str> = header.iter().map(String::as_str).collect();
     let found = columns::find(&file, columns, &names)?;
     let [user, item, time, category, position] = Role::ALL.map(|role| found.index(role));
@@ -56,29 +49,14 @@ pub(crate) fn read(
                 position: field(position),
             })?
         } else {
-            let problem = Problem::FieldCount {
-                expected: header.len(),
-                found: record.len(),
-            };
-            Err(Rejected::line(
-                problem,
-                record.iter().next().unwrap_or_default(),
-            ))
+            let problem = Problem::FieldCount { expected: header.len(), found: record.len() };
+            Err(Rejected::line(problem, record.iter().next().unwrap_or_default()))
         };
         if let Err(rejected) = pushed {
-            rows.reject(
-                &file,
-                start_line(&reader, &record, before),
-                Some(&found),
-                rejected,
-            )?;
+            rows.reject(&file, start_line(&reader, &record, before), Some(&found), rejected)?;
         }
     }
-    if any {
-        Ok(())
-    } else {
-        Err(DataError::HeaderOnly { file })
-    }
+    if any { Ok(()) } else { Err(DataError::HeaderOnly { file }) }
 }
 
 /// Reads the next record that is not blank; `false` at the end.
@@ -105,14 +83,6 @@ fn next(reader: &mut Reader<Source<'_>>, record: &mut ByteRecord) -> Result<bool
 /// The parser stands behind the record's line break; line breaks inside quotes are in its fields.
 /// The record cannot start before the line at which the parser stood `before`.
 fn start_line(reader: &Reader<Source<'_>>, record: &ByteRecord, before: u64) -> u64 {
-    let inside = record
-        .as_slice()
-        .iter()
-        .filter(|&&byte| byte == b'\n')
-        .count() as u64;
-    reader
-        .position()
-        .line()
-        .saturating_sub(1 + inside)
-        .max(before)
+    let inside = record.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64;
+    reader.position().line().saturating_sub(1 + inside).max(before)
 }

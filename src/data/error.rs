@@ -154,10 +154,7 @@ pub enum DataError {
         file: String,
     },
     /// The header (or the first JSON object) lacks a column.
-    #[error(
-        "{file}: no column for the {role}: looked for {wanted}; the columns are {}",
-        quoted(found)
-    )]
+    #[error("{file}: no column for the {role}: looked for {wanted}; the columns are {}", quoted(found))]
     MissingColumn {
         /// The file.
         file: String,
@@ -258,9 +255,6 @@ mod tests {
             problem: Problem::NotATime,
             value: "noon".into(),
         };
-        assert_eq!(
-            error.to_string(),
-            "log.csv:7: column \"timestamp\" is not a number of seconds: \"noon\""
-        );
+        assert_eq!(error.to_string(), "log.csv:7: column \"timestamp\" is not a number of seconds: \"noon\"");
     }
 }

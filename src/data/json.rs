@@ -12,11 +12,7 @@ use super::rows::{Rejected, Row, Rows};
 use super::source::{Lines, Source};
 
 /// Reads all lines. The keys of the first object decide which column is which.
-pub(crate) fn read(
-    source: Source<'_>,
-    columns: &Columns,
-    rows: &mut Rows<'_>,
-) -> Result<(), DataError> {
+pub(crate) fn read(source: Source<'_>, columns: &Columns, rows: &mut Rows<'_>) -> Result<(), DataError> {
     let file = source.file().to_owned();
     let mut lines = Lines::new(source);
     let mut found: Option<Found> = None;
@@ -35,15 +31,7 @@ pub(crate) fn read(
             None => parse(line, Keys).map(drop),
             Some(found) => {
                 fields.clear();
-                match parse(
-                    line,
-                    Object {
-                        found,
-                        fields: &mut fields,
-                    },
-                )
-                .and_then(|()| fields.row(found))
-                {
+                match parse(line, Object { found, fields: &mut fields }).and_then(|()| fields.row(found)) {
                     Ok(row) => rows.push(&row)?,
                     Err(rejected) => Err(rejected),
                 }
@@ -53,11 +41,7 @@ pub(crate) fn read(
             rows.reject(&file, number, found.as_ref(), rejected)?;
         }
     }
-    if any {
-        Ok(())
-    } else {
-        Err(DataError::Empty { file })
-    }
+    if any { Ok(()) } else { Err(DataError::Empty { file }) }
 }
 
 /// Parses one whole line.
@@ -106,9 +90,7 @@ impl Fields {
             let problem = match (role, kind) {
                 (Role::Time, Kind::Other) => Problem::NotATime,
                 (Role::Position, Kind::Other) => Problem::NotAnInteger,
-                (Role::User | Role::Item | Role::Category, Kind::Other | Kind::Float) => {
-                    Problem::NotAnId
-                }
+                (Role::User | Role::Item | Role::Category, Kind::Other | Kind::Float) => Problem::NotAnId,
                 _ => continue,
             };
             return Err(Rejected::new(role, problem, text));

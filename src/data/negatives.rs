@@ -27,11 +27,7 @@ impl Negatives {
             owned.extend_from_slice(&list);
             offsets.push(owned.len());
         }
-        Self {
-            offsets,
-            owned,
-            items: dataset.items() as u32,
-        }
+        Self { offsets, owned, items: dataset.items() as u32 }
     }
 
     /// The distinct items of a user, ascending.
@@ -94,21 +90,11 @@ mod tests {
 
     #[test]
     fn nth_available_lists_exactly_the_free_items() {
-        for owned in [
-            &[][..],
-            &[0],
-            &[4],
-            &[0, 1, 2],
-            &[1, 3],
-            &[2, 2, 0, 4],
-            &[0, 1, 2, 3],
-        ] {
+        for owned in [&[][..], &[0], &[4], &[0, 1, 2], &[1, 3], &[2, 2, 0, 4], &[0, 1, 2, 3]] {
             let dataset = Dataset::from_histories(&[owned], 5).unwrap();
             let negatives = Negatives::new(&dataset);
             let free: Vec<u32> = (0..5).filter(|item| !owned.contains(item)).collect();
-            let got: Vec<u32> = (0..negatives.available(0))
-                .map(|r| negatives.nth_available(0, r))
-                .collect();
+            let got: Vec<u32> = (0..negatives.available(0)).map(|r| negatives.nth_available(0, r)).collect();
             assert_eq!(got, free, "owned {owned:?}");
         }
     }

@@ -116,15 +116,11 @@ pub enum Ties {
 impl FromStr for Ties {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let seed = text
-            .strip_prefix("random(")
-            .and_then(|rest| rest.strip_suffix(')'));
+        let seed = text.strip_prefix("random(").and_then(|rest| rest.strip_suffix(')'));
         match (text, seed.map(|seed| seed.trim().parse())) {
             ("file", _) => Ok(Self::File),
             (_, Some(Ok(seed))) => Ok(Self::Random(seed)),
-            _ => Err(format!(
-                "ties are \"file\" or \"random(SEED)\", not {text:?}"
-            )),
+            _ => Err(format!("ties are \"file\" or \"random(SEED)\", not {text:?}")),
         }
     }
 }
@@ -225,11 +221,7 @@ impl Default for ReadOptions {
 
 /// The extension that tells the format, in lower case: `tsv` for `log.TSV.gz`.
 pub(crate) fn inner_extension(path: &Path) -> String {
-    let lower = |path: &Path| {
-        path.extension()
-            .map(|e| e.to_string_lossy().to_ascii_lowercase())
-            .unwrap_or_default()
-    };
+    let lower = |path: &Path| path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     match lower(path).as_str() {
         "gz" | "zst" => lower(Path::new(path.file_stem().unwrap_or_default())),
         other => other.to_owned(),
@@ -272,13 +264,9 @@ mod tests {
 
     #[test]
     fn extensions_look_through_compression() {
-        for (path, want) in [
-            ("a.csv", "csv"),
-            ("a.TSV.gz", "tsv"),
-            ("x.y/a.jsonl.zst", "jsonl"),
-            ("a.gz", ""),
-            ("a", ""),
-        ] {
+        for (path, want) in
+            [("a.csv", "csv"), ("a.TSV.gz", "tsv"), ("x.y/a.jsonl.zst", "jsonl"), ("a.gz", ""), ("a", "")]
+        {
             assert_eq!(inner_extension(Path::new(path)), want, "{path}");
         }
     }

@@ -19,22 +19,14 @@ pub(crate) struct Entry {
 pub(crate) fn parse(line: &str, entry: &mut Entry) -> Result<(), String> {
     entry.asin.clear();
     entry.category.clear();
-    let mut parser = Parser {
-        text: line,
-        at: 0,
-        scratch: String::new(),
-    };
+    let mut parser = Parser { text: line, at: 0, scratch: String::new() };
     parser.space();
     parser.entry(entry)?;
     parser.space();
     if parser.at < line.len() {
         return Err(parser.expected("the end of the line"));
     }
-    if entry.asin.is_empty() {
-        Err("no asin".into())
-    } else {
-        Ok(())
-    }
+    if entry.asin.is_empty() { Err("no asin".into()) } else { Ok(()) }
 }
 
 struct Parser<'a> {
@@ -65,11 +57,7 @@ impl Parser<'_> {
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), String> {
-        if self.accept(byte) {
-            Ok(())
-        } else {
-            Err(self.expected(&format!("'{}'", byte as char)))
-        }
+        if self.accept(byte) { Ok(()) } else { Err(self.expected(&format!("'{}'", byte as char))) }
     }
 
     fn entry(&mut self, entry: &mut Entry) -> Result<(), String> {
@@ -89,11 +77,7 @@ impl Parser<'_> {
     }
 
     /// Elements with commas between them (one may trail) up to the closing bracket.
-    fn sequence(
-        &mut self,
-        close: u8,
-        mut element: impl FnMut(&mut Self) -> Result<(), String>,
-    ) -> Result<(), String> {
+    fn sequence(&mut self, close: u8, mut element: impl FnMut(&mut Self) -> Result<(), String>) -> Result<(), String> {
         loop {
             self.space();
             if self.accept(close) {
@@ -135,10 +119,7 @@ impl Parser<'_> {
     /// Passes over any value.
     fn skip(&mut self, depth: usize) -> Result<(), String> {
         if depth > MAX_DEPTH {
-            return Err(format!(
-                "nested deeper than {MAX_DEPTH} at byte {}",
-                self.at + 1
-            ));
+            return Err(format!("nested deeper than {MAX_DEPTH} at byte {}", self.at + 1));
         }
         match self.peek() {
             Some(b'\'' | b'"') => {
@@ -169,13 +150,9 @@ impl Parser<'_> {
     /// A number or a constant.
     fn word(&mut self) -> Result<(), String> {
         let rest = &self.text[self.at..];
-        let end = rest
-            .find(|c: char| !(c.is_ascii_alphanumeric() || "+-._".contains(c)))
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+-._".contains(c))).unwrap_or(rest.len());
         let word = &rest[..end];
-        let constant = [
-            "None", "True", "False", "null", "true", "false", "nan", "inf",
-        ];
+        let constant = ["None", "True", "False", "null", "true", "false", "nan", "inf"];
         if constant.contains(&word) || word.trim_end_matches(['L', 'l']).parse::<f64>().is_ok() {
             self.at += end;
             Ok(())
@@ -234,9 +211,7 @@ impl Parser<'_> {
                 self.at -= 1;
                 let rest = self.text[self.at..].bytes().take(3);
                 let digits = rest.take_while(|byte| (b'0'..=b'7').contains(byte));
-                let (count, code) = digits.fold((0, 0), |(n, code), b| {
-                    (n + 1, code * 8 + u32::from(b - b'0'))
-                });
+                let (count, code) = digits.fold((0, 0), |(n, code), b| (n + 1, code * 8 + u32::from(b - b'0')));
                 self.at += count;
                 code
             }
@@ -279,10 +254,7 @@ mod tests {
     use super::*;
 
     fn of(line: &str) -> Result<(String, String), String> {
-        let mut entry = Entry {
-            asin: "old".into(),
-            category: "old".into(),
-        };
+        let mut entry = Entry { asin: "old".into(), category: "old".into() };
         parse(line, &mut entry).map(|()| (entry.asin, entry.category))
     }
 
@@ -294,16 +266,8 @@ mod tests {
     fn the_last_element_of_the_last_list() {
         let line = r#"{'asin': '00013', 'salesRank': {'Beauty': 12}, 'price': 9.5, "title": "It's", 'related': {'also_bought': ['A', 'B'], 'x': None}, 'categories': [['Beauty', 'Hair'], ['Beauty', 'Skin', "Men's Care"]], 'new': True}"#;
         assert_eq!(of(line), ok("00013", "Men's Care"));
-        assert_eq!(
-            of("{'categories': [['a']], 'asin': 'x'}"),
-            ok("x", "a"),
-            "any order of keys"
-        );
-        assert_eq!(
-            of("{'asin': 'x', 'categories': ['a', 'b']}"),
-            ok("x", "b"),
-            "a flat list"
-        );
+        assert_eq!(of("{'categories': [['a']], 'asin': 'x'}"), ok("x", "a"), "any order of keys");
+        assert_eq!(of("{'asin': 'x', 'categories': ['a', 'b']}"), ok("x", "b"), "a flat list");
         assert_eq!(of("{'asin': 'x', 'categories': [['a'], []]}"), ok("x", ""));
         assert_eq!(of("{'asin': 'x', 'categories': []}"), ok("x", ""));
         assert_eq!(of("{'asin': 'x', 'categories': None,}"), ok("x", ""));
@@ -312,14 +276,10 @@ mod tests {
 
     #[test]
     fn escapes_as_python_reads_them() {
-        let line =
-            r"{'asin': 'a\'b\x41\u00e9\U0001F600\n\t\\\101\q', 'categories': [[u'\ud83d\ude00']]}";
+        let line = r"{'asin': 'a\'b\x41\u00e9\U0001F600\n\t\\\101\q', 'categories': [[u'\ud83d\ude00']]}";
         assert_eq!(of(line), ok("a'bAé😀\n\t\\A\\q", "😀"));
         assert_eq!(of(r"{'asin': '\ud83d'}"), ok("\u{fffd}", ""), "half a pair");
-        assert_eq!(
-            of(r#"{"asin": "é\"", "x": [1, -2.5e3, 12L, null, true, (1, 2)]}"#),
-            ok("é\"", "")
-        );
+        assert_eq!(of(r#"{"asin": "é\"", "x": [1, -2.5e3, 12L, null, true, (1, 2)]}"#), ok("é\"", ""));
     }
 
     #[test]
@@ -332,10 +292,7 @@ mod tests {
             ("{'asin': 5}", "expected a string at byte 10"),
             ("{'asin': 'x'} y", "expected the end of the line at byte 15"),
             ("{'asin': 'x', 'p': $5}", "expected a value at byte 20"),
-            (
-                r"{'asin': '\xg1'}",
-                "expected 2 hexadecimal digits at byte 13",
-            ),
+            (r"{'asin': '\xg1'}", "expected 2 hexadecimal digits at byte 13"),
             (r"{'asin': 'x\", "the string at byte 10 has no end"),
             ("{'title': 'x'}", "no asin"),
             ("{}", "no asin"),
@@ -353,10 +310,7 @@ mod tests {
         for open in ["[", "{'a':", "("] {
             for key in ["categories", "x"] {
                 let line = format!("{{'asin': 'x', '{key}': {}", open.repeat(1_000_000));
-                assert!(
-                    of(&line).unwrap_err().contains("nested deeper"),
-                    "{key} {open}"
-                );
+                assert!(of(&line).unwrap_err().contains("nested deeper"), "{key} {open}");
             }
         }
     }

@@ -45,11 +45,7 @@ pub fn read(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Log, DataEr
 /// As [`read`].
 pub fn read_from(input: impl Read, name: &str, options: &ReadOptions) -> Result<Log, DataError> {
     check(options)?;
-    read_source(
-        Source::new(input, name.to_owned())?,
-        Path::new(name),
-        options,
-    )
+    read_source(Source::new(input, name.to_owned())?, Path::new(name), options)
 }
 
 fn check(options: &ReadOptions) -> Result<(), DataError> {
@@ -84,11 +80,7 @@ fn read_source(source: Source<'_>, path: &Path, options: &ReadOptions) -> Result
         && let Some(first) = rows.skipped.first.first()
     {
         let (skipped, first) = (rows.skipped.count, Box::new(first.clone()));
-        return Err(DataError::AllSkipped {
-            file,
-            skipped,
-            first,
-        });
+        return Err(DataError::AllSkipped { file, skipped, first });
     }
     if let Some(meta) = meta {
         amazon::read_meta(meta, &mut rows)?;
@@ -117,9 +109,7 @@ fn detect(source: &Source<'_>, path: &Path, options: &ReadOptions) -> Found {
             // A log has two columns at least: a delimiter that the header lacks is not the one.
             let usual = if extension == "tsv" { b'\t' } else { b',' };
             let candidates = [usual, b'\t', b',', b';', b'|'];
-            let found = candidates
-                .into_iter()
-                .find(|delimiter| first_line.contains(delimiter));
+            let found = candidates.into_iter().find(|delimiter| first_line.contains(delimiter));
             Found::Delimited(asked.or(found).unwrap_or(usual))
         }
     }

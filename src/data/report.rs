@@ -83,9 +83,7 @@ impl DataReport {
     /// Looks through a log.
     pub fn new(log: &Log) -> Self {
         let dataset = &log.dataset;
-        let lengths: Vec<usize> = (0..dataset.users() as u32)
-            .map(|user| dataset.history(user).len())
-            .collect();
+        let lengths: Vec<usize> = (0..dataset.users() as u32).map(|user| dataset.history(user).len()).collect();
         let (duplicates, users_with_everything) = repeats(dataset);
         Self {
             users: dataset.users(),
@@ -96,11 +94,7 @@ impl DataReport {
             tied_neighbours: tied_neighbours(dataset),
             duplicates,
             short_users: lengths.iter().filter(|&&length| length < 3).count(),
-            rare_items: dataset
-                .popularity()
-                .iter()
-                .filter(|&&count| count < 5)
-                .count(),
+            rare_items: dataset.popularity().iter().filter(|&&count| count < 5).count(),
             users_with_everything,
             lengths: Lengths::of(lengths),
             read: log.stats,
@@ -125,11 +119,7 @@ impl Lengths {
             }
             (from, to) = (to + 1, 2 * to + 1);
         }
-        Some(Self {
-            mean,
-            quantiles,
-            histogram,
-        })
+        Some(Self { mean, quantiles, histogram })
     }
 }
 
@@ -137,13 +127,7 @@ fn time_range(dataset: &Dataset) -> Option<TimeRange> {
     let times = || (0..dataset.users() as u32).flat_map(|user| dataset.history(user).times);
     let (first, last) = (*times().min()?, *times().max()?);
     let whole_days = times().all(|time| time.rem_euclid(super::time::DAY) == 0);
-    Some(TimeRange {
-        first,
-        last,
-        first_date: date(first),
-        last_date: date(last),
-        whole_days,
-    })
+    Some(TimeRange { first, last, first_date: date(first), last_date: date(last), whole_days })
 }
 
 fn tied_neighbours(dataset: &Dataset) -> Option<f64> {
@@ -181,11 +165,7 @@ fn date(seconds: i64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     format!("{year:04}-{month:02}-{day_of_month:02}")
 }
@@ -220,10 +200,7 @@ impl fmt::Display for DataReport {
             None => line("time", "none: only the order is known".into())?,
             Some(time) => {
                 let unit = if time.whole_days { ", whole days" } else { "" };
-                line(
-                    "time",
-                    format!("{} to {}{unit}", time.first_date, time.last_date),
-                )?;
+                line("time", format!("{} to {}{unit}", time.first_date, time.last_date))?;
                 // Year 5000: nobody's purchases, but the milliseconds of any day after 1973.
                 if time.last > 95_617_584_000 {
                     line("", "times look like milliseconds: set the time unit".into())?;
@@ -237,17 +214,11 @@ impl fmt::Display for DataReport {
             let percent = 100.0 * part as f64 / whole.max(1) as f64;
             format!("{} ({percent:.1} %)", grouped(part))
         };
-        line(
-            "repeated (user, item)",
-            share(self.duplicates, self.interactions),
-        )?;
+        line("repeated (user, item)", share(self.duplicates, self.interactions))?;
         line("users with < 3 events", share(self.short_users, self.users))?;
         line("items with < 5 events", share(self.rare_items, self.items))?;
         if self.users_with_everything > 0 {
-            line(
-                "users who have all items",
-                grouped(self.users_with_everything),
-            )?;
+            line("users who have all items", grouped(self.users_with_everything))?;
         }
         for (label, count) in [
             ("dropped as duplicates", self.read.duplicates_dropped),
@@ -264,10 +235,7 @@ impl fmt::Display for DataReport {
         }
         if !self.skipped.first.is_empty() {
             writeln!(f, "\nfirst skipped lines")?;
-            self.skipped
-                .first
-                .iter()
-                .try_for_each(|error| writeln!(f, "  {error}"))?;
+            self.skipped.first.iter().try_for_each(|error| writeln!(f, "  {error}"))?;
         }
         Ok(())
     }
@@ -285,19 +253,8 @@ impl Lengths {
                 _ => format!("{percent} % {length}"),
             })
             .collect();
-        writeln!(
-            f,
-            "\nevents a user: mean {:.2}, {}",
-            self.mean,
-            quantiles.join(", ")
-        )?;
-        let most = self
-            .histogram
-            .iter()
-            .map(|bin| bin.users)
-            .max()
-            .unwrap_or(0)
-            .max(1);
+        writeln!(f, "\nevents a user: mean {:.2}, {}", self.mean, quantiles.join(", "))?;
+        let most = self.histogram.iter().map(|bin| bin.users).max().unwrap_or(0).max(1);
         for bin in &self.histogram {
             let range = match bin.to {
                 to if to == bin.from => to.to_string(),
@@ -337,15 +294,8 @@ mod tests {
         let lengths = Lengths::of(vec![5, 1, 1, 2, 3, 9, 0]).unwrap();
         assert_eq!(lengths.mean, 3.0);
         assert_eq!(lengths.quantiles, [0, 1, 2, 5, 9, 9, 9]);
-        let bins: Vec<_> = lengths
-            .histogram
-            .iter()
-            .map(|b| (b.from, b.to, b.users))
-            .collect();
-        assert_eq!(
-            bins,
-            [(0, 0, 1), (1, 1, 2), (2, 3, 2), (4, 7, 1), (8, 15, 1)]
-        );
+        let bins: Vec<_> = lengths.histogram.iter().map(|b| (b.from, b.to, b.users)).collect();
+        assert_eq!(bins, [(0, 0, 1), (1, 1, 2), (2, 3, 2), (4, 7, 1), (8, 15, 1)]);
         assert_eq!(Lengths::of(vec![]), None);
     }
 

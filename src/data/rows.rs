@@ -46,19 +46,11 @@ pub(crate) struct Rejected {
 
 impl Rejected {
     pub(crate) fn new(role: Role, problem: Problem, value: &[u8]) -> Self {
-        Self {
-            role: Some(role),
-            problem,
-            value: shown(value),
-        }
+        Self { role: Some(role), problem, value: shown(value) }
     }
 
     pub(crate) fn line(problem: Problem, value: &[u8]) -> Self {
-        Self {
-            role: None,
-            problem,
-            value: shown(value),
-        }
+        Self { role: None, problem, value: shown(value) }
     }
 }
 
@@ -113,10 +105,7 @@ impl<'o> Rows<'o> {
         };
         let limit = u32::MAX as usize - 1;
         if self.len() >= limit {
-            return Err(DataError::TooMany {
-                what: "events",
-                limit,
-            });
+            return Err(DataError::TooMany { what: "events", limit });
         }
         let user = self.users.intern(checked.user)?;
         let item = self.intern_item(checked.item)?;
@@ -167,16 +156,9 @@ impl<'o> Rows<'o> {
             (time, minor) = (Some(seconds), i64::from(nanos));
         }
         if let Some(text) = row.position {
-            minor = parse_integer(text)
-                .map_err(|problem| Rejected::new(Role::Position, problem, text))?;
+            minor = parse_integer(text).map_err(|problem| Rejected::new(Role::Position, problem, text))?;
         }
-        Ok(Checked {
-            user,
-            item,
-            category,
-            time,
-            minor,
-        })
+        Ok(Checked { user, item, category, time, minor })
     }
 
     /// An id: text that is neither empty nor too long.
@@ -187,10 +169,7 @@ impl<'o> Rows<'o> {
             return Err(Rejected::new(role, Problem::Missing, bytes));
         }
         if bytes.len() > limit {
-            let problem = Problem::IdTooLong {
-                bytes: bytes.len(),
-                limit,
-            };
+            let problem = Problem::IdTooLong { bytes: bytes.len(), limit };
             return Err(Rejected::new(role, problem, bytes));
         }
         std::str::from_utf8(bytes).map_err(|_| Rejected::new(role, Problem::NotUtf8, bytes))
@@ -204,18 +183,9 @@ impl<'o> Rows<'o> {
         columns: Option<&Found>,
         rejected: Rejected,
     ) -> Result<(), DataError> {
-        let column = rejected
-            .role
-            .and_then(|role| columns?.name(role))
-            .map(str::to_owned);
+        let column = rejected.role.and_then(|role| columns?.name(role)).map(str::to_owned);
         let Rejected { problem, value, .. } = rejected;
-        let error = LineError {
-            file: file.into(),
-            line,
-            column,
-            problem,
-            value,
-        };
+        let error = LineError { file: file.into(), line, column, problem, value };
         match self.options.on_error {
             OnError::Fail => return Err(error.into()),
             OnError::Skip => {
@@ -254,13 +224,9 @@ fn parse_integer(text: &[u8]) -> Result<i64, Problem> {
     let mut value = 0i64;
     for digit in digits {
         let digit = i64::from(digit - b'0');
-        let next = value.checked_mul(10).and_then(|tens| {
-            if negative {
-                tens.checked_sub(digit)
-            } else {
-                tens.checked_add(digit)
-            }
-        });
+        let next = value
+            .checked_mul(10)
+            .and_then(|tens| if negative { tens.checked_sub(digit) } else { tens.checked_add(digit) });
         value = next.ok_or(Problem::OutOfRange)?;
     }
     Ok(value)
@@ -307,10 +273,7 @@ fn parse_decimal(text: &[u8]) -> Result<(i64, u32), Problem> {
         let nanos = digits.fold(0u32, |sum, digit| sum * 10 + u32::from(digit - b'0'));
         return match (negative, nanos) {
             (_, 0) | (false, _) => Ok((whole, nanos)),
-            (true, _) => Ok((
-                whole.checked_sub(1).ok_or(Problem::OutOfRange)?,
-                1_000_000_000 - nanos,
-            )),
+            (true, _) => Ok((whole.checked_sub(1).ok_or(Problem::OutOfRange)?, 1_000_000_000 - nanos)),
         };
     }
     // Both bounds are exact in f64: -2^63 and 2^63.
@@ -347,18 +310,10 @@ mod tests {
         ] {
             assert_eq!(seconds(text), Ok(want), "{text}");
         }
-        for text in [
-            "noon", "12:30", "1,5", "1.2.3", ".", "-", "1e", "nan", "inf", "0x10", "--1",
-        ] {
+        for text in ["noon", "12:30", "1,5", "1.2.3", ".", "-", "1e", "nan", "inf", "0x10", "--1"] {
             assert_eq!(seconds(text), Err(Problem::NotATime), "{text}");
         }
-        for text in [
-            "9223372036854775808",
-            "-9223372036854775809",
-            "1e19",
-            "-9223372036854775808.5",
-            "1e999",
-        ] {
+        for text in ["9223372036854775808", "-9223372036854775809", "1e19", "-9223372036854775808.5", "1e999"] {
             assert_eq!(seconds(text), Err(Problem::OutOfRange), "{text}");
         }
         assert_eq!(seconds("  "), Err(Problem::Missing));
@@ -377,12 +332,7 @@ mod tests {
     fn a_rejected_row_leaves_no_trace() {
         let options = ReadOptions::default();
         let mut rows = Rows::new(&options);
-        let row = Row {
-            user: b"u",
-            item: b"i",
-            time: Some(b"x"),
-            ..Row::default()
-        };
+        let row = Row { user: b"u", item: b"i", time: Some(b"x"), ..Row::default() };
         assert!(rows.push(&row).unwrap().is_err());
         assert_eq!((rows.users.len(), rows.items.len(), rows.len()), (0, 0, 0));
     }

@@ -38,10 +38,7 @@ pub(crate) fn open(path: &Path) -> Result<Source<'static>, DataError> {
     let file = path.display().to_string();
     let failed = |source: io::Error| match source.kind() {
         ErrorKind::NotFound => DataError::NotFound { path: path.into() },
-        _ => DataError::Io {
-            file: file.clone(),
-            source,
-        },
+        _ => DataError::Io { file: file.clone(), source },
     };
     if std::fs::metadata(path).map_err(failed)?.is_dir() {
         return Err(DataError::Directory { path: path.into() });
@@ -59,13 +56,7 @@ impl<'a> Source<'a> {
     fn with_limit(input: impl Read + 'a, file: String, limit: u64) -> Result<Self, DataError> {
         let mut input = BufReader::with_capacity(PREFIX, input);
         let mut magic = Vec::with_capacity(4);
-        (&mut input)
-            .take(4)
-            .read_to_end(&mut magic)
-            .map_err(|source| DataError::Io {
-                file: file.clone(),
-                source,
-            })?;
+        (&mut input).take(4).read_to_end(&mut magic).map_err(|source| DataError::Io { file: file.clone(), source })?;
         let zstd = magic == [0x28, 0xb5, 0x2f, 0xfd];
         let gzip = magic.starts_with(&[0x1f, 0x8b]);
         let raw = Cursor::new(magic).chain(input);
@@ -73,11 +64,8 @@ impl<'a> Source<'a> {
             // Several members one after the other are one text, as for gunzip.
             Box::new(flate2::bufread::MultiGzDecoder::new(raw))
         } else if zstd {
-            let decoder =
-                zstd::stream::read::Decoder::with_buffer(raw).map_err(|source| DataError::Io {
-                    file: file.clone(),
-                    source,
-                })?;
+            let decoder = zstd::stream::read::Decoder::with_buffer(raw)
+                .map_err(|source| DataError::Io { file: file.clone(), source })?;
             Box::new(decoder)
         } else {
             Box::new(raw)
@@ -129,23 +117,13 @@ impl<'a> Source<'a> {
     pub(crate) fn error(&self, error: io::Error, line: u64) -> DataError {
         let file = self.file.clone();
         if error.get_ref().is_some_and(|inner| inner.is::<TooLong>()) {
-            DataError::RecordTooLong {
-                file,
-                line,
-                limit: self.limit,
-            }
+            DataError::RecordTooLong { file, line, limit: self.limit }
         } else if self.compressed && error.kind() == ErrorKind::UnexpectedEof {
             DataError::Truncated { file }
         } else if self.compressed && error.raw_os_error().is_none() {
-            DataError::Corrupt {
-                file,
-                reason: error.to_string(),
-            }
+            DataError::Corrupt { file, reason: error.to_string() }
         } else {
-            DataError::Io {
-                file,
-                source: error,
-            }
+            DataError::Io { file, source: error }
         }
     }
 }
@@ -186,11 +164,7 @@ pub(crate) struct Lines<'a> {
 impl<'a> Lines<'a> {
     pub(crate) fn new(source: Source<'a>) -> Self {
         let reader = BufReader::with_capacity(PREFIX, source);
-        Self {
-            reader,
-            buffer: Vec::new(),
-            line: 0,
-        }
+        Self { reader, buffer: Vec::new(), line: 0 }
     }
 
     /// The next line that is not blank, without white space at its ends, and its number from 1.
@@ -238,9 +212,6 @@ mod tests {
         let mut lines = Lines::new(source);
         assert_eq!(lines.next_line().unwrap().unwrap().0, 1);
         let error = lines.next_line().unwrap_err();
-        assert!(
-            matches!(error, DataError::RecordTooLong { line: 2, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, DataError::RecordTooLong { line: 2, .. }), "{error}");
     }
 }

@@ -3,9 +3,7 @@
 use super::dataset::Dataset;
 
 /// How events are split. `n` is the number of a user's events, counted from 1.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
     /// ATRank's and the paper's: learn to predict events 2 to n - 1, test on event n.
@@ -59,10 +57,7 @@ fn from_the_end(dataset: &Dataset, back: usize) -> Vec<Sample> {
     (0..dataset.users() as u32)
         .filter_map(|user| {
             let target = dataset.history(user).len().checked_sub(back)?;
-            (target > 0).then_some(Sample {
-                user,
-                target: target as u32,
-            })
+            (target > 0).then_some(Sample { user, target: target as u32 })
         })
         .collect()
 }

@@ -7,9 +7,7 @@
 pub const DAY: i64 = 86_400;
 
 /// How gaps are turned into buckets.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TimeKind {
     /// The paper's: g in [0, 1) is bucket 0, [1, 2) is 1, [2, 4) is 2, and [2^k, 2^(k+1)) is k + 1.
@@ -66,10 +64,7 @@ mod tests {
             let reached = thresholds.iter().filter(|&&t| gap + 1 >= t).count() as u32;
             assert_eq!(of_gap(TimeKind::Atrank, 14, gap), reached, "gap {gap}");
         }
-        assert_ne!(
-            of_gap(TimeKind::Atrank, 14, 2),
-            of_gap(TimeKind::Paper, 14, 2)
-        );
+        assert_ne!(of_gap(TimeKind::Atrank, 14, 2), of_gap(TimeKind::Paper, 14, 2));
     }
 
     #[test]
@@ -83,20 +78,12 @@ mod tests {
     #[test]
     fn extremes_neither_overflow_nor_leave_the_range() {
         for kind in [TimeKind::Paper, TimeKind::Atrank, TimeKind::None] {
-            for (event, now) in [
-                (i64::MIN, i64::MAX),
-                (i64::MAX, i64::MIN),
-                (i64::MAX, i64::MAX),
-            ] {
+            for (event, now) in [(i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (i64::MAX, i64::MAX)] {
                 for buckets in [1, 2, 14] {
                     assert!(bucket(kind, buckets, event, now) < buckets);
                 }
             }
         }
-        assert_eq!(
-            bucket(TimeKind::Paper, 14, i64::MAX, i64::MIN),
-            0,
-            "clamped at 0"
-        );
+        assert_eq!(bucket(TimeKind::Paper, 14, i64::MAX, i64::MIN), 0, "clamped at 0");
     }
 }

@@ -23,10 +23,7 @@ impl Vocabulary {
         let mut names: Vec<S> = names.into_iter().collect();
         names.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
         names.dedup_by(|a, b| a.as_ref() == b.as_ref());
-        assert!(
-            names.len() < u32::MAX as usize,
-            "too many names for 32-bit ids"
-        );
+        assert!(names.len() < u32::MAX as usize, "too many names for 32-bit ids");
         let mut vocabulary = Self::default();
         for name in &names {
             vocabulary.append(name.as_ref());
@@ -107,14 +104,7 @@ impl Interner {
 
     fn with_limit(what: &'static str, limit: usize) -> Self {
         let (text, ends) = (String::new(), Vec::new());
-        Self {
-            text,
-            ends,
-            table: vec![FREE; 16],
-            hasher: RandomState::new(),
-            what,
-            limit,
-        }
+        Self { text, ends, table: vec![FREE; 16], hasher: RandomState::new(), what, limit }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -153,10 +143,7 @@ impl Interner {
             return Ok(self.table[slot]);
         }
         if self.len() >= self.limit {
-            return Err(DataError::TooMany {
-                what: self.what,
-                limit: self.limit,
-            });
+            return Err(DataError::TooMany { what: self.what, limit: self.limit });
         }
         let id = self.ends.len() as u32;
         self.text.push_str(name);
@@ -238,11 +225,7 @@ mod tests {
         let mut interner = Interner::with_limit("items", 2);
         interner.intern("a").unwrap();
         interner.intern("b").unwrap();
-        assert_eq!(
-            interner.intern("a").unwrap(),
-            0,
-            "a known name still resolves"
-        );
+        assert_eq!(interner.intern("a").unwrap(), 0, "a known name still resolves");
         let error = interner.intern("c").unwrap_err();
         assert_eq!(error.to_string(), "more than 2 items");
     }

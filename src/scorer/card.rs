@@ -43,18 +43,13 @@ impl Card {
     /// The first rule that is broken.
     pub fn validate(&self) -> Result<(), CardError> {
         if self.metrics.len() > MAX_METRICS {
-            return Err(CardError::TooManyMetrics {
-                count: self.metrics.len() as u64,
-            });
+            return Err(CardError::TooManyMetrics { count: self.metrics.len() as u64 });
         }
         for (index, metric) in self.metrics.iter().enumerate() {
             if !metric.value.is_finite() {
                 return Err(CardError::Metric { index });
             }
-            if metric
-                .standard_error
-                .is_some_and(|e| !(e.is_finite() && e >= 0.0))
-            {
+            if metric.standard_error.is_some_and(|e| !(e.is_finite() && e >= 0.0)) {
                 return Err(CardError::StandardError { index });
             }
         }
@@ -68,15 +63,9 @@ impl Card {
 
     /// Every text of the card in the order of the file.
     fn texts(&self) -> impl Iterator<Item = &String> {
-        [
-            &self.created_by,
-            &self.command,
-            &self.config,
-            &self.data_summary,
-            &self.data_hash,
-        ]
-        .into_iter()
-        .chain(self.metrics.iter().map(|metric| &metric.name))
+        [&self.created_by, &self.command, &self.config, &self.data_summary, &self.data_hash]
+            .into_iter()
+            .chain(self.metrics.iter().map(|metric| &metric.name))
     }
 
     /// Seed, number of metrics, texts (each with its length before it), then value, flag and standard error of each
@@ -99,16 +88,11 @@ impl Card {
 
     /// Reads what [`Card::encode`] wrote. `source` refuses to read past the section's end, and knows how much is
     /// left, so that no text is allocated that could not be there.
-    pub(crate) fn decode<E: From<CardError>>(
-        source: &mut impl CardSource<Error = E>,
-    ) -> Result<Card, E> {
+    pub(crate) fn decode<E: From<CardError>>(source: &mut impl CardSource<Error = E>) -> Result<Card, E> {
         let seed = u64::from_le_bytes(array(source)?);
         let count = u32::from_le_bytes(array(source)?);
         if count as usize > MAX_METRICS {
-            return Err(CardError::TooManyMetrics {
-                count: u64::from(count),
-            }
-            .into());
+            return Err(CardError::TooManyMetrics { count: u64::from(count) }.into());
         }
         let mut card = Card {
             created_by: text(source, "created_by")?,
@@ -120,11 +104,7 @@ impl Card {
             metrics: Vec::with_capacity(count as usize),
         };
         for _ in 0..count {
-            card.metrics.push(Metric {
-                name: text(source, "metric")?,
-                value: 0.0,
-                standard_error: None,
-            });
+            card.metrics.push(Metric { name: text(source, "metric")?, value: 0.0, standard_error: None });
         }
         for (index, metric) in card.metrics.iter_mut().enumerate() {
             metric.value = f64::from_le_bytes(array(source)?);
@@ -222,10 +202,9 @@ impl fmt::Display for CardError {
                 write!(f, "{count} metrics; the limit is {MAX_METRICS}")
             }
             Self::Metric { index } => write!(f, "metric {index} is not finite"),
-            Self::StandardError { index } => write!(
-                f,
-                "the standard error of metric {index} must be finite and not negative"
-            ),
+            Self::StandardError { index } => {
+                write!(f, "the standard error of metric {index} must be finite and not negative")
+            }
         }
     }
 }

@@ -26,11 +26,7 @@ impl Display for Model {
             tensor_line(f, tensor)?;
         }
         let mib = weights as f64 * 4.0 / (1024.0 * 1024.0);
-        writeln!(
-            f,
-            "  {} tensors, {weights} weights, {mib:.1} MiB",
-            self.tensors().len()
-        )
+        writeln!(f, "  {} tensors, {weights} weights, {mib:.1} MiB", self.tensors().len())
     }
 }
 
@@ -48,12 +44,7 @@ fn card_lines(f: &mut Formatter<'_>, card: &Card) -> fmt::Result {
         writeln!(f, "metrics")?;
     }
     for metric in &card.metrics {
-        write!(
-            f,
-            "  {:<24} {:.4}",
-            Shown(&metric.name).to_string(),
-            metric.value
-        )?;
+        write!(f, "  {:<24} {:.4}", Shown(&metric.name).to_string(), metric.value)?;
         match metric.standard_error {
             Some(error) => writeln!(f, " (standard error {error:.4})")?,
             None => writeln!(f)?,
@@ -65,11 +56,7 @@ fn card_lines(f: &mut Formatter<'_>, card: &Card) -> fmt::Result {
 fn settings_lines(f: &mut Formatter<'_>, s: &Settings) -> fmt::Result {
     line(f, "variant", s.variant)?;
     match s.uses_time() {
-        true => line(
-            f,
-            "time",
-            format_args!("{} in {} buckets", s.time, s.buckets),
-        )?,
+        true => line(f, "time", format_args!("{} in {} buckets", s.time, s.buckets))?,
         false => line(f, "time", "none")?,
     }
     line(f, "width d", s.d)?;
@@ -82,21 +69,14 @@ fn settings_lines(f: &mut Formatter<'_>, s: &Settings) -> fmt::Result {
         (true, Block::Plain) => line(f, "block", s.block)?,
         (true, Block::Transformer) => {
             let (width, eps) = (s.ff_width, s.block_eps);
-            line(
-                f,
-                "block",
-                format_args!("{} (inner width {width}, epsilon {eps:e})", s.block),
-            )?;
+            line(f, "block", format_args!("{} (inner width {width}, epsilon {eps:e})", s.block))?;
         }
     }
     match s.head {
         Head::Vanilla | Head::Mean => line(f, "head", s.head)?,
         Head::Atrank => {
             let (heads, width, eps) = (s.heads, s.head_ff_width, s.head_eps);
-            let detail = format_args!(
-                "{} ({heads} heads, inner width {width}, epsilon {eps:e})",
-                s.head
-            );
+            let detail = format_args!("{} ({heads} heads, inner width {width}, epsilon {eps:e})", s.head);
             line(f, "head", detail)?;
         }
     }
@@ -111,10 +91,7 @@ fn tensor_line(f: &mut Formatter<'_>, tensor: &Tensor) -> fmt::Result {
     let squares: f64 = values.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
     let rms = (squares / values.len() as f64).sqrt();
     let (name, shape): (_, Shape) = (tensor.name(), tensor.shape());
-    writeln!(
-        f,
-        "  {name:<12} {shape:<14} min {low:<12.5} max {high:<12.5} rms {rms:.5}"
-    )
+    writeln!(f, "  {name:<12} {shape:<14} min {low:<12.5} max {high:<12.5} rms {rms:.5}")
 }
 
 /// A text of several lines, indented under its name; nothing where it is empty.

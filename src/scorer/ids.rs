@@ -15,10 +15,7 @@ pub struct Ids {
 
 impl Default for Ids {
     fn default() -> Self {
-        Ids {
-            offsets: vec![0],
-            text: String::new(),
-        }
+        Ids { offsets: vec![0], text: String::new() }
     }
 }
 
@@ -46,13 +43,9 @@ impl Ids {
         if !rises {
             return Err(IdsError::Offsets);
         }
-        let text = String::from_utf8(text).map_err(|error| IdsError::Utf8 {
-            byte: error.utf8_error().valid_up_to(),
-        })?;
-        if let Some(index) = offsets
-            .iter()
-            .position(|&at| !text.is_char_boundary(at as usize))
-        {
+        let text =
+            String::from_utf8(text).map_err(|error| IdsError::Utf8 { byte: error.utf8_error().valid_up_to() })?;
+        if let Some(index) = offsets.iter().position(|&at| !text.is_char_boundary(at as usize)) {
             return Err(IdsError::Boundary { index });
         }
         let ids = Ids { offsets, text };
@@ -180,17 +173,9 @@ mod tests {
 
     #[test]
     fn each_broken_rule_has_its_error() {
-        let raw = |offsets: &[u32], text: &[u8]| {
-            Ids::from_raw(offsets.to_vec(), text.to_vec()).unwrap_err()
-        };
-        assert_eq!(
-            Ids::from_sorted(["a", "c", "b"]),
-            Err(IdsError::Order { index: 2 })
-        );
-        assert_eq!(
-            Ids::from_sorted(["a", "b", "b"]),
-            Err(IdsError::Duplicate { index: 2 })
-        );
+        let raw = |offsets: &[u32], text: &[u8]| Ids::from_raw(offsets.to_vec(), text.to_vec()).unwrap_err();
+        assert_eq!(Ids::from_sorted(["a", "c", "b"]), Err(IdsError::Order { index: 2 }));
+        assert_eq!(Ids::from_sorted(["a", "b", "b"]), Err(IdsError::Duplicate { index: 2 }));
         assert_eq!(raw(&[], b""), IdsError::Offsets);
         assert_eq!(raw(&[1, 2], b"ab"), IdsError::Offsets);
         assert_eq!(raw(&[0, 1], b"ab"), IdsError::Offsets);
@@ -198,9 +183,6 @@ mod tests {
         assert_eq!(raw(&[0, 2, 1, 3], b"abc"), IdsError::Offsets);
         assert_eq!(raw(&[0, 3], b"ab\xff"), IdsError::Utf8 { byte: 2 });
         // Each half of the two-byte character would be an id of its own.
-        assert_eq!(
-            raw(&[0, 1, 2], "ä".as_bytes()),
-            IdsError::Boundary { index: 1 }
-        );
+        assert_eq!(raw(&[0, 1, 2], "ä".as_bytes()), IdsError::Boundary { index: 1 });
     }
 }

@@ -224,10 +224,7 @@ mod tests {
     use super::super::settings::{Block, TimeKind, Variant};
     use super::*;
 
-    const COUNTS: Counts = Counts {
-        items: 9,
-        categories: 4,
-    };
+    const COUNTS: Counts = Counts { items: 9, categories: 4 };
 
     fn names(settings: &Settings) -> Vec<&'static str> {
         let specs = expected_tensors(settings, COUNTS);
@@ -236,10 +233,7 @@ mod tests {
 
     #[test]
     fn the_full_model_has_them_all() {
-        let settings = Settings {
-            categories: true,
-            ..Settings::default()
-        };
+        let settings = Settings { categories: true, ..Settings::default() };
         let specs = expected_tensors(&settings, COUNTS);
         assert_eq!(specs.len(), 16 + 8 + 2 * 14);
         let shape = |name| specs.iter().find(|s| s.name == name).map(|s| s.shape);
@@ -256,67 +250,25 @@ mod tests {
 
     #[test]
     fn ablations_leave_out_their_parts() {
-        let bare = Settings {
-            head: Head::Vanilla,
-            block: Block::Plain,
-            item_bias: false,
-            ..Settings::default()
-        };
-        let with = |variant| Settings {
-            variant,
-            ..bare.clone()
-        };
-        assert_eq!(
-            names(&with(Variant::Item)),
-            ["V", "T", "W_v", "W_t", "b_d", "W_s1", "W_s2"]
-        );
-        assert_eq!(
-            names(&with(Variant::Feature)),
-            [
-                "V", "T", "W_v", "W_t", "b_d", "W_s3", "W_s4", "b_s2", "W_s5"
-            ]
-        );
+        let bare = Settings { head: Head::Vanilla, block: Block::Plain, item_bias: false, ..Settings::default() };
+        let with = |variant| Settings { variant, ..bare.clone() };
+        assert_eq!(names(&with(Variant::Item)), ["V", "T", "W_v", "W_t", "b_d", "W_s1", "W_s2"]);
+        assert_eq!(names(&with(Variant::Feature)), ["V", "T", "W_v", "W_t", "b_d", "W_s3", "W_s4", "b_s2", "W_s5"]);
         assert_eq!(
             names(&with(Variant::NoTime)),
-            [
-                "V", "W_v", "b_d", "W_s1", "W_s2", "W_s3", "W_s4", "b_s2", "W_s5", "W_f1", "W_f2",
-                "b_f"
-            ]
+            ["V", "W_v", "b_d", "W_s1", "W_s2", "W_s3", "W_s4", "b_s2", "W_s5", "W_f1", "W_f2", "b_f"]
         );
-        let timeless = Settings {
-            time: TimeKind::None,
-            ..bare.clone()
-        };
+        let timeless = Settings { time: TimeKind::None, ..bare.clone() };
         assert_eq!(names(&timeless), names(&with(Variant::NoTime)));
     }
 
     #[test]
     fn ablations_with_block_and_heads() {
-        let with = |variant| {
-            names(&Settings {
-                variant,
-                ..Settings::default()
-            })
-        };
-        let count =
-            |names: &[&str], start: &str| names.iter().filter(|n| n.starts_with(start)).count();
+        let with = |variant| names(&Settings { variant, ..Settings::default() });
+        let count = |names: &[&str], start: &str| names.iter().filter(|n| n.starts_with(start)).count();
         let item = with(Variant::Item);
-        assert_eq!(
-            [
-                count(&item, "block."),
-                count(&item, "h."),
-                count(&item, "hhat.")
-            ],
-            [0, 14, 0]
-        );
+        assert_eq!([count(&item, "block."), count(&item, "h."), count(&item, "hhat.")], [0, 14, 0]);
         let feature = with(Variant::Feature);
-        assert_eq!(
-            [
-                count(&feature, "block."),
-                count(&feature, "h."),
-                count(&feature, "hhat.")
-            ],
-            [8, 0, 14]
-        );
+        assert_eq!([count(&feature, "block."), count(&feature, "h."), count(&feature, "hhat.")], [8, 0, 14]);
     }
 }

@@ -41,11 +41,7 @@ impl MappedWeights {
         let end = offset.checked_add(length.checked_mul(size_of::<f32>())?)?;
         let bytes = map.bytes().get(offset..end)?;
         let usable = cfg!(target_endian = "little") && bytes.as_ptr().cast::<f32>().is_aligned();
-        usable.then(|| MappedWeights {
-            map: map.clone(),
-            offset,
-            length,
-        })
+        usable.then(|| MappedWeights { map: map.clone(), offset, length })
     }
 
     pub(crate) fn values(&self) -> &[f32] {

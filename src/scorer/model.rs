@@ -99,14 +99,7 @@ impl Model {
     /// The first rule that is broken: settings, card, numbers of ids and categories, a category that does not exist, a
     /// tensor that is missing, unknown, of the wrong length or not finite.
     pub fn from_parts(parts: ModelParts) -> Result<Model, ModelFileError> {
-        let ModelParts {
-            settings,
-            items,
-            categories,
-            item_category,
-            card,
-            tensors: mut given,
-        } = parts;
+        let ModelParts { settings, items, categories, item_category, card, tensors: mut given } = parts;
         settings.validate()?;
         card.validate()?;
         if items.is_empty() {
@@ -114,18 +107,13 @@ impl Model {
         }
         if settings.categories {
             if categories.is_empty() {
-                return Err(ModelFileError::NoIds {
-                    section: "categories",
-                });
+                return Err(ModelFileError::NoIds { section: "categories" });
             }
             check_item_category(&item_category, items.len(), categories.len())?;
         } else if !categories.is_empty() || !item_category.is_empty() {
             return Err(ModelFileError::UnexpectedCategories);
         }
-        let counts = Counts {
-            items: items.len(),
-            categories: categories.len(),
-        };
+        let counts = Counts { items: items.len(), categories: categories.len() };
         let mut tensors = Vec::new();
         for spec in expected_tensors(&settings, counts) {
             let tensor = spec.name;
@@ -133,11 +121,7 @@ impl Model {
             let at = at.ok_or(ModelFileError::MissingTensor { tensor })?;
             let (_, values) = given.swap_remove(at);
             if spec.shape.checked_len() != Some(values.len()) {
-                return Err(ModelFileError::TensorLength {
-                    tensor,
-                    expected: spec.shape,
-                    found: values.len(),
-                });
+                return Err(ModelFileError::TensorLength { tensor, expected: spec.shape, found: values.len() });
             }
             check_finite(tensor, &values)?;
             tensors.push(Tensor::new(spec, Weights::Owned(values)));
@@ -145,14 +129,7 @@ impl Model {
         if let Some((tensor, _)) = given.pop() {
             return Err(ModelFileError::UnknownTensor { tensor });
         }
-        Ok(Model {
-            settings,
-            items,
-            categories,
-            item_category,
-            card,
-            tensors,
-        })
+        Ok(Model { settings, items, categories, item_category, card, tensors })
     }
 
     /// Takes parts that the reader has checked already.
@@ -164,14 +141,7 @@ impl Model {
         card: Card,
         tensors: Vec<Tensor>,
     ) -> Model {
-        Model {
-            settings,
-            items,
-            categories,
-            item_category,
-            card,
-            tensors,
-        }
+        Model { settings, items, categories, item_category, card, tensors }
     }
 
     /// Dimensions and choices.
@@ -201,10 +171,7 @@ impl Model {
 
     /// Numbers of items and categories.
     pub fn counts(&self) -> Counts {
-        Counts {
-            items: self.items.len(),
-            categories: self.categories.len(),
-        }
+        Counts { items: self.items.len(), categories: self.categories.len() }
     }
 
     /// All tensors in the order of [`expected_tensors`].
@@ -226,19 +193,12 @@ pub(crate) fn check_item_category(
     categories: usize,
 ) -> Result<(), ModelFileError> {
     if item_category.len() != items {
-        return Err(ModelFileError::CategoryCount {
-            items,
-            found: item_category.len(),
-        });
+        return Err(ModelFileError::CategoryCount { items, found: item_category.len() });
     }
     let missing = |&category: &u32| category as usize >= categories;
     match item_category.iter().position(missing) {
         None => Ok(()),
-        Some(item) => Err(ModelFileError::CategoryIndex {
-            item,
-            category: item_category[item],
-            categories,
-        }),
+        Some(item) => Err(ModelFileError::CategoryIndex { item, category: item_category[item], categories }),
     }
 }
 
@@ -249,11 +209,7 @@ pub(crate) fn check_finite(tensor: &'static str, values: &[f32]) -> Result<(), M
     for (block, values) in values.chunks(BLOCK).enumerate() {
         if !values.iter().fold(true, |ok, v| ok & v.is_finite()) {
             let within = values.iter().position(|v| !v.is_finite()).unwrap_or(0);
-            return Err(ModelFileError::NotFinite {
-                tensor,
-                index: block * BLOCK + within,
-                value: values[within],
-            });
+            return Err(ModelFileError::NotFinite { tensor, index: block * BLOCK + within, value: values[within] });
         }
     }
     Ok(())

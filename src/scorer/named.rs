@@ -16,13 +16,7 @@ pub struct UnknownName {
 
 impl fmt::Display for UnknownName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} = {:?} does not exist; choose one of: {}",
-            self.setting,
-            self.found,
-            self.allowed.join(", ")
-        )
+        write!(f, "{} = {:?} does not exist; choose one of: {}", self.setting, self.found, self.allowed.join(", "))
     }
 }
 

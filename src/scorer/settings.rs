@@ -169,18 +169,11 @@ impl Settings {
                 return Err(SettingsError::Zero { setting });
             }
             if value > limit {
-                return Err(SettingsError::TooLarge {
-                    setting,
-                    value,
-                    limit,
-                });
+                return Err(SettingsError::TooLarge { setting, value, limit });
             }
         }
         if self.head == Head::Atrank && !self.d.is_multiple_of(self.heads) {
-            return Err(SettingsError::HeadsDoNotDivide {
-                d: self.d,
-                heads: self.heads,
-            });
+            return Err(SettingsError::HeadsDoNotDivide { d: self.d, heads: self.heads });
         }
         if self.categories && !self.d.is_multiple_of(2) {
             return Err(SettingsError::OddWidthWithCategories { d: self.d });
@@ -244,18 +237,13 @@ impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Zero { setting } => write!(f, "{setting} is 0; it must be at least 1"),
-            Self::TooLarge {
-                setting,
-                value,
-                limit,
-            } => write!(f, "{setting} is {value}; the limit is {limit}"),
+            Self::TooLarge { setting, value, limit } => write!(f, "{setting} is {value}; the limit is {limit}"),
             Self::HeadsDoNotDivide { d, heads } => {
                 write!(f, "d = {d} cannot be shared evenly by {heads} heads")
             }
-            Self::OddWidthWithCategories { d } => write!(
-                f,
-                "d = {d} is odd; with categories item and category take half of it each"
-            ),
+            Self::OddWidthWithCategories { d } => {
+                write!(f, "d = {d} is odd; with categories item and category take half of it each")
+            }
             Self::Epsilon { setting, value } => {
                 write!(f, "{setting} is {value}; it must be positive and finite")
             }
@@ -278,19 +266,13 @@ mod tests {
             assert_eq!(v.to_string().parse(), Ok(v));
             assert_eq!(Variant::from_code(v.code()), Some(v));
         }
-        assert_eq!(
-            Variant::NAMES,
-            ["full", "no-time", "item", "feature"].as_slice()
-        );
+        assert_eq!(Variant::NAMES, ["full", "no-time", "item", "feature"].as_slice());
         assert_eq!(Head::NAMES, ["atrank", "vanilla", "mean"].as_slice());
         assert_eq!(Block::NAMES, ["transformer", "plain"].as_slice());
         assert_eq!(TimeKind::NAMES, ["paper", "atrank", "none"].as_slice());
         assert_eq!(Head::from_code(3), None);
         let error = "no_time".parse::<Variant>().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "variant = \"no_time\" does not exist; choose one of: full, no-time, item, feature"
-        );
+        assert_eq!(error, "variant = \"no_time\" does not exist; choose one of: full, no-time, item, feature");
     }
 
     #[cfg(feature = "train")]
@@ -315,37 +297,15 @@ mod tests {
             change(&mut s);
             s.validate().unwrap_err()
         };
-        assert_eq!(
-            broken(|s| s.hops = 0),
-            SettingsError::Zero { setting: "hops" }
-        );
-        assert_eq!(
-            broken(|s| s.buckets = 65),
-            SettingsError::TooLarge {
-                setting: "buckets",
-                value: 65,
-                limit: 64
-            }
-        );
-        assert_eq!(
-            broken(|s| s.d = 127),
-            SettingsError::HeadsDoNotDivide { d: 127, heads: 8 }
-        );
+        assert_eq!(broken(|s| s.hops = 0), SettingsError::Zero { setting: "hops" });
+        assert_eq!(broken(|s| s.buckets = 65), SettingsError::TooLarge { setting: "buckets", value: 65, limit: 64 });
+        assert_eq!(broken(|s| s.d = 127), SettingsError::HeadsDoNotDivide { d: 127, heads: 8 });
         let odd = |s: &mut Settings| {
             s.d = 127;
             s.head = Head::Vanilla;
             s.categories = true;
         };
-        assert_eq!(
-            broken(odd),
-            SettingsError::OddWidthWithCategories { d: 127 }
-        );
-        assert!(matches!(
-            broken(|s| s.head_eps = f32::NAN),
-            SettingsError::Epsilon {
-                setting: "head_eps",
-                ..
-            }
-        ));
+        assert_eq!(broken(odd), SettingsError::OddWidthWithCategories { d: 127 });
+        assert!(matches!(broken(|s| s.head_eps = f32::NAN), SettingsError::Epsilon { setting: "head_eps", .. }));
     }
 }

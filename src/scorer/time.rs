@@ -63,14 +63,8 @@ mod tests {
         let atrank: Vec<u64> = (1..=12).map(|k| 1 << k).collect();
         for buckets in [1, 2, 5, 13, 14, 20] {
             for gap in 0..10_000 {
-                assert_eq!(
-                    bucket_of_gap(TimeKind::Paper, buckets, gap),
-                    by_thresholds(&paper, gap, buckets)
-                );
-                assert_eq!(
-                    bucket_of_gap(TimeKind::Atrank, buckets, gap),
-                    by_thresholds(&atrank, gap + 1, buckets)
-                );
+                assert_eq!(bucket_of_gap(TimeKind::Paper, buckets, gap), by_thresholds(&paper, gap, buckets));
+                assert_eq!(bucket_of_gap(TimeKind::Atrank, buckets, gap), by_thresholds(&atrank, gap + 1, buckets));
                 assert_eq!(bucket_of_gap(TimeKind::None, buckets, gap), 0);
             }
         }
@@ -95,11 +89,7 @@ mod tests {
     fn the_ends_of_time_do_not_overflow() {
         for kind in TimeKind::ALL {
             for buckets in [0, 1, 14, usize::MAX] {
-                for (event, now) in [
-                    (i64::MIN, i64::MAX),
-                    (i64::MAX, i64::MIN),
-                    (i64::MIN, i64::MIN),
-                ] {
+                for (event, now) in [(i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (i64::MIN, i64::MIN)] {
                     let b = bucket(*kind, buckets, event, now);
                     assert!(b as usize <= buckets.saturating_sub(1).min(48));
                 }

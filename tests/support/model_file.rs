@@ -2,8 +2,7 @@
 #![allow(dead_code)] // each test file uses a part of it
 
 use dmran::scorer::{
-    Card, Counts, Ids, Metric, Model, ModelFileError, ModelParts, Settings, expected_tensors,
-    repair_checksums,
+    Card, Counts, Ids, Metric, Model, ModelFileError, ModelParts, Settings, expected_tensors, repair_checksums,
 };
 
 pub const HEADER: usize = 64;
@@ -58,16 +57,8 @@ pub fn card() -> Card {
         data_hash: "0123abcd".to_owned(),
         seed: 42,
         metrics: vec![
-            Metric {
-                name: "test AUC".to_owned(),
-                value: 0.8125,
-                standard_error: Some(0.0024),
-            },
-            Metric {
-                name: "HR@10".to_owned(),
-                value: 0.125,
-                standard_error: None,
-            },
+            Metric { name: "test AUC".to_owned(), value: 0.8125, standard_error: Some(0.0024) },
+            Metric { name: "HR@10".to_owned(), value: 0.125, standard_error: None },
         ],
     }
 }
@@ -76,35 +67,19 @@ pub fn card() -> Card {
 pub fn parts(settings: Settings) -> ModelParts {
     let items = Ids::from_sorted(["b1", "b10", "b2", "c", "é", "日本", "🛒"]).unwrap();
     let (categories, item_category) = match settings.categories {
-        true => (
-            Ids::from_sorted(["", "lamps", "tables"]).unwrap(),
-            vec![0, 1, 2, 2, 1, 0, 1],
-        ),
+        true => (Ids::from_sorted(["", "lamps", "tables"]).unwrap(), vec![0, 1, 2, 2, 1, 0, 1]),
         false => (Ids::default(), Vec::new()),
     };
-    let counts = Counts {
-        items: items.len(),
-        categories: categories.len(),
-    };
+    let counts = Counts { items: items.len(), categories: categories.len() };
     let mut random = Mmix(7);
     let tensors = expected_tensors(&settings, counts)
         .into_iter()
         .map(|spec| {
             let len = spec.shape.checked_len().unwrap();
-            (
-                spec.name.to_owned(),
-                (0..len).map(|_| random.weight()).collect(),
-            )
+            (spec.name.to_owned(), (0..len).map(|_| random.weight()).collect())
         })
         .collect();
-    ModelParts {
-        settings,
-        items,
-        categories,
-        item_category,
-        card: card(),
-        tensors,
-    }
+    ModelParts { settings, items, categories, item_category, card: card(), tensors }
 }
 
 pub fn small_model() -> Model {
@@ -120,9 +95,7 @@ pub fn section(file: &[u8], name: &str) -> usize {
     let count = get_u32(file, 24) as usize;
     let mut padded = [0; 24];
     padded[..name.len()].copy_from_slice(name.as_bytes());
-    (0..count)
-        .find(|i| file[entry(*i)..entry(*i) + 24] == padded)
-        .expect("no such section")
+    (0..count).find(|i| file[entry(*i)..entry(*i) + 24] == padded).expect("no such section")
 }
 
 /// Where an index entry begins.

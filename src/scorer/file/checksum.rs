@@ -7,12 +7,7 @@
 
 const A: u64 = 0xD6E8_FEB8_6659_FD93;
 const B: u64 = 0x9FB2_1C65_1E98_DF25;
-const LANES: [u64; 4] = [
-    0x2545_F491_4F6C_DD1D,
-    0x60BE_E2BE_E120_FC15,
-    0xA3B1_9535_4A39_B70D,
-    0x1B03_7387_12FA_D5C9,
-];
+const LANES: [u64; 4] = [0x2545_F491_4F6C_DD1D, 0x60BE_E2BE_E120_FC15, 0xA3B1_9535_4A39_B70D, 0x1B03_7387_12FA_D5C9];
 const STRIPE: usize = 32;
 
 /// The checksum of bytes that come in pieces. The cuts between the pieces make no difference.
@@ -32,9 +27,7 @@ pub(crate) fn checksum(bytes: &[u8]) -> u64 {
 
 #[inline(always)]
 fn step(lane: u64, word: u64) -> u64 {
-    lane.wrapping_add(word.wrapping_mul(A))
-        .rotate_left(31)
-        .wrapping_mul(B)
+    lane.wrapping_add(word.wrapping_mul(A)).rotate_left(31).wrapping_mul(B)
 }
 
 #[inline(always)]
@@ -47,11 +40,7 @@ fn take_stripe(lanes: &mut [u64; 4], stripe: &[u8; STRIPE]) {
 
 impl Checksum {
     pub(crate) fn new() -> Self {
-        Checksum {
-            lanes: LANES,
-            pending: [0; STRIPE],
-            length: 0,
-        }
+        Checksum { lanes: LANES, pending: [0; STRIPE], length: 0 }
     }
 
     pub(crate) fn update(&mut self, mut bytes: &[u8]) {

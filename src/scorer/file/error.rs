@@ -258,11 +258,7 @@ pub enum ModelFileError {
 impl fmt::Display for ModelFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io {
-                action,
-                path,
-                error,
-            } => {
+            Self::Io { action, path, error } => {
                 write!(f, "cannot {action} {}: {error}", path.display())
             }
             Self::NotAFile { path, found } => {
@@ -272,40 +268,27 @@ impl fmt::Display for ModelFileError {
             Self::NotAModel { looks_like: None } => {
                 write!(f, "not a model: the file does not begin as a model does")
             }
-            Self::NotAModel {
-                looks_like: Some(what),
-            } => {
+            Self::NotAModel { looks_like: Some(what) } => {
                 write!(f, "not a model: the file looks like {what}")
             }
-            Self::TooShort { length } => write!(
-                f,
-                "the file ends after {length} bytes, inside its header of {HEADER_BYTES}"
-            ),
-            Self::ByteOrder { found } => write!(
-                f,
-                "byte order mark {found:02x?}; models are little-endian (04 03 02 01)"
-            ),
-            Self::Version { found } if *found > VERSION => write!(
-                f,
-                "the model has version {found}, newer than version {VERSION}, which this program reads"
-            ),
-            Self::Version { found } => write!(
-                f,
-                "the model has version {found}; this program reads version {VERSION}"
-            ),
-            Self::HeaderChecksum { stored, computed } => write!(
-                f,
-                "the header is damaged: checksum {computed:016x}, but {stored:016x} is stored"
-            ),
+            Self::TooShort { length } => {
+                write!(f, "the file ends after {length} bytes, inside its header of {HEADER_BYTES}")
+            }
+            Self::ByteOrder { found } => {
+                write!(f, "byte order mark {found:02x?}; models are little-endian (04 03 02 01)")
+            }
+            Self::Version { found } if *found > VERSION => {
+                write!(f, "the model has version {found}, newer than version {VERSION}, which this program reads")
+            }
+            Self::Version { found } => write!(f, "the model has version {found}; this program reads version {VERSION}"),
+            Self::HeaderChecksum { stored, computed } => {
+                write!(f, "the header is damaged: checksum {computed:016x}, but {stored:016x} is stored")
+            }
             Self::Reserved => write!(f, "reserved bytes of the header are not zero"),
-            Self::Kind { found } => write!(
-                f,
-                "the file holds a model of kind {found:?}; only \"dmran\" can be scored"
-            ),
-            Self::Truncated { expected, found } => write!(
-                f,
-                "the file is cut short: {found} bytes of the {expected} that its header states"
-            ),
+            Self::Kind { found } => write!(f, "the file holds a model of kind {found:?}; only \"dmran\" can be scored"),
+            Self::Truncated { expected, found } => {
+                write!(f, "the file is cut short: {found} bytes of the {expected} that its header states")
+            }
             Self::TrailingBytes { expected, found } => write!(
                 f,
                 "the file has {found} bytes, {} more than the {expected} that its header states",
@@ -314,82 +297,41 @@ impl fmt::Display for ModelFileError {
             Self::SectionCount { found, limit } => {
                 write!(f, "{found} sections; between 1 and {limit} are possible")
             }
-            Self::IndexChecksum { stored, computed } => write!(
-                f,
-                "the index is damaged: checksum {computed:016x}, but {stored:016x} is stored"
-            ),
-            Self::Unaligned { section, offset } => write!(
-                f,
-                "section {section} begins at byte {offset}, which is not a multiple of 64"
-            ),
-            Self::Overlap {
-                section,
-                offset,
-                expected,
-            } => write!(
-                f,
-                "section {section} begins at byte {offset}, inside what comes before it; expected {expected}"
-            ),
-            Self::Gap {
-                section,
-                offset,
-                expected,
-            } => write!(
-                f,
-                "section {section} begins at byte {offset} and leaves a gap; expected {expected}"
-            ),
-            Self::BeyondEnd {
-                section,
-                offset,
-                length,
-                file,
-            } => write!(
+            Self::IndexChecksum { stored, computed } => {
+                write!(f, "the index is damaged: checksum {computed:016x}, but {stored:016x} is stored")
+            }
+            Self::Unaligned { section, offset } => {
+                write!(f, "section {section} begins at byte {offset}, which is not a multiple of 64")
+            }
+            Self::Overlap { section, offset, expected } => {
+                write!(f, "section {section} begins at byte {offset}, inside what comes before it; expected {expected}")
+            }
+            Self::Gap { section, offset, expected } => {
+                write!(f, "section {section} begins at byte {offset} and leaves a gap; expected {expected}")
+            }
+            Self::BeyondEnd { section, offset, length, file } => write!(
                 f,
                 "section {section} of {length} bytes at byte {offset} does not fit into a file of {file} bytes"
             ),
-            Self::Unclaimed { end, file } => write!(
-                f,
-                "the sections end at byte {end}, but the file has {file} bytes"
-            ),
-            Self::SectionName {
-                section,
-                expected,
-                found,
-            } => write!(
-                f,
-                "section {section} is {found:?}; the settings demand {expected:?} there"
-            ),
-            Self::SectionShape {
-                section,
-                expected,
-                found,
-            } => write!(
-                f,
-                "section {section:?} has the dimensions {found:?}; the settings demand {expected:?}"
-            ),
-            Self::SectionLength {
-                section,
-                expected,
-                found,
-            } => write!(
-                f,
-                "section {section:?} has {found} bytes; its dimensions take {expected}"
-            ),
+            Self::Unclaimed { end, file } => write!(f, "the sections end at byte {end}, but the file has {file} bytes"),
+            Self::SectionName { section, expected, found } => {
+                write!(f, "section {section} is {found:?}; the settings demand {expected:?} there")
+            }
+            Self::SectionShape { section, expected, found } => {
+                write!(f, "section {section:?} has the dimensions {found:?}; the settings demand {expected:?}")
+            }
+            Self::SectionLength { section, expected, found } => {
+                write!(f, "section {section:?} has {found} bytes; its dimensions take {expected}")
+            }
             Self::Overflow { section } => {
                 write!(f, "the dimensions of section {section:?} overflow")
             }
-            Self::TooLarge { section, bytes } => write!(
-                f,
-                "section {section:?} has {bytes} bytes, more than this machine can address"
-            ),
-            Self::SectionChecksum {
-                section,
-                stored,
-                computed,
-            } => write!(
-                f,
-                "section {section:?} is damaged: checksum {computed:016x}, but {stored:016x} is stored"
-            ),
+            Self::TooLarge { section, bytes } => {
+                write!(f, "section {section:?} has {bytes} bytes, more than this machine can address")
+            }
+            Self::SectionChecksum { section, stored, computed } => {
+                write!(f, "section {section:?} is damaged: checksum {computed:016x}, but {stored:016x} is stored")
+            }
             Self::Padding { section } => {
                 write!(f, "the padding after section {section:?} is not zero")
             }
@@ -403,38 +345,18 @@ impl fmt::Display for ModelFileError {
             Self::CategoryCount { items, found } => {
                 write!(f, "{items} items, but categories for {found} of them")
             }
-            Self::CategoryIndex {
-                item,
-                category,
-                categories,
-            } => write!(
-                f,
-                "item {item} has category {category}, but there are {categories} categories"
-            ),
-            Self::NotFinite {
-                tensor,
-                index,
-                value,
-            } => write!(
-                f,
-                "tensor {tensor} has the value {value} at index {index}; weights must be finite"
-            ),
+            Self::CategoryIndex { item, category, categories } => {
+                write!(f, "item {item} has category {category}, but there are {categories} categories")
+            }
+            Self::NotFinite { tensor, index, value } => {
+                write!(f, "tensor {tensor} has the value {value} at index {index}; weights must be finite")
+            }
             Self::MissingTensor { tensor } => write!(f, "tensor {tensor} is missing"),
             Self::UnknownTensor { tensor } => {
-                write!(
-                    f,
-                    "tensor {tensor} does not belong to the model or is there twice"
-                )
+                write!(f, "tensor {tensor} does not belong to the model or is there twice")
             }
-            Self::TensorLength {
-                tensor,
-                expected,
-                found,
-            } => {
-                write!(
-                    f,
-                    "tensor {tensor} has {found} values; its shape is {expected}"
-                )
+            Self::TensorLength { tensor, expected, found } => {
+                write!(f, "tensor {tensor} has {found} values; its shape is {expected}")
             }
         }
     }

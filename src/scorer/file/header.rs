@@ -119,20 +119,13 @@ impl Header {
         if found == 0 || u64::from(found) > limit {
             return Err(ModelFileError::SectionCount { found, limit });
         }
-        Ok(Header {
-            file_bytes,
-            sections: found as usize,
-            index_checksum: u64_at(start, INDEX_SUM_AT),
-        })
+        Ok(Header { file_bytes, sections: found as usize, index_checksum: u64_at(start, INDEX_SUM_AT) })
     }
 }
 
 /// A text that fills the rest of its field with zeros, for an error message.
 fn unpadded(field: &[u8]) -> String {
-    let end = field
-        .iter()
-        .rposition(|&b| b != 0)
-        .map_or(0, |last| last + 1);
+    let end = field.iter().rposition(|&b| b != 0).map_or(0, |last| last + 1);
     String::from_utf8_lossy(&field[..end]).into_owned()
 }
 
@@ -142,10 +135,7 @@ fn looks_like(start: &[u8]) -> Option<&'static str> {
         (b"\x1f\x8b", "gzip; unpack it first"),
         (b"\x28\xb5\x2f\xfd", "zstd; unpack it first"),
         (b"PK\x03\x04", "a zip archive; unpack it first"),
-        (
-            b"version https://git-lfs",
-            "a Git LFS pointer, not the file itself",
-        ),
+        (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
         (b"\x89DMRAN\n", "a model damaged by a text-mode transfer"),
         (b"<", "an HTML or XML page"),
         (b"{", "JSON"),
@@ -172,13 +162,7 @@ impl Entry {
     pub(crate) fn new(name: &'static str, dims: [u64; 2], length: u64) -> Entry {
         let mut padded = [0; NAME_BYTES];
         padded[..name.len()].copy_from_slice(name.as_bytes());
-        Entry {
-            name: padded,
-            dims,
-            offset: 0,
-            length,
-            checksum: 0,
-        }
+        Entry { name: padded, dims, offset: 0, length, checksum: 0 }
     }
 
     pub(crate) fn is_named(&self, name: &str) -> bool {
@@ -194,13 +178,7 @@ impl Entry {
     pub(crate) fn encode(&self) -> [u8; ENTRY_BYTES] {
         let mut out = [0; ENTRY_BYTES];
         out[..NAME_BYTES].copy_from_slice(&self.name);
-        let numbers = [
-            self.dims[0],
-            self.dims[1],
-            self.offset,
-            self.length,
-            self.checksum,
-        ];
+        let numbers = [self.dims[0], self.dims[1], self.offset, self.length, self.checksum];
         for (field, number) in out[NAME_BYTES..].chunks_exact_mut(8).zip(numbers) {
             field.copy_from_slice(&number.to_le_bytes());
         }
@@ -237,35 +215,19 @@ pub(crate) fn decode_index(index: &[u8], header: &Header) -> Result<Vec<Entry>, 
             return Err(ModelFileError::Unaligned { section, offset });
         }
         if offset < expected {
-            return Err(ModelFileError::Overlap {
-                section,
-                offset,
-                expected,
-            });
+            return Err(ModelFileError::Overlap { section, offset, expected });
         }
         let end = offset.checked_add(length).and_then(align);
         let Some(end) = end.filter(|&end| end <= file) else {
-            return Err(ModelFileError::BeyondEnd {
-                section,
-                offset,
-                length,
-                file,
-            });
+            return Err(ModelFileError::BeyondEnd { section, offset, length, file });
         };
         if offset > expected {
-            return Err(ModelFileError::Gap {
-                section,
-                offset,
-                expected,
-            });
+            return Err(ModelFileError::Gap { section, offset, expected });
         }
         expected = end;
     }
     if expected != file {
-        return Err(ModelFileError::Unclaimed {
-            end: expected,
-            file,
-        });
+        return Err(ModelFileError::Unclaimed { end: expected, file });
     }
     Ok(entries)
 }

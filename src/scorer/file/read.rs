@@ -12,9 +12,7 @@ use super::super::settings::Settings;
 use super::checksum::Checksum;
 use super::error::ModelFileError;
 use super::header::{ENTRY_BYTES, Entry, HEADER_BYTES, Header, MAX_SECTIONS, align, decode_index};
-use super::sections::{
-    Content, SETTINGS_BYTES, SETTINGS_SECTION, Section, check_index, decode_settings,
-};
+use super::sections::{Content, SETTINGS_BYTES, SETTINGS_SECTION, Section, check_index, decode_settings};
 
 const CHUNK: usize = 16 * 1024;
 
@@ -55,11 +53,8 @@ impl Model {
         if length == 0 {
             return Err(ModelFileError::Empty);
         }
-        let map = Map::open(&file).map_err(|error| ModelFileError::Io {
-            action: "map",
-            path: path.to_owned(),
-            error,
-        })?;
+        let map =
+            Map::open(&file).map_err(|error| ModelFileError::Io { action: "map", path: path.to_owned(), error })?;
         let bytes = map.bytes();
         read_model(bytes, bytes.len() as u64, Some(path), |offset, length| {
             MappedWeights::new(&map, offset, length).map(Weights::Mapped)
@@ -69,19 +64,10 @@ impl Model {
 
 /// Opens a regular file and tells its length.
 fn open(path: &Path) -> Result<(File, u64), ModelFileError> {
-    let io = |action| {
-        move |error| ModelFileError::Io {
-            action,
-            path: path.to_owned(),
-            error,
-        }
-    };
+    let io = |action| move |error| ModelFileError::Io { action, path: path.to_owned(), error };
     let check = |metadata: &fs::Metadata| match metadata.is_file() {
         true => Ok(()),
-        false => Err(ModelFileError::NotAFile {
-            path: path.to_owned(),
-            found: kind_of(metadata),
-        }),
+        false => Err(ModelFileError::NotAFile { path: path.to_owned(), found: kind_of(metadata) }),
     };
     check(&fs::metadata(path).map_err(io("open"))?)?;
     let file = File::open(path).map_err(io("open"))?;
@@ -158,29 +144,13 @@ fn read_model(
             Ok(())
         })?;
     }
-    let counts = Counts {
-        items: items.len(),
-        categories: categories.len(),
-    };
-    debug_assert_eq!(
-        tensors.len(),
-        super::super::layout::expected_tensors(&settings, counts).len()
-    );
-    Ok(Model::from_checked(
-        settings,
-        items,
-        categories,
-        item_category,
-        card,
-        tensors,
-    ))
+    let counts = Counts { items: items.len(), categories: categories.len() };
+    debug_assert_eq!(tensors.len(), super::super::layout::expected_tensors(&settings, counts).len());
+    Ok(Model::from_checked(settings, items, categories, item_category, card, tensors))
 }
 
 /// The settings come first: what else must be there follows from them.
-fn read_settings<R: Read>(
-    input: &mut Input<'_, R>,
-    entries: &[Entry],
-) -> Result<Settings, ModelFileError> {
+fn read_settings<R: Read>(input: &mut Input<'_, R>, entries: &[Entry]) -> Result<Settings, ModelFileError> {
     let name = SETTINGS_SECTION.name();
     let entry = entries.first().filter(|entry| entry.is_named(name));
     let Some(entry) = entry else {
@@ -212,18 +182,13 @@ struct Input<'a, R> {
 
 impl<R: Read> Input<'_, R> {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), ModelFileError> {
-        self.read
-            .read_exact(buffer)
-            .map_err(|error| self.error(error))
+        self.read.read_exact(buffer).map_err(|error| self.error(error))
     }
 
     fn error(&self, error: io::Error) -> ModelFileError {
         ModelFileError::Io {
             action: "read",
-            path: self
-                .path
-                .unwrap_or(Path::new("(bytes in memory)"))
-                .to_owned(),
+            path: self.path.unwrap_or(Path::new("(bytes in memory)")).to_owned(),
             error,
         }
     }
@@ -236,20 +201,12 @@ impl<R: Read> Input<'_, R> {
         decode: impl FnOnce(&mut Part<'_, '_, R>) -> Result<T, ModelFileError>,
     ) -> Result<T, ModelFileError> {
         let name = section.name();
-        let mut part = Part {
-            input: self,
-            left: entry.length,
-            checksum: Checksum::new(),
-        };
+        let mut part = Part { input: self, left: entry.length, checksum: Checksum::new() };
         let decoded = decode(&mut part);
         part.drain()?;
         let computed = part.checksum.finish();
         if computed != entry.checksum {
-            return Err(ModelFileError::SectionChecksum {
-                section: name,
-                stored: entry.checksum,
-                computed,
-            });
+            return Err(ModelFileError::SectionChecksum { section: name, stored: entry.checksum, computed });
         }
         let padding = align(entry.length).map_or(0, |end| end - entry.length) as usize;
         let mut bytes = [0; 64];
@@ -290,11 +247,7 @@ impl<R: Read> Part<'_, '_, R> {
     }
 
     /// `count` numbers of 4 bytes each, in pieces, to `each`.
-    fn pieces(
-        &mut self,
-        count: usize,
-        mut each: impl FnMut(&[[u8; 4]]),
-    ) -> Result<(), ModelFileError> {
+    fn pieces(&mut self, count: usize, mut each: impl FnMut(&[[u8; 4]])) -> Result<(), ModelFileError> {
         let mut buffer = [0; CHUNK];
         let mut left = count;
         while left > 0 {
@@ -307,23 +260,14 @@ impl<R: Read> Part<'_, '_, R> {
         Ok(())
     }
 
-    fn words<T>(
-        &mut self,
-        count: usize,
-        from_bytes: impl Fn([u8; 4]) -> T,
-    ) -> Result<Vec<T>, ModelFileError> {
+    fn words<T>(&mut self, count: usize, from_bytes: impl Fn([u8; 4]) -> T) -> Result<Vec<T>, ModelFileError> {
         let mut words = Vec::with_capacity(count);
-        self.pieces(count, |piece| {
-            words.extend(piece.iter().map(|&word| from_bytes(word)))
-        })?;
+        self.pieces(count, |piece| words.extend(piece.iter().map(|&word| from_bytes(word))))?;
         Ok(words)
     }
 
     fn ids(&mut self, section: &Section) -> Result<Ids, ModelFileError> {
-        let error = |error| ModelFileError::Ids {
-            section: section.name(),
-            error,
-        };
+        let error = |error| ModelFileError::Ids { section: section.name(), error };
         // Both dimensions fit a u32, and the section's length has been checked.
         let [count, bytes] = section.dims.map(|dim| dim as usize);
         let offsets = self.words(count + 1, u32::from_le_bytes)?;

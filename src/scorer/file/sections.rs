@@ -47,15 +47,10 @@ impl Section {
     pub(crate) fn bytes(&self) -> Option<u64> {
         let [first, second] = self.dims;
         match self.content {
-            Content::Items | Content::Categories => {
-                first.checked_add(1)?.checked_mul(4)?.checked_add(second)
-            }
+            Content::Items | Content::Categories => first.checked_add(1)?.checked_mul(4)?.checked_add(second),
             Content::Settings | Content::ItemCategory => first.checked_mul(4),
             Content::Card => Some(first),
-            Content::Tensor(TensorSpec {
-                shape: Shape::Vector(_),
-                ..
-            }) => first.checked_mul(4),
+            Content::Tensor(TensorSpec { shape: Shape::Vector(_), .. }) => first.checked_mul(4),
             Content::Tensor(_) => first.checked_mul(second)?.checked_mul(4),
         }
     }
@@ -66,16 +61,10 @@ fn tensor_section(spec: TensorSpec) -> Section {
         Shape::Vector(n) => [n as u64, 0],
         Shape::Matrix(rows, columns) => [rows as u64, columns as u64],
     };
-    Section {
-        content: Content::Tensor(spec),
-        dims,
-    }
+    Section { content: Content::Tensor(spec), dims }
 }
 
-pub(crate) const SETTINGS_SECTION: Section = Section {
-    content: Content::Settings,
-    dims: [SETTINGS_FIELDS as u64, 0],
-};
+pub(crate) const SETTINGS_SECTION: Section = Section { content: Content::Settings, dims: [SETTINGS_FIELDS as u64, 0] };
 
 /// Dimensions that settings do not imply.
 #[derive(Debug, Clone, Copy)]
@@ -101,11 +90,7 @@ fn leading_sections(settings: &Settings, free: &FreeDims) -> Vec<Section> {
 }
 
 /// All sections of a model in the order of the file.
-pub(crate) fn expected_sections(
-    settings: &Settings,
-    counts: Counts,
-    free: &FreeDims,
-) -> Vec<Section> {
+pub(crate) fn expected_sections(settings: &Settings, counts: Counts, free: &FreeDims) -> Vec<Section> {
     let mut sections = leading_sections(settings, free);
     let tensors = expected_tensors(settings, counts);
     sections.extend(tensors.into_iter().map(tensor_section));
@@ -113,15 +98,8 @@ pub(crate) fn expected_sections(
 }
 
 /// Holds an index against the settings: names, order, dimensions, lengths. Gives the sections that stand there.
-pub(crate) fn check_index(
-    settings: &Settings,
-    entries: &[Entry],
-) -> Result<Vec<Section>, ModelFileError> {
-    let unknown = FreeDims {
-        items: [0; 2],
-        categories: [0; 2],
-        card: 0,
-    };
+pub(crate) fn check_index(settings: &Settings, entries: &[Entry]) -> Result<Vec<Section>, ModelFileError> {
+    let unknown = FreeDims { items: [0; 2], categories: [0; 2], card: 0 };
     let mut free = unknown;
     for (position, section) in leading_sections(settings, &unknown).iter().enumerate() {
         let entry = named(entries, position, section.name())?;
@@ -150,38 +128,23 @@ pub(crate) fn check_index(
                 found: entry.dims.to_vec(),
             });
         }
-        let expected = section
-            .bytes()
-            .ok_or(ModelFileError::Overflow { section: name })?;
+        let expected = section.bytes().ok_or(ModelFileError::Overflow { section: name })?;
         if entry.length != expected {
-            return Err(ModelFileError::SectionLength {
-                section: name,
-                expected,
-                found: entry.length,
-            });
+            return Err(ModelFileError::SectionLength { section: name, expected, found: entry.length });
         }
         if usize::try_from(expected).is_err() {
-            return Err(ModelFileError::TooLarge {
-                section: name,
-                bytes: expected,
-            });
+            return Err(ModelFileError::TooLarge { section: name, bytes: expected });
         }
     }
     match entries.get(sections.len()) {
         None => Ok(sections),
-        Some(extra) => Err(ModelFileError::SectionName {
-            section: sections.len(),
-            expected: "nothing",
-            found: extra.name(),
-        }),
+        Some(extra) => {
+            Err(ModelFileError::SectionName { section: sections.len(), expected: "nothing", found: extra.name() })
+        }
     }
 }
 
-fn named<'a>(
-    entries: &'a [Entry],
-    section: usize,
-    expected: &'static str,
-) -> Result<&'a Entry, ModelFileError> {
+fn named<'a>(entries: &'a [Entry], section: usize, expected: &'static str) -> Result<&'a Entry, ModelFileError> {
     match entries.get(section) {
         Some(entry) if entry.is_named(expected) => Ok(entry),
         other => Err(ModelFileError::SectionName {

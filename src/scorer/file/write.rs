@@ -52,11 +52,7 @@ impl Model {
 
     fn sections(&self, card_bytes: usize) -> Vec<Section> {
         let dims = |ids: &super::super::ids::Ids| [ids.len() as u64, ids.raw().1.len() as u64];
-        let free = FreeDims {
-            items: dims(self.items()),
-            categories: dims(self.categories()),
-            card: card_bytes as u64,
-        };
+        let free = FreeDims { items: dims(self.items()), categories: dims(self.categories()), card: card_bytes as u64 };
         expected_sections(self.settings(), self.counts(), &free)
     }
 
@@ -93,10 +89,7 @@ impl Plan {
         let mut index = Vec::with_capacity(ENTRY_BYTES * sections.len());
         let mut placed = Vec::with_capacity(sections.len());
         for section in sections {
-            let mut sum = Summing {
-                checksum: Checksum::new(),
-                length: 0,
-            };
+            let mut sum = Summing { checksum: Checksum::new(), length: 0 };
             model.emit(&section, &card, &mut sum)?;
             let mut entry = Entry::new(section.name(), section.dims, sum.length);
             entry.offset = end;
@@ -104,22 +97,10 @@ impl Plan {
             index.extend(entry.encode());
             placed.push((section, sum.length));
             let too_long = || io::Error::other("a model of more than 2^64 bytes");
-            end = end
-                .checked_add(sum.length)
-                .and_then(align)
-                .ok_or_else(too_long)?;
+            end = end.checked_add(sum.length).and_then(align).ok_or_else(too_long)?;
         }
-        let header = Header {
-            file_bytes: end,
-            sections: placed.len(),
-            index_checksum: checksum(&index),
-        };
-        Ok(Plan {
-            header,
-            index,
-            card,
-            sections: placed,
-        })
+        let header = Header { file_bytes: end, sections: placed.len(), index_checksum: checksum(&index) };
+        Ok(Plan { header, index, card, sections: placed })
     }
 }
 
@@ -147,11 +128,7 @@ fn emit_ids((offsets, text): (&[u32], &[u8]), out: &mut dyn Write) -> io::Result
 }
 
 /// Numbers of 4 bytes each, converted piece by piece.
-fn emit_words<T: Copy>(
-    values: &[T],
-    to_bytes: impl Fn(T) -> [u8; 4],
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn emit_words<T: Copy>(values: &[T], to_bytes: impl Fn(T) -> [u8; 4], out: &mut dyn Write) -> io::Result<()> {
     let mut buffer = [0; CHUNK];
     for piece in values.chunks(CHUNK / 4) {
         let bytes = &mut buffer[..4 * piece.len()];
