@@ -2,5 +2,6 @@
 //!
 //! The level is taken and ignored; sums are accumulated in `f64`.
 
+pub mod feature_attention;
 pub mod gemm;
 pub mod math;
