@@ -10,12 +10,29 @@
 //! Buffers are flat slices and belong to the caller; nothing here allocates. Slices need no alignment.
 #![deny(unsafe_code)]
 
+<<<<<<< HEAD
 pub mod feature_attention;
+=======
+pub mod dense;
+pub mod feed_forward;
+pub mod gate;
+>>>>>>> kernels-b
 pub mod gemm;
+pub mod item_attention;
 pub mod level;
+pub mod loss;
 pub mod math;
 pub mod naive;
+pub mod norm;
+pub mod optim;
+pub mod pooling;
+pub mod rows;
+mod segment;
 #[allow(unsafe_code)]
 pub mod simd;
+mod small;
+mod transpose;
+mod weight;
 
 pub use level::{Level, LevelError};
+pub use weight::Weight;

@@ -3,5 +3,15 @@
 //! The level is taken and ignored; sums are accumulated in `f64`.
 
 pub mod feature_attention;
+pub mod dense;
+pub mod feed_forward;
+pub mod gate;
 pub mod gemm;
+pub mod item_attention;
+pub mod loss;
 pub mod math;
+pub mod norm;
+pub mod optim;
+mod plain;
+pub mod pooling;
+pub mod rows;

@@ -1,0 +1,259 @@
+//! Products of matrices that are too small to pack: a few hops, candidates or events on one side.
+//!
+//! The order of every sum depends on the sum's own terms only, never on the tile that it is computed in:
+//! a sample gives the same bits alone and in a batch.
+
+use crate::simd::{LANES, Simd};
+
+/// Rows of a matrix, or the columns `first..first + width` of them; `ids` looks rows up.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub data: &'a [f32],
+    pub ids: Option<&'a [u32]>,
+    pub first: usize,
+    pub stride: usize,
+    pub width: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// All rows of `data`, which is `[_, d]`.
+    #[inline(always)]
+    pub fn new(data: &'a [f32], d: usize) -> Self {
+        Self {
+            data,
+            ids: None,
+            first: 0,
+            stride: d,
+            width: d,
+        }
+    }
+
+    /// The rows that `ids` names.
+    #[inline(always)]
+    pub fn lookup(data: &'a [f32], ids: &'a [u32], d: usize) -> Self {
+        Self {
+            ids: Some(ids),
+            ..Self::new(data, d)
+        }
+    }
+
+    #[inline(always)]
+    pub fn row(self, i: usize) -> &'a [f32] {
+        let i = self.ids.map_or(i, |ids| ids[i] as usize);
+        &self.data[self.first + i * self.stride..][..self.width]
+    }
+}
+
+/// As [`Rows`], to be written.
+pub(crate) struct RowsMut<'a> {
+    pub data: &'a mut [f32],
+    pub ids: Option<&'a [u32]>,
+    pub first: usize,
+    pub stride: usize,
+    pub width: usize,
+}
+
+impl<'a> RowsMut<'a> {
+    /// All rows of `data`, which is `[_, d]`.
+    #[inline(always)]
+    pub fn new(data: &'a mut [f32], d: usize) -> Self {
+        Self {
+            data,
+            ids: None,
+            first: 0,
+            stride: d,
+            width: d,
+        }
+    }
+
+    #[inline(always)]
+    fn row(&mut self, i: usize) -> &mut [f32] {
+        let i = self.ids.map_or(i, |ids| ids[i] as usize);
+        &mut self.data[self.first + i * self.stride..][..self.width]
+    }
+}
+
+/// Coefficients: `(i, t)` stands at `data[i * row + t * term]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Coefs<'a> {
+    pub data: &'a [f32],
+    pub row: usize,
+    pub term: usize,
+}
+
+/// `out[i, :] = sum_t coefs(i, t) * src[t, :]`, or `+=` with `add`, for `i < m`, `t < terms`.
+///
+/// One chain of `mul_add` in the order of `t`, starting from 0; `add` adds the finished sum, row after row, so that
+/// looked-up rows may repeat.
+#[inline(always)]
+pub(crate) fn combine<S: Simd>(
+    s: S,
+    (m, terms): (usize, usize),
+    coefs: Coefs,
+    src: Rows,
+    out: &mut RowsMut,
+    add: bool,
+) {
+    let mut i = 0;
+    while i < m {
+        i += match m - i {
+            1 => combine_tile::<S, 1>(s, i, terms, coefs, src, out, add),
+            2 => combine_tile::<S, 2>(s, i, terms, coefs, src, out, add),
+            3 => combine_tile::<S, 3>(s, i, terms, coefs, src, out, add),
+            4 => combine_tile::<S, 4>(s, i, terms, coefs, src, out, add),
+            _ => combine_tile::<S, 5>(s, i, terms, coefs, src, out, add),
+        }
+    }
+}
+
+#[inline(always)]
+fn combine_tile<S: Simd, const H: usize>(
+    s: S,
+    first: usize,
+    terms: usize,
+    coefs: Coefs,
+    src: Rows,
+    out: &mut RowsMut,
+    add: bool,
+) -> usize {
+    let mut at = 0;
+    while at < src.width {
+        let end = (at + LANES).min(src.width);
+        let mut acc = [s.zero(); H];
+        for t in 0..terms {
+            let x = load(s, &src.row(t)[at..end]);
+            for (h, acc) in acc.iter_mut().enumerate() {
+                let c = coefs.data[(first + h) * coefs.row + t * coefs.term];
+                *acc = s.mul_add(s.splat(c), x, *acc);
+            }
+        }
+        for (h, acc) in acc.into_iter().enumerate() {
+            let row = &mut out.row(first + h)[at..end];
+            let v = if add { s.add(load(s, row), acc) } else { acc };
+            store(s, v, row);
+        }
+        at = end;
+    }
+    H
+}
+
+/// `out[i * stride + h] += x[i, :] . y[h, :]` for `i < m`, `h < n`.
+#[inline(always)]
+pub(crate) fn add_dots<S: Simd>(
+    s: S,
+    (m, n): (usize, usize),
+    x: Rows,
+    y: Rows,
+    out: &mut [f32],
+    stride: usize,
+) {
+    for i in 0..m {
+        let x = x.row(i);
+        let out = &mut out[i * stride..][..n];
+        let mut h = 0;
+        while h < n {
+            h += match n - h {
+                1 => dots_tile::<S, 1>(s, x, y, h, out),
+                2 => dots_tile::<S, 2>(s, x, y, h, out),
+                3 => dots_tile::<S, 3>(s, x, y, h, out),
+                4 => dots_tile::<S, 4>(s, x, y, h, out),
+                _ => dots_tile::<S, 5>(s, x, y, h, out),
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn dots_tile<S: Simd, const H: usize>(
+    s: S,
+    x: &[f32],
+    y: Rows,
+    first: usize,
+    out: &mut [f32],
+) -> usize {
+    let mut acc = [s.zero(); H];
+    let mut at = 0;
+    while at < x.len() {
+        let end = (at + LANES).min(x.len());
+        let v = load(s, &x[at..end]);
+        for (h, acc) in acc.iter_mut().enumerate() {
+            *acc = s.mul_add(v, load(s, &y.row(first + h)[at..end]), *acc);
+        }
+        at = end;
+    }
+    for (h, acc) in acc.into_iter().enumerate() {
+        out[first + h] += s.reduce_sum(acc);
+    }
+    H
+}
+
+/// `x . y`, as 16 partial sums that [`Simd::reduce_sum`] adds up: the order that [`crate::score`] repeats.
+#[inline(always)]
+pub(crate) fn dot<S: Simd>(s: S, x: &[f32], y: &[f32]) -> f32 {
+    let mut acc = s.zero();
+    let mut xs = x.chunks_exact(LANES);
+    let mut ys = y[..x.len()].chunks_exact(LANES);
+    for (x, y) in (&mut xs).zip(&mut ys) {
+        acc = s.mul_add(s.load(x), s.load(y), acc);
+    }
+    if !xs.remainder().is_empty() {
+        acc = s.mul_add(
+            s.load_partial(xs.remainder()),
+            s.load_partial(ys.remainder()),
+            acc,
+        );
+    }
+    s.reduce_sum(acc)
+}
+
+/// `y += x`.
+#[inline(always)]
+pub(crate) fn add<S: Simd>(s: S, x: &[f32], y: &mut [f32]) {
+    let mut xs = x.chunks_exact(LANES);
+    let mut ys = y[..x.len()].chunks_exact_mut(LANES);
+    for (x, y) in (&mut xs).zip(&mut ys) {
+        s.store(s.add(s.load(y), s.load(x)), y);
+    }
+    let y = ys.into_remainder();
+    if !y.is_empty() {
+        s.store_partial(s.add(s.load_partial(y), s.load_partial(xs.remainder())), y);
+    }
+}
+
+/// `y += c * x`.
+#[inline(always)]
+pub(crate) fn add_scaled<S: Simd>(s: S, c: f32, x: &[f32], y: &mut [f32]) {
+    let c = s.splat(c);
+    let mut xs = x.chunks_exact(LANES);
+    let mut ys = y[..x.len()].chunks_exact_mut(LANES);
+    for (x, y) in (&mut xs).zip(&mut ys) {
+        s.store(s.mul_add(c, s.load(x), s.load(y)), y);
+    }
+    let y = ys.into_remainder();
+    if !y.is_empty() {
+        s.store_partial(
+            s.mul_add(c, s.load_partial(xs.remainder()), s.load_partial(y)),
+            y,
+        );
+    }
+}
+
+/// At most 16 elements.
+#[inline(always)]
+pub(crate) fn load<S: Simd>(s: S, x: &[f32]) -> S::F32 {
+    if x.len() == LANES {
+        s.load(x)
+    } else {
+        s.load_partial(x)
+    }
+}
+
+/// To at most 16 elements.
+#[inline(always)]
+pub(crate) fn store<S: Simd>(s: S, v: S::F32, out: &mut [f32]) {
+    if out.len() == LANES {
+        s.store(v, out)
+    } else {
+        s.store_partial(v, out)
+    }
+}
