@@ -1,6 +1,23 @@
 //! DMRAN: next-item recommendation by hierarchical attention, trained and scored on plain CPUs.
 #![deny(unsafe_code)]
 
+pub mod scorer;
+
 #[cfg(feature = "train")]
 pub mod data;
-pub mod scorer;
+#[cfg(feature = "train")]
+pub mod gemm;
+#[cfg(feature = "train")]
+pub mod metrics;
+#[cfg(feature = "train")]
+pub mod model;
+#[cfg(feature = "train")]
+pub mod ops;
+#[cfg(feature = "train")]
+pub mod params;
+#[cfg(feature = "train")]
+pub mod tape;
+#[cfg(feature = "train")]
+pub mod tensor;
+#[cfg(feature = "train")]
+pub mod train;

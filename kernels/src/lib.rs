@@ -4,14 +4,19 @@
 //! - [`simd`]: the lanes ([`simd::Simd`]) and what a kernel is ([`simd::Kernel`]);
 //! - [`math`]: exp, tanh, sigmoid, softplus with stated bounds;
 //! - [`gemm`]: products with packed weights, and weight gradients;
+//! - [`feature_attention`]: eq 9-12, fused;
 //! - [`naive`]: the same names and signatures in plain loops: the specification that tests compare with.
 //!
 //! Buffers are flat slices and belong to the caller; nothing here allocates. Slices need no alignment.
 #![deny(unsafe_code)]
 
+<<<<<<< HEAD
+pub mod feature_attention;
+=======
 pub mod dense;
 pub mod feed_forward;
 pub mod gate;
+>>>>>>> kernels-b
 pub mod gemm;
 pub mod item_attention;
 pub mod level;

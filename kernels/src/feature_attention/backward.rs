@@ -1,0 +1,267 @@
+//! The backward pass: computes each tile again and drains it into the gradients while it is in the cache.
+
+use super::tile::{self, GROUP_ROWS, Pairs, TILE_PAIRS, padded};
+use super::{Backward, BackwardWeights, Weights};
+use crate::gemm::{Matrix, MatrixMut, Output, gemm_in, gemm_tn_in};
+use crate::math;
+use crate::simd::tile as simd_tile;
+use crate::simd::{Kernel, LANES, Simd, load_at, store_at};
+use std::ops::Range;
+
+pub(super) struct Run<'a, 'b> {
+    pub weights: &'b Weights<'b>,
+    pub transposed: &'b BackwardWeights<'b>,
+    pub args: Backward<'a>,
+}
+
+impl Kernel for Run<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self {
+            weights,
+            transposed,
+            args,
+        } = self;
+        let (d, wide) = (weights.d, padded(weights.d));
+        let (offsets, saved, gradients) = (args.offsets, args.saved, args.gradients);
+        let bounded = tile::is_bounded(s, d, weights.w_s5);
+        let longest = offsets
+            .windows(2)
+            .map(|w| (w[1] - w[0]) as usize)
+            .max()
+            .unwrap_or(0);
+
+        let mut rest = tile::aligned(args.scratch);
+        let t = tile::take(&mut rest, TILE_PAIRS * wide);
+        let df = tile::take(&mut rest, TILE_PAIRS * wide);
+        let strip = tile::take(&mut rest, 4 * LANES * TILE_PAIRS);
+        let pe = tile::take(&mut rest, longest * wide);
+        let qe = tile::take(&mut rest, longest * wide);
+        let group_p = tile::take(&mut rest, (GROUP_ROWS + longest) * d);
+        let group_q = tile::take(&mut rest, (GROUP_ROWS + longest) * d);
+
+        let mut group = 0;
+        for (b, ends) in offsets.windows(2).enumerate() {
+            let (from, to) = (ends[0] as usize, ends[1] as usize);
+            let r = to - from;
+            let range = from * d..to * d;
+            if r > 0 {
+                let factored = tile::prepare(
+                    s,
+                    &saved.p[range.clone()],
+                    &saved.q[range.clone()],
+                    d,
+                    pe,
+                    qe,
+                );
+                let dp = &mut group_p[(from - group) * d..(to - group) * d];
+                let dq = &mut group_q[(from - group) * d..(to - group) * d];
+                dp.fill(0.0);
+                dq.fill(0.0);
+                let segment = Segment {
+                    d,
+                    r,
+                    w_s5: weights.w_s5,
+                    w_s5_back: transposed.w_s5,
+                    factors: (pe, qe),
+                    m: &args.m[range.clone()],
+                    mhat: &args.mhat[range.clone()],
+                    shift: &saved.shift[range.clone()],
+                    inverse_sum: &saved.inverse_sum[range.clone()],
+                    dmhat: &args.dmhat[range.clone()],
+                    dm: &mut gradients.dm[range],
+                    dw_s5: gradients.dw_s5,
+                    dp,
+                    dq,
+                    t,
+                    df,
+                    strip,
+                };
+                match (factored, bounded) {
+                    (true, true) => segment.run::<S, true, false>(s),
+                    (true, false) => s.call(Careful::<true>(segment)),
+                    (false, _) => s.call(Careful::<false>(segment)),
+                }
+            }
+            if to > group && (to - group >= GROUP_ROWS || b + 2 == offsets.len()) {
+                let rows = to - group;
+                let dp = Matrix::new(&group_p[..rows * d], rows, d);
+                let dq = Matrix::new(&group_q[..rows * d], rows, d);
+                let m = Matrix::new(&args.m[group * d..to * d], rows, d);
+                let dm = &mut gradients.dm[group * d..to * d];
+                gemm_in(
+                    s,
+                    dp,
+                    transposed.w_s4,
+                    MatrixMut::new(dm, rows, d),
+                    Output::ACCUMULATE,
+                );
+                gemm_in(
+                    s,
+                    dq,
+                    transposed.w_s3,
+                    MatrixMut::new(dm, rows, d),
+                    Output::ACCUMULATE,
+                );
+                gemm_tn_in(s, dp, m, MatrixMut::new(gradients.dw_s4, d, d), true);
+                gemm_tn_in(s, dq, m, MatrixMut::new(gradients.dw_s3, d, d), true);
+                add_rows(s, dp, gradients.db_s2);
+                group = to;
+            }
+        }
+    }
+}
+
+/// Adds each row to `out`.
+#[inline(always)]
+fn add_rows<S: Simd>(s: S, rows: Matrix<'_>, out: &mut [f32]) {
+    for at in (0..out.len()).step_by(LANES) {
+        let mut sum = load_at(s, out, at);
+        for i in 0..rows.rows() {
+            sum = s.add(sum, load_at(s, rows.row(i), at));
+        }
+        store_at(s, sum, out, at);
+    }
+}
+
+/// As in forward.
+struct Careful<'a, const FACTORED: bool>(Segment<'a>);
+
+impl<const FACTORED: bool> Kernel for Careful<'_, FACTORED> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        self.0.run::<S, FACTORED, true>(s);
+    }
+}
+
+struct Segment<'a> {
+    d: usize,
+    r: usize,
+    w_s5: &'a [f32],
+    w_s5_back: &'a [f32],
+    factors: (&'a [f32], &'a [f32]),
+    m: &'a [f32],
+    mhat: &'a [f32],
+    shift: &'a [f32],
+    inverse_sum: &'a [f32],
+    dmhat: &'a [f32],
+    dm: &'a mut [f32],
+    dw_s5: &'a mut [f32],
+    dp: &'a mut [f32],
+    dq: &'a mut [f32],
+    t: &'a mut [f32],
+    df: &'a mut [f32],
+    strip: &'a mut [f32],
+}
+
+impl Segment<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const FACTORED: bool, const SHIFT: bool>(mut self, s: S) {
+        let (d, wide) = (self.d, padded(self.d));
+        let panels = wide / LANES;
+        let mut next = Some(Pairs::first(self.r, TILE_PAIRS));
+        while let Some(pairs) = next {
+            let count = pairs.count();
+            tile::tanh_tile::<S, FACTORED>(s, pairs, wide, self.factors, self.t);
+            let mut panel = 0;
+            while panel < panels {
+                let vectors = simd_tile::vectors::<S>(count, panels - panel);
+                let w = &self.w_s5[panel * d * LANES..];
+                tile::product(s, (self.t, wide), count, (w, d), vectors, self.strip);
+                for c in 0..vectors {
+                    self.softmax::<S, SHIFT>(s, pairs, (panel + c) * LANES, (c, vectors));
+                }
+                panel += vectors;
+            }
+            let (t, df) = (&self.t[..count * wide], &self.df[..count * wide]);
+            let (t, df) = (
+                Matrix::strided(t, count, d, wide),
+                Matrix::strided(df, count, d, wide),
+            );
+            gemm_tn_in(s, df, t, MatrixMut::new(self.dw_s5, d, d), true);
+            let mut panel = 0;
+            while panel < panels {
+                let vectors = simd_tile::vectors::<S>(count, panels - panel);
+                let w = &self.w_s5_back[panel * d * LANES..];
+                tile::product(s, (self.df, wide), count, (w, d), vectors, self.strip);
+                for c in 0..vectors {
+                    self.tanh(s, pairs, (panel + c) * LANES, (c, vectors));
+                }
+                panel += vectors;
+            }
+            next = pairs.next(self.r);
+        }
+    }
+
+    /// A row's range in a `[r, d]` slice.
+    #[inline(always)]
+    fn row(&self, i: usize) -> Range<usize> {
+        i * self.d..(i + 1) * self.d
+    }
+
+    /// From the strip's products f: `beta`, its share of `dm`, and `df = beta * dmhat_i * (m_j - mhat_i)`, 16 columns from `at`.
+    #[inline(always)]
+    fn softmax<S: Simd, const SHIFT: bool>(
+        &mut self,
+        s: S,
+        pairs: Pairs,
+        at: usize,
+        (c, vectors): (usize, usize),
+    ) {
+        let (d, wide) = (self.d, padded(self.d));
+        let mut pair = 0;
+        for i in pairs.i..pairs.i + pairs.i_count {
+            let row = self.row(i);
+            let inverse = load_at(s, &self.inverse_sum[row.clone()], at);
+            let mhat = load_at(s, &self.mhat[row.clone()], at);
+            let dmhat = load_at(s, &self.dmhat[row.clone()], at);
+            let shift = if SHIFT {
+                load_at(s, &self.shift[row], at)
+            } else {
+                s.zero()
+            };
+            let scale = s.mul(inverse, dmhat);
+            for j in pairs.j..pairs.j + pairs.j_count {
+                let f = s.load(&self.strip[(pair * vectors + c) * LANES..]);
+                let e = if SHIFT {
+                    math::exp_nonpositive(s, s.sub(f, shift))
+                } else {
+                    math::exp_in_range(s, f)
+                };
+                let g = s.mul(e, scale);
+                let m = load_at(s, &self.m[j * d..(j + 1) * d], at);
+                let dm = &mut self.dm[j * d..(j + 1) * d];
+                let sum = s.add(load_at(s, dm, at), g);
+                store_at(s, sum, dm, at);
+                s.store(s.mul(g, s.sub(m, mhat)), &mut self.df[pair * wide + at..]);
+                pair += 1;
+            }
+        }
+    }
+
+    /// From the strip's gradients of tanh: `dz = dt (1 - t^2)` into `dp_i` and `dq_j`, 16 columns from `at`.
+    #[inline(always)]
+    fn tanh<S: Simd>(&mut self, s: S, pairs: Pairs, at: usize, (c, vectors): (usize, usize)) {
+        let (d, wide) = (self.d, padded(self.d));
+        let one = s.splat(1.0);
+        let mut pair = 0;
+        for i in pairs.i..pairs.i + pairs.i_count {
+            let row = self.row(i);
+            let dp = &mut self.dp[row];
+            let mut sum = load_at(s, dp, at);
+            for j in pairs.j..pairs.j + pairs.j_count {
+                let dt = s.load(&self.strip[(pair * vectors + c) * LANES..]);
+                let t = s.load(&self.t[pair * wide + at..]);
+                let dz = s.mul(dt, s.neg_mul_add(t, t, one));
+                sum = s.add(sum, dz);
+                let dq = &mut self.dq[j * d..(j + 1) * d];
+                let total = s.add(load_at(s, dq, at), dz);
+                store_at(s, total, dq, at);
+                pair += 1;
+            }
+            store_at(s, sum, dp, at);
+        }
+    }
+}

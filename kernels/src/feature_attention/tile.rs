@@ -1,0 +1,197 @@
+//! What forward and backward share: the tile of tanh for some pairs of rows, and its product with packed weights.
+
+use crate::math;
+use crate::simd::tile::{self, with_tile};
+use crate::simd::{LANES, Simd, load_at};
+
+/// Most pairs (i, j) in a tile.
+pub(super) const TILE_PAIRS: usize = 64;
+/// Segments are taken together for the products with `M` until they have this many rows.
+pub(super) const GROUP_ROWS: usize = 128;
+/// `|2 p|, |2 q|` up to which the exponentials and their product neither overflow nor lose bits.
+const FACTOR_LIMIT: f32 = 43.0;
+/// Bound of `|f|` up to which the softmax subtracts no maximum.
+const SUM_LIMIT: f32 = 40.0;
+
+/// `d` rounded up to whole vectors.
+pub(super) const fn padded(d: usize) -> usize {
+    d.div_ceil(LANES) * LANES
+}
+
+/// Some pairs of one segment: rows `i..i + i_count`, each with the rows `j..j + j_count`; at most [`TILE_PAIRS`].
+#[derive(Clone, Copy)]
+pub(super) struct Pairs {
+    pub i: usize,
+    pub i_count: usize,
+    pub j: usize,
+    pub j_count: usize,
+}
+
+impl Pairs {
+    /// The first pairs of a segment of `r` rows.
+    ///
+    /// Short segments: all j for as many i as fit into `target` pairs. Longer ones: one i, and the j in even parts.
+    #[inline(always)]
+    pub fn first(r: usize, target: usize) -> Self {
+        let i_count = (target / r).clamp(1, r);
+        Self {
+            i: 0,
+            i_count,
+            j: 0,
+            j_count: r.div_ceil(r.div_ceil(TILE_PAIRS)),
+        }
+    }
+    /// The pairs after these, if there are any.
+    #[inline(always)]
+    pub fn next(self, r: usize) -> Option<Self> {
+        if self.j + self.j_count < r {
+            let j = self.j + self.j_count;
+            return Some(Self {
+                j,
+                j_count: self.j_count.min(r - j),
+                ..self
+            });
+        }
+        let i = self.i + self.i_count;
+        let j_count = r.div_ceil(r.div_ceil(TILE_PAIRS));
+        (i < r).then(|| Self {
+            i,
+            i_count: self.i_count.min(r - i),
+            j: 0,
+            j_count,
+        })
+    }
+    #[inline(always)]
+    pub fn count(self) -> usize {
+        self.i_count * self.j_count
+    }
+}
+
+/// Whether every `|f|` is bounded by [`SUM_LIMIT`], from the row sums of the packed `W_s5` (false if it has a NaN).
+#[inline(always)]
+pub(super) fn is_bounded<S: Simd>(s: S, d: usize, w_s5: &[f32]) -> bool {
+    w_s5.chunks_exact(d * LANES).all(|panel| {
+        let mut sum = s.zero();
+        for line in panel.chunks_exact(LANES) {
+            sum = s.add(sum, s.abs(s.load(line)));
+        }
+        s.all(s.le(sum, s.splat(SUM_LIMIT)))
+    })
+}
+
+/// Writes `e^{2x}` of each row of `x [r, d]` to rows of `padded(d)`; false if some `|2x|` is above [`FACTOR_LIMIT`] or NaN.
+#[inline(always)]
+fn factors<S: Simd>(s: S, x: &[f32], d: usize, out: &mut [f32]) -> bool {
+    let mut in_range = true;
+    for (x, out) in x.chunks_exact(d).zip(out.chunks_exact_mut(padded(d))) {
+        for (c, out) in out.chunks_exact_mut(LANES).enumerate() {
+            let x = load_at(s, x, c * LANES);
+            let twice = s.add(x, x);
+            in_range &= s.all(s.le(s.abs(twice), s.splat(FACTOR_LIMIT)));
+            s.store(math::exp_in_range(s, twice), out);
+        }
+    }
+    in_range
+}
+
+/// Prepares a segment's `p` and `q` `[r, d]` for [`tanh_tile`]: `e^{2x}` if both are in range, else a copy. Tells which.
+#[inline(always)]
+pub(super) fn prepare<S: Simd>(
+    s: S,
+    p: &[f32],
+    q: &[f32],
+    d: usize,
+    pe: &mut [f32],
+    qe: &mut [f32],
+) -> bool {
+    if factors(s, p, d, pe) && factors(s, q, d, qe) {
+        return true;
+    }
+    for (x, out) in [(p, pe), (q, qe)] {
+        for (x, out) in x.chunks_exact(d).zip(out.chunks_exact_mut(padded(d))) {
+            out[..d].copy_from_slice(x);
+            out[d..].fill(0.0);
+        }
+    }
+    false
+}
+
+/// `t [pairs, padded(d)] = tanh(p_i + q_j)` from what [`prepare`] made; `FACTORED` is what it returned.
+#[inline(always)]
+pub(super) fn tanh_tile<S: Simd, const FACTORED: bool>(
+    s: S,
+    pairs: Pairs,
+    wide: usize,
+    (p, q): (&[f32], &[f32]),
+    t: &mut [f32],
+) {
+    let one = s.splat(1.0);
+    let q = &q[pairs.j * wide..][..pairs.j_count * wide];
+    let p = &p[pairs.i * wide..][..pairs.i_count * wide];
+    for (p, t) in p
+        .chunks_exact(wide)
+        .zip(t.chunks_exact_mut(pairs.j_count * wide))
+    {
+        for c in (0..wide).step_by(LANES) {
+            let p = s.load(&p[c..]);
+            for (q, t) in q.chunks_exact(wide).zip(t.chunks_exact_mut(wide)) {
+                let q = s.load(&q[c..]);
+                let v = if FACTORED {
+                    let e = s.mul(p, q);
+                    s.div(s.sub(e, one), s.add(e, one))
+                } else {
+                    math::tanh(s, s.add(p, q))
+                };
+                s.store(v, &mut t[c..]);
+            }
+        }
+    }
+}
+
+/// `strip [rows, 16 * vectors] = x [rows, k] W` for `vectors` packed panels; rows of `x` start `stride` apart.
+#[inline(always)]
+pub(super) fn product<S: Simd>(
+    s: S,
+    (x, stride): (&[f32], usize),
+    rows: usize,
+    (w, k): (&[f32], usize),
+    vectors: usize,
+    strip: &mut [f32],
+) {
+    let mut first = 0;
+    while first < rows {
+        let count = tile::next_rows::<S>(rows, first);
+        let x = &x[first * stride..];
+        let out = &mut strip[first * vectors * LANES..][..count * vectors * LANES];
+        with_tile!(S, count, vectors, product_tile(s, (x, stride), (w, k), out));
+        first += count;
+    }
+}
+
+#[inline(always)]
+fn product_tile<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    x: (&[f32], usize),
+    (w, k): (&[f32], usize),
+    out: &mut [f32],
+) {
+    let acc = tile::packed::<S, R, C>(s, x, (w, k * LANES), k, [[s.zero(); C]; R]);
+    for (acc, out) in acc.iter().flatten().zip(out.chunks_exact_mut(LANES)) {
+        s.store(*acc, out);
+    }
+}
+
+/// The first `len` elements, and the rest.
+#[inline(always)]
+pub(super) fn take<'a>(scratch: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+    let (head, tail) = std::mem::take(scratch).split_at_mut(len);
+    *scratch = tail;
+    head
+}
+
+/// The scratch from its first cache line on ([`super::scratch_len`] has room for that).
+#[inline(always)]
+pub(super) fn aligned(scratch: &mut [f32]) -> &mut [f32] {
+    let skip = scratch.as_ptr().align_offset(64).min(LANES);
+    &mut scratch[skip..]
+}

@@ -1,0 +1,217 @@
+//! Bytes of a log: opened, decompressed, without byte order mark, with a bound on one record.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
+use std::path::Path;
+
+use super::error::DataError;
+
+/// Longest record, in bytes: what an unclosed quote or a file without line breaks may cost.
+pub(crate) const MAX_RECORD: u64 = 64 << 20;
+
+/// How much is looked at to tell the format.
+const PREFIX: usize = 64 << 10;
+
+/// An opened log: decompressed text.
+///
+/// As a reader, it leaves out a leading byte order mark and ends the last line even where the file
+/// does not. It fails when more than the limit is read since the last [`mark`](Self::mark).
+pub(crate) struct Source<'a> {
+    file: String,
+    compressed: bool,
+    /// The first bytes, for a look before reading starts.
+    prefix: Cursor<Vec<u8>>,
+    rest: Box<dyn Read + 'a>,
+    since_mark: u64,
+    limit: u64,
+    last: u8,
+    ended: bool,
+}
+
+/// Tells a record that is too long from other I/O errors on its way through library readers.
+#[derive(Debug, thiserror::Error)]
+#[error("record too long")]
+struct TooLong;
+
+/// Opens a file, whatever its compression.
+pub(crate) fn open(path: &Path) -> Result<Source<'static>, DataError> {
+    let file = path.display().to_string();
+    let failed = |source: io::Error| match source.kind() {
+        ErrorKind::NotFound => DataError::NotFound { path: path.into() },
+        _ => DataError::Io { file: file.clone(), source },
+    };
+    if std::fs::metadata(path).map_err(failed)?.is_dir() {
+        return Err(DataError::Directory { path: path.into() });
+    }
+    let input = File::open(path).map_err(failed)?;
+    Source::new(input, file.clone())
+}
+
+impl<'a> Source<'a> {
+    /// Takes any stream; `file` is what messages call it.
+    pub(crate) fn new(input: impl Read + 'a, file: String) -> Result<Self, DataError> {
+        Self::with_limit(input, file, MAX_RECORD)
+    }
+
+    fn with_limit(input: impl Read + 'a, file: String, limit: u64) -> Result<Self, DataError> {
+        let mut input = BufReader::with_capacity(PREFIX, input);
+        let mut magic = Vec::with_capacity(4);
+        (&mut input).take(4).read_to_end(&mut magic).map_err(|source| DataError::Io { file: file.clone(), source })?;
+        let zstd = magic == [0x28, 0xb5, 0x2f, 0xfd];
+        let gzip = magic.starts_with(&[0x1f, 0x8b]);
+        let raw = Cursor::new(magic).chain(input);
+        let rest: Box<dyn Read + 'a> = if gzip {
+            // Several members one after the other are one text, as for gunzip.
+            Box::new(flate2::bufread::MultiGzDecoder::new(raw))
+        } else if zstd {
+            let decoder = zstd::stream::read::Decoder::with_buffer(raw)
+                .map_err(|source| DataError::Io { file: file.clone(), source })?;
+            Box::new(decoder)
+        } else {
+            Box::new(raw)
+        };
+        let mut source = Self {
+            file,
+            compressed: gzip || zstd,
+            prefix: Cursor::new(Vec::new()),
+            rest,
+            since_mark: 0,
+            limit,
+            last: b'\n',
+            ended: false,
+        };
+        source.fill_prefix()?;
+        Ok(source)
+    }
+
+    fn fill_prefix(&mut self) -> Result<(), DataError> {
+        let mut bytes = Vec::new();
+        if let Err(error) = (&mut self.rest).take(PREFIX as u64).read_to_end(&mut bytes) {
+            return Err(self.error(error, 1));
+        }
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            bytes.drain(..3);
+        }
+        self.prefix = Cursor::new(bytes);
+        Ok(())
+    }
+
+    /// What messages call the file.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The first line that is not blank (as much of it as was looked at), or `None` where the
+    /// first bytes hold none.
+    pub(crate) fn first_line(&self) -> Option<&[u8]> {
+        let lines = self.prefix.get_ref().split(|&byte| byte == b'\n');
+        lines.map(<[u8]>::trim_ascii).find(|line| !line.is_empty())
+    }
+
+    /// Starts a new record: the bound counts from here.
+    pub(crate) fn mark(&mut self) {
+        self.since_mark = 0;
+    }
+
+    /// Says what an I/O error means for this file; `line` is where the record starts.
+    pub(crate) fn error(&self, error: io::Error, line: u64) -> DataError {
+        let file = self.file.clone();
+        if error.get_ref().is_some_and(|inner| inner.is::<TooLong>()) {
+            DataError::RecordTooLong { file, line, limit: self.limit }
+        } else if self.compressed && error.kind() == ErrorKind::UnexpectedEof {
+            DataError::Truncated { file }
+        } else if self.compressed && error.raw_os_error().is_none() {
+            DataError::Corrupt { file, reason: error.to_string() }
+        } else {
+            DataError::Io { file, source: error }
+        }
+    }
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() || self.ended {
+            return Ok(0);
+        }
+        if self.since_mark > self.limit {
+            return Err(io::Error::other(TooLong));
+        }
+        let mut count = self.prefix.read(buffer)?;
+        if count == 0 {
+            count = self.rest.read(buffer)?;
+        }
+        if count == 0 {
+            self.ended = true;
+            if self.last == b'\n' {
+                return Ok(0);
+            }
+            buffer[0] = b'\n';
+            count = 1;
+        }
+        self.last = buffer[count - 1];
+        self.since_mark += count as u64;
+        Ok(count)
+    }
+}
+
+/// The physical lines of a source, one at a time in one buffer.
+pub(crate) struct Lines<'a> {
+    reader: BufReader<Source<'a>>,
+    buffer: Vec<u8>,
+    line: u64,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(source: Source<'a>) -> Self {
+        let reader = BufReader::with_capacity(PREFIX, source);
+        Self { reader, buffer: Vec::new(), line: 0 }
+    }
+
+    /// The next line that is not blank, without white space at its ends, and its number from 1.
+    pub(crate) fn next_line(&mut self) -> Result<Option<(u64, &[u8])>, DataError> {
+        loop {
+            self.buffer.clear();
+            self.reader.get_mut().mark();
+            match self.reader.read_until(b'\n', &mut self.buffer) {
+                Ok(0) => return Ok(None),
+                Ok(_) => self.line += 1,
+                Err(error) => return Err(self.reader.get_ref().error(error, self.line + 1)),
+            }
+            if !self.buffer.trim_ascii().is_empty() {
+                return Ok(Some((self.line, self.buffer.trim_ascii())));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(bytes: &[u8]) -> Vec<(u64, String)> {
+        let mut lines = Lines::new(Source::new(bytes, "test".into()).unwrap());
+        let mut out = Vec::new();
+        while let Some((number, line)) = lines.next_line().unwrap() {
+            out.push((number, String::from_utf8_lossy(line).into_owned()));
+        }
+        out
+    }
+
+    #[test]
+    fn lines_are_numbered_through_blanks_and_carriage_returns() {
+        let want = [(1, "a".to_string()), (4, "b".to_string())];
+        assert_eq!(lines(b"\xef\xbb\xbfa\r\n\r\n \nb"), want);
+        assert_eq!(lines(b""), []);
+        assert_eq!(lines(b"\n\n"), []);
+    }
+
+    #[test]
+    fn a_record_without_end_is_an_error() {
+        let text = [b"short\n".as_slice(), &[b'x'; 400_000]].concat();
+        let source = Source::with_limit(text.as_slice(), "test".into(), 100_000).unwrap();
+        let mut lines = Lines::new(source);
+        assert_eq!(lines.next_line().unwrap().unwrap().0, 1);
+        let error = lines.next_line().unwrap_err();
+        assert!(matches!(error, DataError::RecordTooLong { line: 2, .. }), "{error}");
+    }
+}

@@ -1,0 +1,78 @@
+//! Models: what the trainer sees of one ([`Model`]), and DMRAN itself.
+
+pub mod dmran;
+pub mod init;
+
+use crate::params::{ParamId, Params};
+use crate::tape::Graph;
+use crate::tensor::{Index, Var};
+pub use dmran::Dmran;
+
+/// One shard of a batch: ragged histories and the same number of candidates for each of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// Dense user ids, one a sample (for models that know their users).
+    pub users: &'a [u32],
+    /// Items of all histories, oldest first within each.
+    pub history: &'a [u32],
+    /// Time bucket of each history event (eq 2).
+    pub buckets: &'a [u32],
+    /// Where each history begins in `history`; one entry more than samples.
+    pub offsets: &'a [u32],
+    /// Candidates, sample by sample; in training the first of each sample is the positive.
+    pub candidates: &'a [u32],
+    /// Seed of this shard's dropout masks; `None` where nothing is trained.
+    pub dropout: Option<u64>,
+}
+
+impl Batch<'_> {
+    /// Number of samples.
+    pub fn samples(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Candidates of one sample.
+    pub fn per_sample(&self) -> usize {
+        self.candidates.len() / self.samples().max(1)
+    }
+}
+
+/// What a forward pass hands to the loss.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// Scores `[samples, candidates of one sample]` (eq 17).
+    pub scores: Var,
+    /// A, one row an event, with the histories' offsets: the penalty's input (eq 21).
+    pub attention: Option<(Var, Index)>,
+    /// The activations that ATRank's l2 takes: user vector (or h_c) and candidate vector.
+    pub activations: [Var; 2],
+    /// The looked-up rows that the paper's l2 takes: candidates' and histories' vectors.
+    pub rows: [Option<Var>; 2],
+}
+
+/// A model that the trainer can train.
+pub trait Model: Send + Sync {
+    /// Short name, as on the command line.
+    fn name(&self) -> &'static str;
+
+    /// Weights and tables.
+    fn params(&self) -> &Params;
+
+    /// Weights and tables, to change; the trainer calls [`Params::repack`] after it has done so.
+    fn params_mut(&mut self) -> &mut Params;
+
+    /// Records the forward pass of one shard.
+    fn forward(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Output;
+
+    /// Computes the derived weights from the trained ones, once a step: pairs of a derived weight and the variable
+    /// that becomes its value. Models without derived weights push nothing.
+    fn derive(&self, _g: &mut Graph<'_>, _derived: &mut Vec<(ParamId, Var)>) {}
+
+    /// Whether the loss is BPR's instead of binary cross-entropy.
+    fn pairwise(&self) -> bool {
+        false
+    }
+
+    /// Whether a history's time buckets matter.
+    fn uses_time(&self) -> bool;
+}

@@ -1,0 +1,373 @@
+//! DMRAN, equations 1 to 17, in all variants, on either engine.
+
+use super::{Batch, Model, Output};
+use crate::ops::{self, naive};
+use crate::params::{ParamId, Params, TableId};
+use crate::scorer::{Counts, Head, Settings, SettingsError, TensorSpec, expected_tensors};
+use crate::tape::{Engine, Graph};
+use crate::tensor::{Index, Var};
+
+/// Weights of an ATRank pooling block, by name.
+#[derive(Clone, Copy, Debug)]
+pub struct AtrankIds {
+    /// `W_q, b_q, W_k, b_k, W_u, b_u`.
+    pub projections: [ParamId; 6],
+    /// Gain and bias of the norms before and after the feed forward part.
+    pub norms: [ParamId; 4],
+    /// `W_1, b_1, W_2, b_2`.
+    pub feed_forward: [ParamId; 4],
+}
+
+/// Weights of the residual block after the feature level attention.
+#[derive(Clone, Copy, Debug)]
+struct BlockIds {
+    norms: [ParamId; 4],
+    feed_forward: [ParamId; 4],
+}
+
+/// The fused engine's weights that are products of trained ones.
+#[derive(Clone, Copy, Debug)]
+struct Derived {
+    /// `T' = T W_t^T + b_d` `[K, d]`: the time part of eq 1.
+    t1: ParamId,
+    /// `W_s1 W_v` `[d, d]` and `T' W_s1^T` `[K, d]`: eq 7 without forming H.
+    ila: Option<(ParamId, ParamId)>,
+}
+
+/// The model.
+#[derive(Clone, Debug)]
+pub struct Dmran {
+    settings: Settings,
+    params: Params,
+    item_category: Vec<u32>,
+    v: TableId,
+    c: Option<TableId>,
+    bias: Option<TableId>,
+    time: Option<[ParamId; 2]>,
+    w_v: ParamId,
+    b_d: ParamId,
+    ila: Option<[ParamId; 2]>,
+    flsa: Option<[ParamId; 4]>,
+    gate: Option<[ParamId; 3]>,
+    block: Option<BlockIds>,
+    pool: [Option<AtrankIds>; 2],
+    derived: Derived,
+}
+
+/// Every intermediate that a forward pass made, for checks against the oracle; what an engine or a variant never
+/// forms is `None`.
+#[derive(Clone, Copy, Debug)]
+pub struct Trace {
+    /// H, one row an event.
+    pub big_h: Option<Var>,
+    /// Pre-softmax scores of the hops, one row an event.
+    pub s: Option<Var>,
+    /// A, one row an event.
+    pub a: Option<Var>,
+    /// M (or H for the variant `feature`).
+    pub m: Var,
+    /// Pairs of the feature level attention.
+    pub alignment: Option<naive::Alignment>,
+    /// Mhat, the result of eq 12.
+    pub mhat: Option<Var>,
+    /// Mhat', after the block.
+    pub mx: Option<Var>,
+    /// Eq 14.
+    pub h: Option<Var>,
+    /// Eq 15.
+    pub hhat: Option<Var>,
+    /// F of eq 16 (naive engine).
+    pub gate: Option<Var>,
+    /// Eq 16.
+    pub h_c: Var,
+}
+
+impl Dmran {
+    /// A model of zeros for `items` items, whose categories (below `categories`) `item_category` names where
+    /// `settings.categories` asks for them.
+    ///
+    /// # Errors
+    /// The first rule that the settings break.
+    ///
+    /// # Panics
+    /// If `settings.categories` is set and `item_category` does not name one category for each item.
+    pub fn new(
+        settings: Settings,
+        items: usize,
+        categories: usize,
+        item_category: Vec<u32>,
+    ) -> Result<Dmran, SettingsError> {
+        settings.validate()?;
+        if settings.categories {
+            assert_eq!(item_category.len(), items, "one category for each item");
+            assert!(item_category.iter().all(|c| (*c as usize) < categories), "categories below {categories}");
+        }
+        let mut params = Params::default();
+        for TensorSpec { name, shape } in expected_tensors(&settings, Counts { items, categories }) {
+            let (rows, cols) = shape.rows_columns();
+            match name {
+                "V" | "C" => drop(params.add_table(name, rows, cols)),
+                "bias" => drop(params.add_table(name, cols, 1)),
+                _ => drop(params.add(name, rows, cols, rows > 1)),
+            }
+        }
+        let p = &params;
+        let all = |prefix: &str, names: &[&str]| -> Option<Vec<ParamId>> {
+            names.iter().map(|n| p.find(&format!("{prefix}{n}"))).collect()
+        };
+        fn fixed<const N: usize>(ids: Option<Vec<ParamId>>) -> Option<[ParamId; N]> {
+            ids.and_then(|ids| ids.try_into().ok())
+        }
+        let norms = |prefix: &str| fixed(all(prefix, &["ln1.g", "ln1.b", "ln2.g", "ln2.b"]));
+        let feed_forward = |prefix: &str| fixed(all(prefix, &["W_1", "b_1", "W_2", "b_2"]));
+        let atrank = |prefix: &str| {
+            Some(AtrankIds {
+                projections: fixed(all(prefix, &["W_q", "b_q", "W_k", "b_k", "W_u", "b_u"]))?,
+                norms: norms(prefix)?,
+                feed_forward: feed_forward(prefix)?,
+            })
+        };
+        let block = norms("block.").zip(feed_forward("block."));
+        let [time, ila] = [["T", "W_t"], ["W_s1", "W_s2"]].map(|names| fixed::<2>(all("", &names)));
+        let flsa = fixed(all("", &["W_s3", "W_s4", "b_s2", "W_s5"]));
+        let gate = fixed(all("", &["W_f1", "W_f2", "b_f"]));
+        let pool = [atrank("h."), atrank("hhat.")];
+        let (v, c, bias) = (p.find_table("V"), p.find_table("C"), p.find_table("bias"));
+        let (w_v, b_d) = (p.find("W_v"), p.find("b_d"));
+        let d = settings.d;
+        let rows = if time.is_some() { settings.buckets } else { 1 };
+        let t1 = params.add_derived("T'", rows, d, true);
+        let ila_derived =
+            ila.map(|_| (params.add_derived("W_s1 W_v", d, d, true), params.add_derived("T' W_s1^T", rows, d, false)));
+        Ok(Dmran {
+            item_category,
+            v: v.expect("every model has V"),
+            c,
+            bias,
+            time,
+            w_v: w_v.expect("every model has W_v"),
+            b_d: b_d.expect("every model has b_d"),
+            ila,
+            flsa,
+            gate,
+            block: block.map(|(norms, feed_forward)| BlockIds { norms, feed_forward }),
+            pool,
+            derived: Derived { t1, ila: ila_derived },
+            settings,
+            params,
+        })
+    }
+
+    /// Dimensions and choices.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Category of each item; empty without categories.
+    pub fn item_category(&self) -> &[u32] {
+        &self.item_category
+    }
+
+    /// Item vectors (eq 1) of the items in `ids`.
+    fn items(&self, g: &mut Graph<'_>, ids: Index) -> Var {
+        match self.c {
+            Some(c) => {
+                let of = g.index_from(|all| {
+                    for k in ids.start..ids.start + ids.len {
+                        all.push(self.item_category[all[k] as usize]);
+                    }
+                });
+                ops::embed(g, &[(self.v, ids), (c, of)])
+            }
+            None => ops::embed(g, &[(self.v, ids)]),
+        }
+    }
+
+    /// `T'`, within this graph or as the derived weight.
+    fn time_rows(&self, g: &mut Graph<'_>) -> Var {
+        match g.engine {
+            Engine::Fused => g.param(self.derived.t1),
+            Engine::Naive => self.project_time(g),
+        }
+    }
+
+    fn project_time(&self, g: &mut Graph<'_>) -> Var {
+        let b_d = g.param(self.b_d);
+        match self.time {
+            Some([t, w_t]) => ops::linear(g, g.param(t), g.param(w_t), Some(b_d)),
+            None => b_d,
+        }
+    }
+
+    /// The forward pass with all its intermediates.
+    pub fn trace(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> (Output, Trace) {
+        let r = self.settings.hops as u32;
+        let samples = batch.samples() as u32;
+        let per = batch.per_sample() as u32;
+        let history = g.index(batch.history.iter().copied());
+        let uses_time = self.time.is_some();
+        let bucket = g.index(batch.buckets.iter().map(|b| if uses_time { *b } else { 0 }));
+        let offsets = g.index(batch.offsets.iter().copied());
+        let candidates = g.index(batch.candidates.iter().copied());
+        let candidate_offsets = g.index((0..=samples).map(|b| b * per));
+        let x = self.items(g, history);
+        let c = self.items(g, candidates);
+        let t1 = self.time_rows(g);
+
+        // Eq 1, 2, 7, 8.
+        let (mut big_h, mut s, mut a) = (None, None, None);
+        let (m, rows) = match self.ila {
+            Some([w_s1, w_s2]) => {
+                let rows = g.index((0..=samples).map(|b| b * r));
+                let m = match (g.engine, self.derived.ila) {
+                    (Engine::Fused, Some((w_c, t2))) => {
+                        let ids = ops::item_attention::Weights { w_c, t1: self.derived.t1, t2, w_s2, w_v: self.w_v };
+                        let (align, m) = ops::item_attention(g, x, &ids, bucket, offsets);
+                        a = Some(align);
+                        m
+                    }
+                    _ => {
+                        let h = naive::time_linear(g, x, g.param(self.w_v), t1, bucket);
+                        let (scores, align, m) = naive::item_attention(g, h, g.param(w_s1), g.param(w_s2), offsets);
+                        (big_h, s, a) = (Some(h), Some(scores), Some(align));
+                        m
+                    }
+                };
+                (m, rows)
+            }
+            None => {
+                let h = match g.engine {
+                    Engine::Fused => ops::time_linear(g, x, self.w_v, self.derived.t1, bucket),
+                    Engine::Naive => naive::time_linear(g, x, g.param(self.w_v), t1, bucket),
+                };
+                big_h = Some(h);
+                (h, offsets)
+            }
+        };
+
+        // Eq 9 to 12 and the block.
+        let mut alignment = None;
+        let mhat = self.flsa.map(|w| match g.engine {
+            Engine::Fused => ops::feature_attention(g, m, w, rows),
+            Engine::Naive => {
+                let vars = w.map(|id| g.param(id));
+                let all = naive::feature_attention(g, m, vars, rows);
+                alignment = Some(all);
+                all.mhat
+            }
+        });
+        let mx = mhat.map(|mhat| match &self.block {
+            Some(block) => match g.engine {
+                Engine::Fused => ops::transformer(g, m, mhat, block.norms, block.feed_forward, self.settings.block_eps),
+                Engine::Naive => {
+                    let (norms, ff) = (block.norms.map(|id| g.param(id)), block.feed_forward.map(|id| g.param(id)));
+                    naive::transformer(g, m, mhat, norms, ff, self.settings.block_eps)
+                }
+            },
+            None => mhat,
+        });
+
+        // Eq 14 to 16.
+        let h_rows = self.ila.map(|_| m);
+        let (h, hhat, gate, h_c) = self.read(g, [h_rows, mx], c, rows, candidate_offsets);
+
+        // Eq 17.
+        let dots = match g.engine {
+            Engine::Fused => ops::row_dot_fused(g, h_c, c),
+            Engine::Naive => ops::row_dot(g, h_c, c),
+        };
+        let scores = match self.bias {
+            Some(bias) => {
+                let bias = ops::embed(g, &[(bias, candidates)]);
+                ops::add(g, dots, bias)
+            }
+            None => dots,
+        }
+        .reshape(samples as usize, per as usize);
+        let output =
+            Output { scores, attention: a.map(|a| (a, offsets)), activations: [h_c, c], rows: [Some(c), Some(x)] };
+        (output, Trace { big_h, s, a, m, alignment, mhat, mx, h, hhat, gate, h_c })
+    }
+}
+
+impl Dmran {
+    /// Eq 14 to 16: both readings of the rows, the gate (naive engine) and `h_c`.
+    fn read(
+        &self,
+        g: &mut Graph<'_>,
+        [m, mx]: [Option<Var>; 2],
+        c: Var,
+        rows: Index,
+        candidates: Index,
+    ) -> (Option<Var>, Option<Var>, Option<Var>, Var) {
+        let h = m.map(|x| self.pool(g, x, c, self.pool[0], rows, candidates));
+        let hhat = mx.map(|x| self.pool(g, x, c, self.pool[1], rows, candidates));
+        match (h, hhat, self.gate) {
+            (Some(h), Some(hhat), Some(w)) => {
+                let w = w.map(|id| g.param(id));
+                let (f, h_c) = naive::gate(g, h, hhat, w);
+                (Some(h), Some(hhat), Some(f), h_c)
+            }
+            (Some(h), None, _) => (Some(h), None, None, h),
+            (_, Some(hhat), _) => (None, Some(hhat), None, hhat),
+            (None, None, _) => unreachable!("every variant has one of the attentions"),
+        }
+    }
+
+    fn pool(&self, g: &mut Graph<'_>, x: Var, c: Var, ids: Option<AtrankIds>, rows: Index, candidates: Index) -> Var {
+        match (self.settings.head, ids) {
+            (Head::Vanilla, _) => naive::pool_vanilla(g, x, c, rows, candidates),
+            (Head::Mean, _) => naive::pool_mean(g, x, rows, candidates),
+            (Head::Atrank, ids) => {
+                let ids = ids.expect("the head's weights");
+                let [q, bq, k, bk, u, bu] = ids.projections.map(|id| g.param(id));
+                let [g1, b1, g2, b2] = ids.norms.map(|id| g.param(id));
+                let w = naive::AtrankVars {
+                    q: [q, bq],
+                    k: [k, bk],
+                    u: [u, bu],
+                    ln1: [g1, b1],
+                    ff: ids.feed_forward.map(|id| g.param(id)),
+                    ln2: [g2, b2],
+                    heads: self.settings.heads,
+                    eps: self.settings.head_eps,
+                };
+                naive::pool_atrank(g, x, c, &w, rows, candidates)
+            }
+        }
+    }
+}
+
+impl Model for Dmran {
+    fn name(&self) -> &'static str {
+        "dmran"
+    }
+
+    fn params(&self) -> &Params {
+        &self.params
+    }
+
+    fn params_mut(&mut self) -> &mut Params {
+        &mut self.params
+    }
+
+    fn forward(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Output {
+        self.trace(g, batch).0
+    }
+
+    fn derive(&self, g: &mut Graph<'_>, derived: &mut Vec<(ParamId, Var)>) {
+        let t1 = self.project_time(g);
+        derived.push((self.derived.t1, t1));
+        if let (Some((w_c, t2)), Some([w_s1, _])) = (self.derived.ila, self.ila) {
+            // W_c = W_s1 W_v: `linear` multiplies by a transpose, hence the transposed copy.
+            let w = ops::matmul(g, g.param(w_s1), g.param(self.w_v));
+            derived.push((w_c, w));
+            let t = ops::linear(g, t1, g.param(w_s1), None);
+            derived.push((t2, t));
+        }
+    }
+
+    fn uses_time(&self) -> bool {
+        self.time.is_some()
+    }
+}

@@ -1,0 +1,43 @@
+//! `y = k * sum of x^2` (the l2 terms of eq 20-22), summed in 64 bits.
+
+use crate::tape::{Grads, Graph, Op, Values};
+use crate::tensor::Var;
+
+struct SumSquares {
+    x: Var,
+    y: Var,
+    k: f32,
+}
+
+impl Op for SumSquares {
+    fn backward(&self, values: Values<'_>, grads: &mut Grads<'_>, _: &mut Vec<f32>) {
+        let (dy, [dx]) = grads.pull(self.y, [self.x]);
+        let k = 2.0 * self.k * dy[0];
+        dx.iter_mut().zip(values.get(self.x)).for_each(|(d, x)| *d += k * x);
+    }
+}
+
+/// `k` times the sum of the squares of all entries: `[1, 1]`.
+pub fn sum_squares(g: &mut Graph<'_>, x: Var, k: f32) -> Var {
+    let y = g.alloc(1, 1);
+    g.compute(y, None, |v, out| {
+        let sum: f64 = v.get(x).iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+        out.y[0] = (f64::from(k) * sum) as f32;
+    });
+    g.push(SumSquares { x, y, k });
+    y
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::ops::check;
+    use crate::tape::Engine;
+
+    #[test]
+    fn values_and_gradients() {
+        let f =
+            |g: &mut crate::tape::Graph<'_>, x: &[crate::params::ParamId]| super::sum_squares(g, g.param(x[0]), 0.5);
+        assert_eq!(check::forward(&[[1, 2]], &[3.0, 4.0], Engine::Naive, f), [12.5]);
+        check::gradients(&[[3, 5]], Engine::Naive, |g, x| vec![f(g, x)]);
+    }
+}

@@ -1,0 +1,216 @@
+//! A trained model in memory: settings, ids, tensors and card, all checked.
+
+use std::ops::Deref;
+
+use super::card::Card;
+use super::file::ModelFileError;
+use super::ids::Ids;
+use super::layout::{Counts, Shape, TensorSpec, expected_tensors};
+use super::settings::Settings;
+
+/// Everything that makes a model, not yet checked. [`Model::from_parts`] checks it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ModelParts {
+    /// Dimensions and choices.
+    pub settings: Settings,
+    /// Ids of the items.
+    pub items: Ids,
+    /// Ids of the categories; empty without [`Settings::categories`].
+    pub categories: Ids,
+    /// The category of each item; empty without [`Settings::categories`].
+    pub item_category: Vec<u32>,
+    /// Where the model comes from.
+    pub card: Card,
+    /// Name and values (row-major) of each tensor of [`expected_tensors`], in any order.
+    pub tensors: Vec<(String, Vec<f32>)>,
+}
+
+/// A trained DMRAN whose every rule has been checked: all tensors are there with their shapes, all weights are finite,
+/// ids are sorted, category indices exist.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    settings: Settings,
+    items: Ids,
+    categories: Ids,
+    item_category: Vec<u32>,
+    card: Card,
+    /// In the order of [`expected_tensors`].
+    tensors: Vec<Tensor>,
+}
+
+/// One tensor of a model.
+#[derive(Debug, Clone)]
+pub struct Tensor {
+    spec: TensorSpec,
+    weights: Weights,
+}
+
+/// Where the values of a tensor lie.
+#[derive(Debug, Clone)]
+pub(crate) enum Weights {
+    Owned(Vec<f32>),
+    #[cfg(feature = "mmap")]
+    Mapped(super::map::MappedWeights),
+}
+
+impl Deref for Weights {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match self {
+            Weights::Owned(values) => values,
+            #[cfg(feature = "mmap")]
+            Weights::Mapped(values) => values.values(),
+        }
+    }
+}
+
+impl Tensor {
+    pub(crate) fn new(spec: TensorSpec, weights: Weights) -> Tensor {
+        Tensor { spec, weights }
+    }
+
+    /// Its name, for example `W_s5`.
+    pub fn name(&self) -> &'static str {
+        self.spec.name
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> Shape {
+        self.spec.shape
+    }
+
+    /// Its values, row-major.
+    pub fn values(&self) -> &[f32] {
+        &self.weights
+    }
+}
+
+impl PartialEq for Tensor {
+    fn eq(&self, other: &Self) -> bool {
+        self.spec == other.spec && *self.weights == *other.weights
+    }
+}
+
+impl Model {
+    /// Checks the parts and makes a model of them.
+    ///
+    /// # Errors
+    /// The first rule that is broken: settings, card, numbers of ids and categories, a category that does not exist, a
+    /// tensor that is missing, unknown, of the wrong length or not finite.
+    pub fn from_parts(parts: ModelParts) -> Result<Model, ModelFileError> {
+        let ModelParts { settings, items, categories, item_category, card, tensors: mut given } = parts;
+        settings.validate()?;
+        card.validate()?;
+        if items.is_empty() {
+            return Err(ModelFileError::NoIds { section: "items" });
+        }
+        if settings.categories {
+            if categories.is_empty() {
+                return Err(ModelFileError::NoIds { section: "categories" });
+            }
+            check_item_category(&item_category, items.len(), categories.len())?;
+        } else if !categories.is_empty() || !item_category.is_empty() {
+            return Err(ModelFileError::UnexpectedCategories);
+        }
+        let counts = Counts { items: items.len(), categories: categories.len() };
+        let mut tensors = Vec::new();
+        for spec in expected_tensors(&settings, counts) {
+            let tensor = spec.name;
+            let at = given.iter().position(|(name, _)| name == tensor);
+            let at = at.ok_or(ModelFileError::MissingTensor { tensor })?;
+            let (_, values) = given.swap_remove(at);
+            if spec.shape.checked_len() != Some(values.len()) {
+                return Err(ModelFileError::TensorLength { tensor, expected: spec.shape, found: values.len() });
+            }
+            check_finite(tensor, &values)?;
+            tensors.push(Tensor::new(spec, Weights::Owned(values)));
+        }
+        if let Some((tensor, _)) = given.pop() {
+            return Err(ModelFileError::UnknownTensor { tensor });
+        }
+        Ok(Model { settings, items, categories, item_category, card, tensors })
+    }
+
+    /// Takes parts that the reader has checked already.
+    pub(crate) fn from_checked(
+        settings: Settings,
+        items: Ids,
+        categories: Ids,
+        item_category: Vec<u32>,
+        card: Card,
+        tensors: Vec<Tensor>,
+    ) -> Model {
+        Model { settings, items, categories, item_category, card, tensors }
+    }
+
+    /// Dimensions and choices.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Ids of the items; an item's index is its row in `V`.
+    pub fn items(&self) -> &Ids {
+        &self.items
+    }
+
+    /// Ids of the categories; empty without [`Settings::categories`].
+    pub fn categories(&self) -> &Ids {
+        &self.categories
+    }
+
+    /// The category of each item; empty without [`Settings::categories`].
+    pub fn item_category(&self) -> &[u32] {
+        &self.item_category
+    }
+
+    /// Where the model comes from.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// Numbers of items and categories.
+    pub fn counts(&self) -> Counts {
+        Counts { items: self.items.len(), categories: self.categories.len() }
+    }
+
+    /// All tensors in the order of [`expected_tensors`].
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// The values of one tensor, row-major; `None` where the model has no tensor of that name.
+    pub fn tensor(&self, name: &str) -> Option<&[f32]> {
+        let tensor = self.tensors.iter().find(|tensor| tensor.name() == name);
+        tensor.map(Tensor::values)
+    }
+}
+
+/// One category for each item, each of them existing.
+pub(crate) fn check_item_category(
+    item_category: &[u32],
+    items: usize,
+    categories: usize,
+) -> Result<(), ModelFileError> {
+    if item_category.len() != items {
+        return Err(ModelFileError::CategoryCount { items, found: item_category.len() });
+    }
+    let missing = |&category: &u32| category as usize >= categories;
+    match item_category.iter().position(missing) {
+        None => Ok(()),
+        Some(item) => Err(ModelFileError::CategoryIndex { item, category: item_category[item], categories }),
+    }
+}
+
+/// No NaN, no infinity.
+pub(crate) fn check_finite(tensor: &'static str, values: &[f32]) -> Result<(), ModelFileError> {
+    // Without an early exit inside a block, so that the loop is done in vectors.
+    const BLOCK: usize = 1024;
+    for (block, values) in values.chunks(BLOCK).enumerate() {
+        if !values.iter().fold(true, |ok, v| ok & v.is_finite()) {
+            let within = values.iter().position(|v| !v.is_finite()).unwrap_or(0);
+            return Err(ModelFileError::NotFinite { tensor, index: block * BLOCK + within, value: values[within] });
+        }
+    }
+    Ok(())
+}

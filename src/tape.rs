@@ -1,0 +1,355 @@
+//! The tape: reverse-mode differentiation over one flat address space.
+//!
+//! A forward pass runs through a [`Graph`], which computes at once and pushes one [`Op`] for each operation;
+//! [`Graph::backward`] walks them in reverse. All storage belongs to the [`Tape`] and is reused from step to step:
+//! once it has seen its largest batch, a training step allocates nothing. Even the boxes of the ops are recycled,
+//! since the same model pushes the same kinds of op in the same order each time.
+
+use crate::params::{ParamId, Params, TableId};
+use crate::tensor::{Index, Saved, Var};
+use dmran_kernels::Level;
+use ndarray::ArrayView2;
+use std::any::Any;
+
+/// How a graph computes: on the fused kernels, or composed of primitives as the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// The fused SIMD kernels.
+    #[default]
+    Fused,
+    /// Compositions of primitive ops over `ndarray` and `matrixmultiply`: slow, and the yardstick.
+    Naive,
+}
+
+/// One recorded operation.
+pub trait Op: Any + Send + Sync {
+    /// Adds this operation's share to the gradients of its inputs.
+    fn backward(&self, values: Values<'_>, grads: &mut Grads<'_>, scratch: &mut Vec<f32>);
+}
+
+/// A lookup of table rows: the trainer turns its gradient into sparse row updates.
+#[derive(Clone, Copy, Debug)]
+pub struct Gathered {
+    /// The table that was read.
+    pub table: TableId,
+    /// Row ids, one for each row of `var`.
+    pub ids: Index,
+    /// Where the rows went.
+    pub var: Var,
+    /// First column of `var` that this table fills.
+    pub column: usize,
+}
+
+/// Storage of one shard's forward and backward pass.
+#[derive(Default)]
+pub struct Tape {
+    acts: Vec<f32>,
+    acts_top: usize,
+    saved: Vec<f32>,
+    saved_top: usize,
+    indices: Vec<u32>,
+    grads: Vec<f32>,
+    ops: Vec<Box<dyn Op>>,
+    ops_top: usize,
+    gathered: Vec<Gathered>,
+    scratch: Vec<f32>,
+    base: usize,
+}
+
+impl Tape {
+    /// The lookups of the last forward pass.
+    pub fn gathered(&self) -> &[Gathered] {
+        &self.gathered
+    }
+
+    /// The gradient of a variable after [`Graph::backward`].
+    pub fn grad(&self, var: Var) -> &[f32] {
+        &self.grads[var.range()]
+    }
+
+    /// `len` gradients from an address on.
+    pub(crate) fn grad_at(&self, address: usize, len: usize) -> &[f32] {
+        &self.grads[address..address + len]
+    }
+
+    /// Gradients of all dense weights, derived ones included.
+    pub fn weight_grads(&self) -> &[f32] {
+        &self.grads[..self.base]
+    }
+
+    /// Gradients of all dense weights, to write.
+    pub fn weight_grads_mut(&mut self) -> &mut [f32] {
+        &mut self.grads[..self.base]
+    }
+
+    /// The value of an activation of the last forward pass.
+    pub fn activation(&self, var: Var) -> &[f32] {
+        &self.acts[var.start - self.base..][..var.len()]
+    }
+
+    /// Entries of the index buffer.
+    pub fn index(&self, index: Index) -> &[u32] {
+        &self.indices[index.start..index.start + index.len]
+    }
+
+    /// Bytes held, for memory accounts.
+    pub fn bytes(&self) -> usize {
+        4 * (self.acts.capacity()
+            + self.saved.capacity()
+            + self.indices.capacity()
+            + self.grads.capacity()
+            + self.scratch.capacity())
+    }
+}
+
+/// What an op may read: weights, activations below its own outputs, saved values and indices.
+#[derive(Clone, Copy)]
+pub struct Values<'a> {
+    /// Weights and tables.
+    pub params: &'a Params,
+    /// The SIMD tier to compute on.
+    pub level: Level,
+    acts: &'a [f32],
+    saved: &'a [f32],
+    indices: &'a [u32],
+    base: usize,
+}
+
+impl<'a> Values<'a> {
+    /// Elements of a variable, row-major.
+    pub fn get(&self, var: Var) -> &'a [f32] {
+        if var.start < self.base {
+            &self.params.values()[var.range()]
+        } else {
+            &self.acts[var.start - self.base..][..var.len()]
+        }
+    }
+
+    /// A variable as a matrix.
+    pub fn view(&self, var: Var) -> ArrayView2<'a, f32> {
+        var.view(self.get(var))
+    }
+
+    /// Entries of an index.
+    pub fn index(&self, index: Index) -> &'a [u32] {
+        &self.indices[index.start..index.start + index.len]
+    }
+
+    /// What the forward pass saved.
+    pub fn saved(&self, saved: Saved) -> &'a [f32] {
+        &self.saved[saved.start..saved.start + saved.len]
+    }
+}
+
+/// The gradients of everything, borrowed for one op.
+pub struct Grads<'a> {
+    all: &'a mut [f32],
+}
+
+impl Grads<'_> {
+    /// The gradient of an output beside the gradients of inputs to add to.
+    ///
+    /// # Panics
+    /// If two inputs overlap or an input does not lie below the output; primitives that may take the same variable
+    /// twice ask for one input at a time.
+    pub fn pull<const N: usize>(&mut self, out: Var, inputs: [Var; N]) -> (&[f32], [&mut [f32]; N]) {
+        let (below, above) = self.all.split_at_mut(out.start);
+        let inputs =
+            below.get_disjoint_mut(inputs.map(|v| v.range())).expect("inputs are distinct and below the output");
+        (&above[..out.len()], inputs)
+    }
+
+    /// Whether any entry of a gradient differs from zero.
+    pub fn is_zero(&self, var: Var) -> bool {
+        self.all[var.range()].iter().all(|&g| g == 0.0)
+    }
+}
+
+/// Where an op's forward pass writes.
+pub struct Output<'a> {
+    /// The output's elements.
+    pub y: &'a mut [f32],
+    /// Values kept for the backward pass.
+    pub saved: &'a mut [f32],
+    /// Working memory of any content; grown with [`grow`].
+    pub scratch: &'a mut Vec<f32>,
+}
+
+/// A slice of `len` elements of a scratch vector, grown when it is too short. The content is arbitrary.
+pub fn grow(scratch: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if scratch.len() < len {
+        scratch.resize(len, 0.0);
+    }
+    &mut scratch[..len]
+}
+
+/// A forward pass in progress: weights to read and a tape to record on.
+pub struct Graph<'a> {
+    /// Weights and tables.
+    pub params: &'a Params,
+    /// The tape that records.
+    pub tape: &'a mut Tape,
+    /// How to compute.
+    pub engine: Engine,
+    /// The SIMD tier.
+    pub level: Level,
+}
+
+impl<'a> Graph<'a> {
+    /// Starts a forward pass on an emptied tape.
+    pub fn new(params: &'a Params, tape: &'a mut Tape, engine: Engine, level: Level) -> Self {
+        tape.acts_top = 0;
+        tape.saved_top = 0;
+        tape.indices.clear();
+        tape.ops_top = 0;
+        tape.gathered.clear();
+        tape.base = params.values().len();
+        Graph { params, tape, engine, level }
+    }
+
+    /// Goes on with a tape whose forward pass ended earlier, to run its backward pass.
+    pub fn resume(params: &'a Params, tape: &'a mut Tape, engine: Engine, level: Level) -> Self {
+        Graph { params, tape, engine, level }
+    }
+
+    /// A dense weight as a variable.
+    pub fn param(&self, id: ParamId) -> Var {
+        self.params.var(id)
+    }
+
+    /// The value of a variable.
+    pub fn value(&self, var: Var) -> &[f32] {
+        self.values().get(var)
+    }
+
+    /// Entries of an index.
+    pub fn indices(&self, index: Index) -> &[u32] {
+        self.tape.index(index)
+    }
+
+    fn values(&self) -> Values<'_> {
+        Values {
+            params: self.params,
+            level: self.level,
+            acts: &self.tape.acts[..self.tape.acts_top],
+            saved: &self.tape.saved[..self.tape.saved_top],
+            indices: &self.tape.indices,
+            base: self.tape.base,
+        }
+    }
+
+    /// Copies ids, buckets or offsets onto the tape.
+    pub fn index(&mut self, entries: impl IntoIterator<Item = u32>) -> Index {
+        let start = self.tape.indices.len();
+        self.tape.indices.extend(entries);
+        Index { start, len: self.tape.indices.len() - start }
+    }
+
+    /// Makes an index from others by `f(all indices so far, push)`.
+    pub fn index_from(&mut self, f: impl FnOnce(&mut Vec<u32>)) -> Index {
+        let start = self.tape.indices.len();
+        f(&mut self.tape.indices);
+        Index { start, len: self.tape.indices.len() - start }
+    }
+
+    /// Room for an op's output; its content is arbitrary until the op has run.
+    pub fn alloc(&mut self, rows: usize, cols: usize) -> Var {
+        let tape = &mut *self.tape;
+        let var = Var { start: tape.base + tape.acts_top, rows, cols };
+        tape.acts_top += var.len();
+        if tape.acts.len() < tape.acts_top {
+            tape.acts.resize(tape.acts_top, 0.0);
+        }
+        var
+    }
+
+    /// Room for values that the backward pass needs.
+    pub fn save(&mut self, len: usize) -> Saved {
+        let tape = &mut *self.tape;
+        let saved = Saved { start: tape.saved_top, len };
+        tape.saved_top += len;
+        if tape.saved.len() < tape.saved_top {
+            tape.saved.resize(tape.saved_top, 0.0);
+        }
+        saved
+    }
+
+    /// A constant: a leaf whose gradient nobody asks for, but which is kept all the same.
+    pub fn constant(&mut self, rows: usize, cols: usize, fill: impl FnOnce(&mut [f32])) -> Var {
+        let var = self.alloc(rows, cols);
+        let at = var.start - self.tape.base;
+        fill(&mut self.tape.acts[at..at + var.len()]);
+        var
+    }
+
+    /// Runs an op's forward pass into `out`, with everything below `out` to read.
+    pub fn compute(&mut self, out: Var, saved: Option<Saved>, f: impl FnOnce(Values<'_>, Output<'_>)) {
+        let tape = &mut *self.tape;
+        let (below, above) = tape.acts.split_at_mut(out.start - tape.base);
+        let saved = match saved {
+            Some(s) => &mut tape.saved[s.start..s.start + s.len],
+            None => &mut [][..],
+        };
+        let values = Values {
+            params: self.params,
+            level: self.level,
+            acts: below,
+            saved: &[],
+            indices: &tape.indices,
+            base: tape.base,
+        };
+        f(values, Output { y: &mut above[..out.len()], saved, scratch: &mut tape.scratch });
+    }
+
+    /// Records an op for the backward pass.
+    pub fn push<O: Op>(&mut self, op: O) {
+        let tape = &mut *self.tape;
+        match tape.ops.get_mut(tape.ops_top) {
+            Some(slot) => match (&mut **slot as &mut dyn Any).downcast_mut::<O>() {
+                Some(old) => *old = op,
+                None => *slot = Box::new(op),
+            },
+            None => tape.ops.push(Box::new(op)),
+        }
+        tape.ops_top += 1;
+    }
+
+    /// Records a lookup whose gradient becomes row updates.
+    pub fn push_gathered(&mut self, gathered: Gathered) {
+        self.tape.gathered.push(gathered);
+    }
+
+    /// Gradients of the sum over `seeds` of `weight * sum of the variable's entries`.
+    pub fn backward(&mut self, seeds: &[(Var, f32)]) {
+        self.backward_from(|grads| {
+            for (var, weight) in seeds {
+                grads[var.range()].fill(*weight);
+            }
+        });
+    }
+
+    /// Gradients from output gradients that `seed` writes into the zeroed gradient buffer (addresses as in `Var`).
+    pub fn backward_from(&mut self, seed: impl FnOnce(&mut [f32])) {
+        let tape = &mut *self.tape;
+        let len = tape.base + tape.acts_top;
+        if tape.grads.len() < len {
+            tape.grads.resize(len, 0.0);
+        }
+        let all = &mut tape.grads[..len];
+        all.fill(0.0);
+        seed(all);
+        let mut grads = Grads { all };
+        let values = Values {
+            params: self.params,
+            level: self.level,
+            acts: &tape.acts[..tape.acts_top],
+            saved: &tape.saved[..tape.saved_top],
+            indices: &tape.indices,
+            base: tape.base,
+        };
+        for op in tape.ops[..tape.ops_top].iter().rev() {
+            op.backward(values, &mut grads, &mut tape.scratch);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! A shard: a fixed part of a batch with a tape of its own.
+
+use crate::data::Dataset;
+use crate::data::Sample;
+use crate::model::{Batch, Model, Output};
+use crate::scorer::time;
+use crate::scorer::{Settings, TimeKind};
+use crate::tape::{Engine, Graph, Tape};
+use crate::train::config::TrainConfig;
+use crate::train::loss::{self, Terms};
+use dmran_kernels::Level;
+use std::ops::Range;
+
+/// How histories are read from a data set.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The events.
+    pub dataset: &'a Dataset,
+    /// How many of a history's latest events are read.
+    pub history_cap: usize,
+    /// How an event's age becomes a bucket.
+    pub time: TimeKind,
+    /// Number of buckets.
+    pub buckets: usize,
+}
+
+impl<'a> Source<'a> {
+    /// The source that a model's settings ask for.
+    pub fn new(dataset: &'a Dataset, settings: &Settings) -> Source<'a> {
+        let time = if dataset.has_time() && settings.uses_time() { settings.time } else { TimeKind::None };
+        Source { dataset, history_cap: settings.history_cap, time, buckets: settings.buckets }
+    }
+
+    /// The number of events in a sample's history.
+    pub fn length(&self, sample: Sample) -> usize {
+        (sample.target as usize).min(self.history_cap)
+    }
+}
+
+/// Buffers and tape of one shard, reused from batch to batch.
+#[derive(Default)]
+pub struct Shard {
+    users: Vec<u32>,
+    history: Vec<u32>,
+    buckets: Vec<u32>,
+    offsets: Vec<u32>,
+    candidates: Vec<u32>,
+    /// The tape of the last pass.
+    pub tape: Tape,
+    /// Terms of the last training pass.
+    pub terms: Terms,
+}
+
+impl Shard {
+    /// Takes over samples and their candidates (the same number for each).
+    pub fn fill(&mut self, source: &Source<'_>, samples: &[Sample], candidates: &[u32]) {
+        self.users.clear();
+        self.history.clear();
+        self.buckets.clear();
+        self.offsets.clear();
+        self.offsets.push(0);
+        for sample in samples {
+            let events = source.dataset.history(sample.user);
+            let target = sample.target as usize;
+            let first = target - source.length(*sample);
+            self.users.push(sample.user);
+            self.history.extend_from_slice(&events.items[first..target]);
+            if source.time == TimeKind::None {
+                self.buckets.resize(self.history.len(), 0);
+            } else {
+                let now = events.times[target];
+                let bucket = |t: &i64| time::bucket(source.time, source.buckets, *t, now);
+                self.buckets.extend(events.times[first..target].iter().map(bucket));
+            }
+            self.offsets.push(self.history.len() as u32);
+        }
+        self.candidates.clear();
+        self.candidates.extend_from_slice(candidates);
+    }
+
+    /// The shard's samples.
+    pub fn batch(&self, dropout: Option<u64>) -> Batch<'_> {
+        Batch {
+            users: &self.users,
+            history: &self.history,
+            buckets: &self.buckets,
+            offsets: &self.offsets,
+            candidates: &self.candidates,
+            dropout,
+        }
+    }
+
+    /// Forward and backward pass of a part of a batch of `batch` samples.
+    pub fn train(&mut self, model: &dyn Model, config: &TrainConfig, level: Level, batch: usize, dropout: Option<u64>) {
+        let mut tape = std::mem::take(&mut self.tape);
+        let mut g = Graph::new(model.params(), &mut tape, config.engine, level);
+        let output = model.forward(&mut g, &self.batch(dropout));
+        let seeds = loss::record(&mut g, &output, model.pairwise(), batch, config);
+        let terms = loss::terms(&g, &seeds);
+        g.backward(&seeds);
+        self.terms = terms;
+        self.tape = tape;
+    }
+
+    /// Forward pass alone; `read` sees the result.
+    pub fn forward<R>(
+        &mut self,
+        model: &dyn Model,
+        engine: Engine,
+        level: Level,
+        read: impl FnOnce(&Graph<'_>, &Output) -> R,
+    ) -> R {
+        let mut tape = std::mem::take(&mut self.tape);
+        let mut g = Graph::new(model.params(), &mut tape, engine, level);
+        let output = model.forward(&mut g, &self.batch(None));
+        let result = read(&g, &output);
+        self.tape = tape;
+        result
+    }
+
+    /// Bytes held, for memory accounts.
+    pub fn bytes(&self) -> usize {
+        let ids = [&self.users, &self.history, &self.buckets, &self.offsets, &self.candidates];
+        self.tape.bytes() + 4 * ids.iter().map(|v| v.capacity()).sum::<usize>()
+    }
+}
+
+/// Cuts samples into `shards` runs of about equal work, by their history lengths alone. `fixed` is the work of a
+/// sample that does not depend on its history, in events.
+pub fn cut(lengths: impl Iterator<Item = usize> + Clone, shards: usize, fixed: usize, out: &mut Vec<Range<usize>>) {
+    out.clear();
+    let total: usize = lengths.clone().map(|n| n + fixed).sum();
+    let (mut start, mut done, mut samples) = (0, 0, 0);
+    for n in lengths {
+        done += n + fixed;
+        samples += 1;
+        // The cut falls behind the sample with which a shard reaches its share of the work.
+        if done * shards >= total * (out.len() + 1) {
+            out.push(start..samples);
+            start = samples;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cut;
+
+    #[test]
+    fn shards_cover_all_samples_in_order_with_like_work() {
+        let lengths = [50, 1, 1, 1, 1, 1, 30, 30, 2, 9, 9, 9];
+        for shards in 1..20 {
+            let mut cuts = Vec::new();
+            cut(lengths.iter().copied(), shards, 10, &mut cuts);
+            assert!(cuts.len() <= shards && cuts.len() >= shards.min(3));
+            assert_eq!((cuts[0].start, cuts[cuts.len() - 1].end), (0, lengths.len()));
+            assert!(cuts.windows(2).all(|w| w[0].end == w[1].start));
+            let work = |r: &std::ops::Range<usize>| lengths[r.clone()].iter().map(|n| n + 10).sum::<usize>();
+            let share = (144 + 120) / shards;
+            assert!(cuts.iter().all(|r| work(r) <= share + 61), "{cuts:?}");
+        }
+        let mut cuts = Vec::new();
+        cut(std::iter::empty(), 4, 10, &mut cuts);
+        assert!(cuts.is_empty());
+    }
+}

@@ -1,0 +1,168 @@
+//! Gradients of table rows: from lookups scattered over shards to one sum for each row that was read.
+
+use crate::params::Table;
+use crate::tape::Tape;
+use crate::train::optimizer::Rule;
+use rayon::prelude::*;
+
+/// Rows below which a range is updated by one thread.
+const GRAIN: usize = 64;
+
+/// The row gradients of one table in one step.
+#[derive(Debug, Default)]
+pub struct RowGrads {
+    /// Row in the upper half, number of the lookup in the lower one: sorting keeps the lookups' order within a row.
+    keys: Vec<u64>,
+    /// Shard and gradient address of each lookup.
+    lookups: Vec<(u32, usize)>,
+    rows: Vec<u32>,
+    runs: Vec<u32>,
+    grads: Vec<f32>,
+    squares: Vec<f64>,
+    cols: usize,
+}
+
+impl RowGrads {
+    /// Sums the gradients of every row of table number `table` that the shards' last forward passes read. The order
+    /// of each sum is that of the shards and of the lookups within them.
+    pub fn collect<'a>(&mut self, table: usize, cols: usize, tapes: impl Fn(usize) -> &'a Tape + Sync, shards: usize) {
+        self.cols = cols;
+        self.keys.clear();
+        self.lookups.clear();
+        for shard in 0..shards {
+            let tape = tapes(shard);
+            for gathered in tape.gathered().iter().filter(|g| g.table.0 == table) {
+                for (i, id) in tape.index(gathered.ids).iter().enumerate() {
+                    let address = gathered.var.start + i * gathered.var.cols + gathered.column;
+                    self.keys.push(u64::from(*id) << 32 | self.lookups.len() as u64);
+                    self.lookups.push((shard as u32, address));
+                }
+            }
+        }
+        self.keys.sort_unstable();
+        self.rows.clear();
+        self.runs.clear();
+        for (k, key) in self.keys.iter().enumerate() {
+            let row = (key >> 32) as u32;
+            if self.rows.last() != Some(&row) {
+                self.rows.push(row);
+                self.runs.push(k as u32);
+            }
+        }
+        self.runs.push(self.keys.len() as u32);
+        self.grads.resize(self.rows.len() * cols, 0.0);
+        self.squares.resize(self.rows.len(), 0.0);
+        let (keys, lookups, runs) = (&self.keys, &self.lookups, &self.runs);
+        let sums = self.grads.par_chunks_mut(cols).zip(self.squares.par_iter_mut());
+        sums.enumerate().with_min_len(GRAIN).for_each(|(i, (sum, square))| {
+            sum.fill(0.0);
+            for key in &keys[runs[i] as usize..runs[i + 1] as usize] {
+                let (shard, address) = lookups[(key & 0xffff_ffff) as usize];
+                let grad = tapes(shard as usize).grad_at(address, cols);
+                sum.iter_mut().zip(grad).for_each(|(s, g)| *s += g);
+            }
+            *square = sum.iter().map(|g| f64::from(*g) * f64::from(*g)).sum();
+        });
+    }
+
+    /// The sum of the squares of all row gradients.
+    pub fn sum_squares(&self) -> f64 {
+        self.squares.iter().sum()
+    }
+
+    /// Rows that were read, ascending.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// The summed gradients, one row for each of [`RowGrads::rows`].
+    pub fn grads(&self) -> &[f32] {
+        &self.grads
+    }
+
+    /// Applies an update rule to the rows that were read and to no others.
+    pub fn apply(&self, table: &mut Table, state: &mut [Vec<f32>; 2], rule: &Rule) {
+        let [first, second] = state;
+        let part = Part { base: 0, values: &mut table.data, state: [first, second] };
+        update(&self.rows, &self.grads, self.cols, part, rule);
+    }
+
+    /// Bytes held, for memory accounts.
+    pub fn bytes(&self) -> usize {
+        8 * (self.keys.capacity() + 2 * self.lookups.capacity() + self.squares.capacity())
+            + 4 * (self.rows.capacity() + self.runs.capacity() + self.grads.capacity())
+    }
+}
+
+/// A run of table rows from row `base` on, with the optimiser's state beside it (empty where it needs none).
+struct Part<'a> {
+    base: u32,
+    values: &'a mut [f32],
+    state: [&'a mut [f32]; 2],
+}
+
+/// Splits the table where the list of rows splits, so that threads own disjoint parts.
+fn update(rows: &[u32], grads: &[f32], cols: usize, part: Part<'_>, rule: &Rule) {
+    if rows.len() > GRAIN {
+        let middle = rows.len() / 2;
+        let at = (rows[middle] - part.base) as usize * cols;
+        let (left, right) = part.values.split_at_mut(at);
+        let [first, second] = part.state.map(|s| if s.is_empty() { (&mut [][..], s) } else { s.split_at_mut(at) });
+        let left = Part { base: part.base, values: left, state: [first.0, second.0] };
+        let right = Part { base: rows[middle], values: right, state: [first.1, second.1] };
+        rayon::join(
+            || update(&rows[..middle], &grads[..middle * cols], cols, left, rule),
+            || update(&rows[middle..], &grads[middle * cols..], cols, right, rule),
+        );
+        return;
+    }
+    let Part { base, values, state: [first, second] } = part;
+    for (row, grad) in rows.iter().zip(grads.chunks(cols)) {
+        let at = (row - base) as usize * cols;
+        let of = |s: &'_ [f32]| if s.is_empty() { 0..0 } else { at..at + cols };
+        let (r1, r2) = (of(first), of(second));
+        rule.apply(&mut values[at..at + cols], &mut first[r1], &mut second[r2], grad);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops;
+    use crate::params::Params;
+    use crate::tape::{Engine, Graph};
+    use crate::train::config::OptimizerKind;
+    use dmran_kernels::Level;
+
+    #[test]
+    fn repeated_rows_add_up_and_others_stay() {
+        let mut params = Params::default();
+        let v = params.add_table("V", 300, 2);
+        params.table_mut(v).data.iter_mut().enumerate().for_each(|(i, x)| *x = i as f32);
+        let mut tapes = [Tape::default(), Tape::default()];
+        // Enough rows for several splits, some of them in both shards.
+        let ids = [(0..200).collect::<Vec<u32>>(), vec![299, 7, 7]];
+        for (tape, ids) in tapes.iter_mut().zip(&ids) {
+            let mut g = Graph::new(&params, tape, Engine::Naive, Level::best());
+            let ids = g.index(ids.iter().copied());
+            let x = ops::embed(&mut g, &[(v, ids)]);
+            let y = ops::scale(&mut g, x, 1.0, 0.0);
+            g.backward(&[(y, 1.0)]);
+        }
+        let mut rows = RowGrads::default();
+        rows.collect(0, 2, |i| &tapes[i], 2);
+        assert_eq!(rows.rows().len(), 201);
+        assert_eq!(rows.sum_squares(), 2.0 * (199.0 + 9.0 + 1.0));
+        let before = params.table(v).data.clone();
+        let rule = Rule::new(OptimizerKind::Sgd, 1.0, 0.5, 1);
+        rows.apply(params.table_mut(v), &mut [vec![], vec![]], &rule);
+        for (i, (a, b)) in before.iter().zip(&params.table(v).data).enumerate() {
+            let times = match i / 2 {
+                7 => 3.0,
+                0..200 | 299 => 1.0,
+                _ => 0.0,
+            };
+            assert_eq!(*b, a - 0.5 * times, "row {}", i / 2);
+        }
+    }
+}
