@@ -24,6 +24,7 @@ pub mod norm;
 pub mod optim;
 pub mod pooling;
 pub mod rows;
+pub mod score;
 mod segment;
 #[allow(unsafe_code)]
 pub mod simd;

@@ -15,3 +15,4 @@ pub mod optim;
 mod plain;
 pub mod pooling;
 pub mod rows;
+pub mod score;

@@ -3,7 +3,7 @@
 //! The order of every sum depends on the sum's own terms only, never on the tile that it is computed in:
 //! a sample gives the same bits alone and in a batch.
 
-use crate::simd::{LANES, Simd};
+use crate::simd::{Kernel, LANES, Simd};
 
 /// Rows of a matrix, or the columns `first..first + width` of them; `ids` looks rows up.
 #[derive(Clone, Copy)]
@@ -94,14 +94,48 @@ pub(crate) fn combine<S: Simd>(
     out: &mut RowsMut,
     add: bool,
 ) {
-    let mut i = 0;
-    while i < m {
-        i += match m - i {
-            1 => combine_tile::<S, 1>(s, i, terms, coefs, src, out, add),
-            2 => combine_tile::<S, 2>(s, i, terms, coefs, src, out, add),
-            3 => combine_tile::<S, 3>(s, i, terms, coefs, src, out, add),
-            4 => combine_tile::<S, 4>(s, i, terms, coefs, src, out, add),
-            _ => combine_tile::<S, 5>(s, i, terms, coefs, src, out, add),
+    // A function of its own: the tiles are much code, and there are many callers.
+    s.call(Combine {
+        m,
+        terms,
+        coefs,
+        src,
+        out,
+        add,
+    });
+}
+
+struct Combine<'a, 'o, 'r> {
+    m: usize,
+    terms: usize,
+    coefs: Coefs<'a>,
+    src: Rows<'a>,
+    out: &'o mut RowsMut<'r>,
+    add: bool,
+}
+
+impl Kernel for Combine<'_, '_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self {
+            m,
+            terms,
+            coefs,
+            src,
+            out,
+            add,
+        } = self;
+        let mut i = 0;
+        while i < m {
+            i += match m - i {
+                1 => combine_tile::<S, 1>(s, i, terms, coefs, src, out, add),
+                2 => combine_tile::<S, 2>(s, i, terms, coefs, src, out, add),
+                3 => combine_tile::<S, 3>(s, i, terms, coefs, src, out, add),
+                4 => combine_tile::<S, 4>(s, i, terms, coefs, src, out, add),
+                _ => combine_tile::<S, 5>(s, i, terms, coefs, src, out, add),
+            }
         }
     }
 }
@@ -147,17 +181,50 @@ pub(crate) fn add_dots<S: Simd>(
     out: &mut [f32],
     stride: usize,
 ) {
-    for i in 0..m {
-        let x = x.row(i);
-        let out = &mut out[i * stride..][..n];
-        let mut h = 0;
-        while h < n {
-            h += match n - h {
-                1 => dots_tile::<S, 1>(s, x, y, h, out),
-                2 => dots_tile::<S, 2>(s, x, y, h, out),
-                3 => dots_tile::<S, 3>(s, x, y, h, out),
-                4 => dots_tile::<S, 4>(s, x, y, h, out),
-                _ => dots_tile::<S, 5>(s, x, y, h, out),
+    s.call(AddDots {
+        m,
+        n,
+        x,
+        y,
+        out,
+        stride,
+    });
+}
+
+struct AddDots<'a> {
+    m: usize,
+    n: usize,
+    x: Rows<'a>,
+    y: Rows<'a>,
+    out: &'a mut [f32],
+    stride: usize,
+}
+
+impl Kernel for AddDots<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self {
+            m,
+            n,
+            x,
+            y,
+            out,
+            stride,
+        } = self;
+        for i in 0..m {
+            let x = x.row(i);
+            let out = &mut out[i * stride..][..n];
+            let mut h = 0;
+            while h < n {
+                h += match n - h {
+                    1 => dots_tile::<S, 1>(s, x, y, h, out),
+                    2 => dots_tile::<S, 2>(s, x, y, h, out),
+                    3 => dots_tile::<S, 3>(s, x, y, h, out),
+                    4 => dots_tile::<S, 4>(s, x, y, h, out),
+                    _ => dots_tile::<S, 5>(s, x, y, h, out),
+                }
             }
         }
     }

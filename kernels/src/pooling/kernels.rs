@@ -69,7 +69,7 @@ impl Kernel for Weights<'_> {
         } = self;
         for b in 0..p.samples() {
             let at = sample(p, b);
-            if at.n == 0 {
+            if at.weights.is_empty() {
                 continue;
             }
             transpose_rows(s, &keys[at.rows], p.d, transposed);
@@ -179,7 +179,7 @@ impl Kernel for WeightsBackward<'_> {
         let scale = 1.0 / (width as f32).sqrt();
         for b in 0..p.samples() {
             let at = sample(p, b);
-            if at.n == 0 {
+            if at.weights.is_empty() {
                 continue;
             }
             let (n, c) = (at.n, p.candidates);
@@ -293,7 +293,7 @@ impl Kernel for PoolRowsBackward<'_> {
         let width = p.d / p.heads;
         for b in 0..p.samples() {
             let at = sample(p, b);
-            if at.n == 0 {
+            if at.weights.is_empty() {
                 continue;
             }
             let (w, dw) = (&w[at.weights.clone()], &mut dw[at.weights]);

@@ -1,0 +1,70 @@
+//! Scores of many candidates of one user, from the naive twins of the heads and the gate.
+
+use super::{gate, pooling};
+use crate::Level;
+use crate::pooling::Pool;
+use crate::score::Vanilla;
+
+/// See [`crate::score::vanilla`].
+pub fn vanilla(
+    level: Level,
+    user: &Vanilla,
+    c: &[f32],
+    bias: &[f32],
+    score: &mut [f32],
+    _scratch: &mut [f32],
+) {
+    let d = user.d;
+    for ((c, bias), score) in c
+        .chunks_exact(d)
+        .zip(bias.chunks_exact(1))
+        .zip(score.chunks_exact_mut(1))
+    {
+        let (w, h) = head(level, d, user.m, c);
+        let mut hc = h.clone();
+        if let Some(f) = &user.feature {
+            let (what, hhat) = head(level, d, f.mhat, c);
+            let mut z = f.gate_bias.to_vec();
+            pool(level, d, &w, f.gate_m, &mut z);
+            pool(level, d, &what, f.gate_mhat, &mut z);
+            gate::forward(level, &z, &h, &hhat, &mut vec![0.0; d], &mut hc);
+        }
+        gate::dot_rows(level, d, &hc, c, bias, score);
+    }
+}
+
+/// See [`crate::score::fixed`].
+pub fn fixed(level: Level, hc: &[f32], c: &[f32], bias: &[f32], score: &mut [f32]) {
+    for ((c, bias), score) in c
+        .chunks_exact(hc.len())
+        .zip(bias.chunks_exact(1))
+        .zip(score.chunks_exact_mut(1))
+    {
+        gate::dot_rows(level, hc.len(), hc, c, bias, score);
+    }
+}
+
+/// One candidate's weights over the rows of `x`, and their weighted sum.
+fn head(level: Level, d: usize, x: &[f32], c: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let rows = x.len() / d;
+    let (mut w, mut h) = (vec![0.0; rows], vec![0.0; d]);
+    let p = Pool {
+        d,
+        heads: 1,
+        candidates: 1,
+        offsets: &[0, rows as u32],
+    };
+    pooling::weights(level, &p, c, x, &mut w, &mut []);
+    pool(level, d, &w, x, &mut h);
+    (w, h)
+}
+
+fn pool(level: Level, d: usize, w: &[f32], y: &[f32], out: &mut [f32]) {
+    let p = Pool {
+        d,
+        heads: 1,
+        candidates: 1,
+        offsets: &[0, w.len() as u32],
+    };
+    pooling::pool_rows(level, &p, w, y, true, out);
+}

@@ -1,0 +1,129 @@
+//! Many candidates of one user, with the bits of the training path.
+//!
+//! The user's part of the gate is computed once: `sum_j w_j (W_f1 m_j)` is `W_f1 h`, so the tables `M W_f1^T` and
+//! `Mhat W_f2^T` make a candidate cost `r d` multiply-adds for the gate instead of `d d`.
+//!
+//! Candidates are taken 16 at a time, one a lane, and each lane repeats the order of sums of [`crate::pooling`] and
+//! [`crate::gate`]. A training forward that goes
+//!
+//! ```text
+//! w    = pooling::weights(c, M)            what = pooling::weights(c, Mhat)
+//! h    = pooling::pool_rows(w, M)          hhat = pooling::pool_rows(what, Mhat)
+//! z    = b_f in every row;  z += pool_rows(w, M W_f1^T);  z += pool_rows(what, Mhat W_f2^T)
+//! hc   = gate::forward(z, h, hhat)
+//! score = gate::dot_rows(hc, c, bias)
+//! ```
+//!
+//! therefore gives equal bits at one level, which `tests/score.rs` demands.
+
+mod kernels;
+
+use crate::level::Level;
+use crate::segment;
+use crate::simd::LANES;
+use kernels::{FixedScores, VanillaScores};
+
+/// The tables of one user for the head `vanilla`.
+#[derive(Clone, Copy, Debug)]
+pub struct Vanilla<'a> {
+    /// Width.
+    pub d: usize,
+    /// `[rows, d]`: M, or H in the variant without item level attention.
+    pub m: &'a [f32],
+    /// The feature level's part; `None` in the variant without it, where `h_c = h`.
+    pub feature: Option<Feature<'a>>,
+}
+
+/// The second half of the head, and the gate.
+#[derive(Clone, Copy, Debug)]
+pub struct Feature<'a> {
+    /// `[rows, d]`: Mhat.
+    pub mhat: &'a [f32],
+    /// `[rows of M, d]`: `M W_f1^T`.
+    pub gate_m: &'a [f32],
+    /// `[rows, d]`: `Mhat W_f2^T`.
+    pub gate_mhat: &'a [f32],
+    /// `[d]`: b_f.
+    pub gate_bias: &'a [f32],
+}
+
+impl Vanilla<'_> {
+    /// Floats of scratch that [`vanilla`] needs.
+    pub fn scratch_len(&self) -> usize {
+        let rows = self.m.len() / self.d.max(1);
+        let rows_hat = self.feature.map_or(0, |f| f.mhat.len() / self.d.max(1));
+        (self.d + rows + rows_hat + LANES) * LANES
+    }
+
+    fn check(&self) {
+        assert!(
+            segment::rows(self.m.len(), self.d) > 0,
+            "a user needs at least one row"
+        );
+        if let Some(f) = &self.feature {
+            assert!(
+                segment::rows(f.mhat.len(), self.d) > 0,
+                "a user needs at least one row"
+            );
+            assert_eq!(
+                f.gate_m.len(),
+                self.m.len(),
+                "M and its gate table differ in length"
+            );
+            assert_eq!(
+                f.gate_mhat.len(),
+                f.mhat.len(),
+                "Mhat and its gate table differ in length"
+            );
+            assert_eq!(
+                f.gate_bias.len(),
+                self.d,
+                "the gate's bias has the wrong length"
+            );
+        }
+    }
+}
+
+/// Equations 14 to 17 for the candidates `c` `[n, d]` of one user with the head `vanilla`; `bias` and `score` `[n]`.
+///
+/// # Panics
+/// If the lengths do not fit each other, the user has no rows, or `scratch` is shorter than [`Vanilla::scratch_len`].
+pub fn vanilla(
+    level: Level,
+    user: &Vanilla,
+    c: &[f32],
+    bias: &[f32],
+    score: &mut [f32],
+    scratch: &mut [f32],
+) {
+    user.check();
+    check_candidates(user.d, c, bias, score);
+    let scratch = &mut scratch[..user.scratch_len()];
+    level.dispatch(VanillaScores {
+        user,
+        c,
+        bias,
+        score,
+        scratch,
+    });
+}
+
+/// Equation 17 where `h_c` `[d]` does not depend on the candidate (the head `mean`): `score[i] = hc . c[i] + bias[i]`.
+///
+/// The bits of [`crate::gate::dot_rows`].
+///
+/// # Panics
+/// If the lengths do not fit each other.
+pub fn fixed(level: Level, hc: &[f32], c: &[f32], bias: &[f32], score: &mut [f32]) {
+    check_candidates(hc.len(), c, bias, score);
+    level.dispatch(FixedScores { hc, c, bias, score });
+}
+
+fn check_candidates(d: usize, c: &[f32], bias: &[f32], score: &[f32]) {
+    let n = segment::rows(c.len(), d);
+    assert_eq!(
+        (bias.len(), score.len()),
+        (n, n),
+        "{n} candidates: biases or scores have the wrong length"
+    );
+}

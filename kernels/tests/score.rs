@@ -1,0 +1,219 @@
+//! Scores of many candidates: the naive twin's values, and the bits of the training path.
+
+#[path = "support/random.rs"]
+mod random;
+
+use dmran_kernels::pooling::{self, Pool};
+use dmran_kernels::score::{self, Feature, Vanilla};
+use dmran_kernels::{Level, gate, naive};
+use random::{Random, bits, worst};
+
+/// Sums of up to 128 products of numbers around 1, softmaxed and summed again.
+const BOUND: f32 = 2e-5;
+const WIDTHS: [usize; 5] = [1, 6, 17, 100, 128];
+const COUNTS: [usize; 7] = [0, 1, 2, 15, 16, 17, 50];
+
+struct Case {
+    d: usize,
+    rows: usize,
+    rows_hat: usize,
+    tables: [Vec<f32>; 5],
+    c: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Case {
+    fn new(d: usize, (rows, rows_hat): (usize, usize), n: usize) -> Self {
+        let mut random = Random::new((d * 1000 + n) as u64);
+        let sizes = [rows * d, rows_hat * d, rows * d, rows_hat * d, d];
+        Self {
+            d,
+            rows,
+            rows_hat,
+            tables: sizes.map(|len| random.vec(1 + len, 1.0)),
+            c: random.vec(1 + n * d, 1.0),
+            bias: random.vec(n, 1.0),
+        }
+    }
+
+    fn user(&self, feature: bool) -> Vanilla<'_> {
+        let [m, mhat, gate_m, gate_mhat, gate_bias] = self.tables.each_ref().map(|t| &t[1..]);
+        let feature = feature.then_some(Feature {
+            mhat,
+            gate_m,
+            gate_mhat,
+            gate_bias,
+        });
+        Vanilla {
+            d: self.d,
+            m,
+            feature,
+        }
+    }
+
+    fn scores(&self, level: Option<Level>, feature: bool) -> Vec<f32> {
+        let user = self.user(feature);
+        let mut score = vec![9.0; self.bias.len()];
+        match level {
+            Some(level) => {
+                let mut scratch = vec![7.0; user.scratch_len()];
+                score::vanilla(
+                    level,
+                    &user,
+                    &self.c[1..],
+                    &self.bias,
+                    &mut score,
+                    &mut scratch,
+                );
+            }
+            None => naive::score::vanilla(
+                Level::Portable,
+                &user,
+                &self.c[1..],
+                &self.bias,
+                &mut score,
+                &mut [],
+            ),
+        }
+        score
+    }
+
+    /// As a training step computes it, with all candidates as one sample's.
+    fn training(&self, level: Level, feature: bool) -> Vec<f32> {
+        let (d, n, c) = (self.d, self.bias.len(), &self.c[1..]);
+        let [m, mhat, gate_m, gate_mhat, gate_bias] = self.tables.each_ref().map(|t| &t[1..]);
+        let head = |x: &[f32], rows: usize| {
+            let offsets = [0, rows as u32];
+            let p = Pool {
+                d,
+                heads: 1,
+                candidates: n,
+                offsets: &offsets,
+            };
+            let (mut w, mut h) = (vec![0.0; p.weights_len()], vec![0.0; n * d]);
+            pooling::weights(level, &p, c, x, &mut w, &mut vec![0.0; p.scratch_len()]);
+            pooling::pool_rows(level, &p, &w, x, false, &mut h);
+            (w, h)
+        };
+        let (w, h) = head(m, self.rows);
+        let mut hc = h.clone();
+        if feature {
+            let (what, hhat) = head(mhat, self.rows_hat);
+            let mut z = gate_bias.repeat(n);
+            for (w, y, rows) in [(&w, gate_m, self.rows), (&what, gate_mhat, self.rows_hat)] {
+                let offsets = [0, rows as u32];
+                let p = Pool {
+                    d,
+                    heads: 1,
+                    candidates: n,
+                    offsets: &offsets,
+                };
+                pooling::pool_rows(level, &p, w, y, true, &mut z);
+            }
+            gate::forward(level, &z, &h, &hhat, &mut vec![0.0; n * d], &mut hc);
+        }
+        let mut score = vec![0.0; n];
+        gate::dot_rows(level, d, &hc, c, &self.bias, &mut score);
+        score
+    }
+}
+
+#[test]
+fn vanilla_matches_the_naive_twin_and_has_the_bits_of_training() {
+    for d in WIDTHS {
+        for n in COUNTS {
+            for rows in [(10, 10), (1, 1), (7, 23)] {
+                let case = Case::new(d, rows, n);
+                for feature in [true, false] {
+                    let truth = case.scores(None, feature);
+                    for &level in Level::available() {
+                        let ours = case.scores(Some(level), feature);
+                        let error = worst(&ours, &truth);
+                        assert!(
+                            error <= BOUND,
+                            "{level} d={d} n={n} {rows:?} {feature}: {error}"
+                        );
+                        let training = case.training(level, feature);
+                        assert_eq!(
+                            bits(&ours),
+                            bits(&training),
+                            "{level} d={d} n={n} {rows:?} {feature}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn fma_levels_agree_bit_for_bit() {
+    if ![Level::Avx2, Level::Avx512]
+        .iter()
+        .all(|l| l.is_available())
+    {
+        println!("skipped: this CPU lacks AVX2 or AVX-512");
+        return;
+    }
+    for d in WIDTHS {
+        let case = Case::new(d, (10, 7), 50);
+        for feature in [true, false] {
+            assert_eq!(
+                bits(&case.scores(Some(Level::Avx2), feature)),
+                bits(&case.scores(Some(Level::Avx512), feature))
+            );
+        }
+    }
+}
+
+#[test]
+fn nan_stays_in_its_candidate() {
+    let mut case = Case::new(17, (10, 10), 20);
+    case.c[1 + 17 * 3] = f32::NAN;
+    for &level in Level::available() {
+        for (i, s) in case.scores(Some(level), true).iter().enumerate() {
+            assert_eq!(s.is_nan(), i == 3, "{level} {i}");
+        }
+    }
+}
+
+#[test]
+fn fixed_matches_the_naive_twin_and_has_the_bits_of_training() {
+    let mut random = Random::new(3);
+    for d in WIDTHS {
+        for n in COUNTS {
+            let (hc, c, bias) = (
+                random.vec(1 + d, 1.0),
+                random.vec(1 + n * d, 1.0),
+                random.vec(n, 1.0),
+            );
+            let mut truth = vec![9.0; n];
+            naive::score::fixed(Level::Portable, &hc[1..], &c[1..], &bias, &mut truth);
+            for &level in Level::available() {
+                let (mut ours, mut training) = (vec![8.0; n], vec![7.0; n]);
+                score::fixed(level, &hc[1..], &c[1..], &bias, &mut ours);
+                assert!(worst(&ours, &truth) <= BOUND, "{level} d={d} n={n}");
+                gate::dot_rows(level, d, &hc[1..].repeat(n), &c[1..], &bias, &mut training);
+                assert_eq!(bits(&ours), bits(&training), "{level} d={d} n={n}");
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "a user needs at least one row")]
+fn a_user_without_rows_is_refused() {
+    let user = Vanilla {
+        d: 2,
+        m: &[],
+        feature: None,
+    };
+    score::vanilla(
+        Level::Portable,
+        &user,
+        &[0.0; 2],
+        &[0.0],
+        &mut [0.0],
+        &mut [0.0; 999],
+    );
+}
