@@ -7,24 +7,16 @@ mod support;
 use dmran::scorer::ModelFileError as E;
 use dmran::scorer::{CardError, IdsError, SettingsError};
 use support::{
-    DIM_0, DIM_1, LENGTH, assert_error, entry, get_u64, put, refused, refused_entry, section,
-    settings_field, small_file, start,
+    DIM_0, DIM_1, LENGTH, assert_error, entry, get_u64, put, refused, refused_entry, section, settings_field,
+    small_file, start,
 };
 
 // Counts that would take more memory than there is.
 
 #[test]
 fn no_items_and_far_too_many() {
-    assert_error!(
-        refused_entry("items", DIM_0, |_| 0),
-        E::NoIds { section: "items" }
-    );
-    assert_error!(
-        refused_entry("categories", DIM_0, |_| 0),
-        E::NoIds {
-            section: "categories"
-        }
-    );
+    assert_error!(refused_entry("items", DIM_0, |_| 0), E::NoIds { section: "items" });
+    assert_error!(refused_entry("categories", DIM_0, |_| 0), E::NoIds { section: "categories" });
     for count in [u64::MAX, 1 << 40, u64::from(u32::MAX)] {
         assert_error!(
             refused_entry("items", DIM_0, |_| count),
@@ -33,31 +25,11 @@ fn no_items_and_far_too_many() {
     }
     // Few enough for an index, but far more than the file has.
     let error = refused_entry("items", DIM_0, |_| 4_000_000_000);
-    assert_error!(
-        error,
-        E::SectionLength {
-            section: "items",
-            expected: 16_000_000_024,
-            ..
-        }
-    );
+    assert_error!(error, E::SectionLength { section: "items", expected: 16_000_000_024, .. });
     let error = refused_entry("categories", DIM_1, |_| 1 << 33);
-    assert_error!(
-        error,
-        E::Ids {
-            section: "categories",
-            error: IdsError::TooMuchText
-        }
-    );
+    assert_error!(error, E::Ids { section: "categories", error: IdsError::TooMuchText });
     let error = refused_entry("card", DIM_0, |_| u64::MAX);
-    assert_error!(
-        error,
-        E::SectionLength {
-            section: "card",
-            expected: u64::MAX,
-            ..
-        }
-    );
+    assert_error!(error, E::SectionLength { section: "card", expected: u64::MAX, .. });
 }
 
 // The settings.
@@ -91,13 +63,7 @@ fn settings_at_their_limits_do_not_overflow() {
     let error = settings_field(0, 1 << 14);
     assert_error!(error, E::SectionShape { section: "V", .. });
     let error = settings_field(10, 1 << 16);
-    assert_error!(
-        error,
-        E::SectionShape {
-            section: "h.W_1",
-            ..
-        }
-    );
+    assert_error!(error, E::SectionShape { section: "h.W_1", .. });
 }
 
 #[test]
@@ -116,19 +82,9 @@ fn settings_that_stand_for_nothing() {
             E::Settings(SettingsError::Code { setting, code: 77 }) if setting == name
         );
     }
-    assert_error!(
-        settings_field(8, 3),
-        E::Settings(SettingsError::HeadsDoNotDivide { d: 4, heads: 3 })
-    );
-    for (field, bits) in [
-        (13, 0),
-        (14, f32::NAN.to_bits()),
-        (14, (-1.0_f32).to_bits()),
-    ] {
-        assert_error!(
-            settings_field(field, bits),
-            E::Settings(SettingsError::Epsilon { .. })
-        );
+    assert_error!(settings_field(8, 3), E::Settings(SettingsError::HeadsDoNotDivide { d: 4, heads: 3 }));
+    for (field, bits) in [(13, 0), (14, f32::NAN.to_bits()), (14, (-1.0_f32).to_bits())] {
+        assert_error!(settings_field(field, bits), E::Settings(SettingsError::Epsilon { .. }));
     }
 }
 
@@ -142,10 +98,7 @@ fn items(change: impl FnOnce(&mut [u8])) -> IdsError {
         change(&mut file[at..at + length]);
     });
     match error {
-        E::Ids {
-            section: "items",
-            error,
-        } => error,
+        E::Ids { section: "items", error } => error,
         other => panic!("{other:?}"),
     }
 }
@@ -185,11 +138,7 @@ fn an_id_that_begins_inside_a_character() {
 fn positions_that_do_not_rise() {
     for (field, value) in [(0, 1), (3, 1000), (3, 0), (7, 5), (7, u32::MAX)] {
         let broken = |s: &mut [u8]| put(s, 4 * field, &u32::to_le_bytes(value));
-        assert_eq!(
-            items(broken),
-            IdsError::Offsets,
-            "position {field} = {value}"
-        );
+        assert_eq!(items(broken), IdsError::Offsets, "position {field} = {value}");
     }
 }
 
@@ -231,47 +180,17 @@ fn card(at: usize, bytes: &[u8]) -> CardError {
 
 #[test]
 fn cards_that_break_a_rule() {
-    assert_eq!(
-        card(8, &[0xff; 4]),
-        CardError::TooManyMetrics {
-            count: u64::from(u32::MAX)
-        }
-    );
-    assert_eq!(
-        card(12, &[0xff; 4]),
-        CardError::CutShort {
-            field: "created_by"
-        }
-    );
-    assert_eq!(
-        card(16, &[0xff]),
-        CardError::Utf8 {
-            field: "created_by"
-        }
-    );
+    assert_eq!(card(8, &[0xff; 4]), CardError::TooManyMetrics { count: u64::from(u32::MAX) });
+    assert_eq!(card(12, &[0xff; 4]), CardError::CutShort { field: "created_by" });
+    assert_eq!(card(16, &[0xff]), CardError::Utf8 { field: "created_by" });
     // One metric less: the bytes of the second follow.
-    assert!(matches!(
-        card(8, &1_u32.to_le_bytes()),
-        CardError::Trailing { .. } | CardError::StandardError { .. }
-    ));
+    assert!(matches!(card(8, &1_u32.to_le_bytes()), CardError::Trailing { .. } | CardError::StandardError { .. }));
     let length = card_length();
     // The last metric's value, flag and standard error are the last 20 bytes.
-    assert_eq!(
-        card(length - 20, &f64::NAN.to_le_bytes()),
-        CardError::Metric { index: 1 }
-    );
-    assert_eq!(
-        card(length - 12, &2_u32.to_le_bytes()),
-        CardError::StandardError { index: 1 }
-    );
-    assert_eq!(
-        card(length - 8, &1.0_f64.to_le_bytes()),
-        CardError::StandardError { index: 1 }
-    );
-    assert_eq!(
-        card(length - 28, &(-0.5_f64).to_le_bytes()),
-        CardError::StandardError { index: 0 }
-    );
+    assert_eq!(card(length - 20, &f64::NAN.to_le_bytes()), CardError::Metric { index: 1 });
+    assert_eq!(card(length - 12, &2_u32.to_le_bytes()), CardError::StandardError { index: 1 });
+    assert_eq!(card(length - 8, &1.0_f64.to_le_bytes()), CardError::StandardError { index: 1 });
+    assert_eq!(card(length - 28, &(-0.5_f64).to_le_bytes()), CardError::StandardError { index: 0 });
 }
 
 fn card_length() -> usize {

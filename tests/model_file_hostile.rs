@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use dmran::scorer::ModelFileError as E;
 use dmran::scorer::{Model, repair_checksums};
 use support::{
-    DIM_0, DIM_1, ENTRY, LENGTH, OFFSET, assert_error, entry, get_u32, get_u64, put, refused,
-    refused_entry, section, settings_field, small_file, start,
+    DIM_0, DIM_1, ENTRY, LENGTH, OFFSET, assert_error, entry, get_u32, get_u64, put, refused, refused_entry, section,
+    settings_field, small_file, start,
 };
 
 fn load(content: &[u8]) -> E {
@@ -43,16 +43,8 @@ fn an_empty_file() {
 #[test]
 fn an_html_page() {
     let error = load(b"\n<!DOCTYPE html><html><body>404 Not Found</body></html>");
-    assert_eq!(
-        error.to_string(),
-        "not a model: the file looks like an HTML or XML page"
-    );
-    assert_error!(
-        error,
-        E::NotAModel {
-            looks_like: Some(_)
-        }
-    );
+    assert_eq!(error.to_string(), "not a model: the file looks like an HTML or XML page");
+    assert_error!(error, E::NotAModel { looks_like: Some(_) });
 }
 
 #[test]
@@ -60,16 +52,8 @@ fn a_gzip() {
     let mut gzip = b"\x1f\x8b\x08\0\0\0\0\0\0\x03".to_vec();
     gzip.extend(small_file());
     let error = load(&gzip);
-    assert_eq!(
-        error.to_string(),
-        "not a model: the file looks like gzip; unpack it first"
-    );
-    assert_error!(
-        error,
-        E::NotAModel {
-            looks_like: Some(_)
-        }
-    );
+    assert_eq!(error.to_string(), "not a model: the file looks like gzip; unpack it first");
+    assert_error!(error, E::NotAModel { looks_like: Some(_) });
 }
 
 #[test]
@@ -77,12 +61,7 @@ fn a_model_after_a_text_mode_transfer() {
     let file = small_file();
     let mut damaged = b"\x89DMRAN\n".to_vec();
     damaged.extend(&file[8..]);
-    assert_error!(
-        load(&damaged),
-        E::NotAModel {
-            looks_like: Some(_)
-        }
-    );
+    assert_error!(load(&damaged), E::NotAModel { looks_like: Some(_) });
 }
 
 #[test]
@@ -95,13 +74,7 @@ fn random_bytes() {
 fn a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let error = Model::load(folder.path()).unwrap_err();
-    assert_error!(
-        error,
-        E::NotAFile {
-            found: "a folder",
-            ..
-        }
-    );
+    assert_error!(error, E::NotAFile { found: "a folder", .. });
 }
 
 #[cfg(unix)]
@@ -112,34 +85,16 @@ fn a_named_pipe_does_not_block() {
     let made = std::process::Command::new("mkfifo").arg(&path).status();
     assert!(made.is_ok_and(|status| status.success()), "mkfifo");
     let error = Model::load(&path).unwrap_err();
-    assert_error!(
-        error,
-        E::NotAFile {
-            found: "a named pipe",
-            ..
-        }
-    );
+    assert_error!(error, E::NotAFile { found: "a named pipe", .. });
     #[cfg(feature = "mmap")]
-    assert_error!(
-        Model::map(&path).unwrap_err(),
-        E::NotAFile {
-            found: "a named pipe",
-            ..
-        }
-    );
+    assert_error!(Model::map(&path).unwrap_err(), E::NotAFile { found: "a named pipe", .. });
 }
 
 #[cfg(unix)]
 #[test]
 fn a_device() {
     let error = Model::load("/dev/zero").unwrap_err();
-    assert_error!(
-        error,
-        E::NotAFile {
-            found: "a device",
-            ..
-        }
-    );
+    assert_error!(error, E::NotAFile { found: "a device", .. });
 }
 
 #[test]
@@ -153,10 +108,7 @@ fn a_path_to_nothing() {
 #[test]
 fn a_newer_version() {
     let error = refused(|file| file[12] = 2);
-    assert_eq!(
-        error.to_string(),
-        "the model has version 2, newer than version 1, which this program reads"
-    );
+    assert_eq!(error.to_string(), "the model has version 2, newer than version 1, which this program reads");
     assert_error!(error, E::Version { found: 2 });
     assert_error!(refused(|file| file[12] = 0), E::Version { found: 0 });
 }
@@ -164,12 +116,7 @@ fn a_newer_version() {
 #[test]
 fn another_byte_order() {
     let error = refused(|file| file[8..12].reverse());
-    assert_error!(
-        error,
-        E::ByteOrder {
-            found: [1, 2, 3, 4]
-        }
-    );
+    assert_error!(error, E::ByteOrder { found: [1, 2, 3, 4] });
 }
 
 #[test]
@@ -231,14 +178,7 @@ fn overlapping_sections() {
     let error = refused_entry("W_s1", OFFSET, |offset| offset - 64);
     assert_error!(error, E::Overlap { offset, expected, .. } if expected == offset + 64);
     let error = refused_entry("settings", OFFSET, |_| 0);
-    assert_error!(
-        error,
-        E::Overlap {
-            section: 0,
-            offset: 0,
-            ..
-        }
-    );
+    assert_error!(error, E::Overlap { section: 0, offset: 0, .. });
     // A section that reaches into the next.
     let error = refused_entry("W_s1", LENGTH, |length| length + 64);
     assert_error!(error, E::Overlap { .. });
@@ -277,19 +217,9 @@ fn padding_in_use() {
         let at = start(file, "card") - 1;
         file[at] = 1;
     });
-    assert_error!(
-        error,
-        E::Padding {
-            section: "item_category"
-        }
-    );
+    assert_error!(error, E::Padding { section: "item_category" });
     let error = refused(|file| *file.last_mut().unwrap() = 1);
-    assert_error!(
-        error,
-        E::Padding {
-            section: "hhat.ln2.b"
-        }
-    );
+    assert_error!(error, E::Padding { section: "hhat.ln2.b" });
 }
 
 // Which sections there are.
@@ -305,14 +235,7 @@ fn sections_in_another_order() {
     });
     assert_error!(error, E::SectionName { expected: "W_s3", found, .. } if found == "W_s4");
     let error = refused(|file| put(file, entry(0), b"sittings"));
-    assert_error!(
-        error,
-        E::SectionName {
-            section: 0,
-            expected: "settings",
-            ..
-        }
-    );
+    assert_error!(error, E::SectionName { section: 0, expected: "settings", .. });
 }
 
 #[test]
@@ -350,35 +273,15 @@ fn dimensions_that_the_settings_do_not_demand() {
     let error = refused_entry("W_s2", DIM_0, |_| 2);
     assert_error!(error, E::SectionShape { section: "W_s2", ref expected, ref found } if *expected == [3, 4] && *found == [2, 4]);
     for huge in [0, u64::MAX, 1 << 62, 1 << 32] {
-        assert_error!(
-            refused_entry("V", DIM_0, |_| huge),
-            E::SectionShape { section: "V", .. }
-        );
-        assert_error!(
-            refused_entry("b_d", DIM_1, |_| huge | 1),
-            E::SectionShape { section: "b_d", .. }
-        );
+        assert_error!(refused_entry("V", DIM_0, |_| huge), E::SectionShape { section: "V", .. });
+        assert_error!(refused_entry("b_d", DIM_1, |_| huge | 1), E::SectionShape { section: "b_d", .. });
     }
 }
 
 #[test]
 fn a_length_that_the_dimensions_do_not_take() {
     let error = refused_entry("b_d", LENGTH, |length| length + 4);
-    assert_error!(
-        error,
-        E::SectionLength {
-            section: "b_d",
-            expected: 16,
-            found: 20
-        }
-    );
+    assert_error!(error, E::SectionLength { section: "b_d", expected: 16, found: 20 });
     let error = refused_entry("settings", LENGTH, |_| 60);
-    assert_error!(
-        error,
-        E::SectionLength {
-            section: "settings",
-            expected: 64,
-            found: 60
-        }
-    );
+    assert_error!(error, E::SectionLength { section: "settings", expected: 64, found: 60 });
 }
