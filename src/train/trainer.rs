@@ -13,6 +13,7 @@ use crate::train::sampler;
 use crate::train::shard::{Shard, Source, cut};
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
+use dmran_kernels::loss::sum_squares;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -243,7 +244,7 @@ impl Trainer {
             });
             for (table, rows) in rows.iter_mut().enumerate() {
                 let cols = model.params().tables()[table].cols;
-                rows.collect(table, cols, |i| &shards[i].tape, shards.len());
+                rows.collect(level, table, cols, |i| &shards[i].tape, shards.len());
             }
         });
         prologue.backward(model, config.engine, level, grads);
@@ -259,7 +260,7 @@ impl Trainer {
         }
         let dense: f64 = pool.install(|| {
             // Fixed chunks, summed in order: the same bits for any number of threads.
-            grads[..trained].chunks(CHUNK).map(sum_squares).sum()
+            grads[..trained].chunks(CHUNK).map(|part| sum_squares(level, part)).sum()
         });
         let norm = (dense + rows.iter().map(RowGrads::sum_squares).sum::<f64>()).sqrt();
         StepReport { terms, norm, samples: batch.len() }
@@ -317,8 +318,4 @@ impl Trainer {
             + self.prologue.bytes()
             + 4 * self.grads.len()
     }
-}
-
-fn sum_squares(x: &[f32]) -> f64 {
-    x.iter().map(|x| f64::from(*x) * f64::from(*x)).sum()
 }
