@@ -2,8 +2,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use dmran_kernels::feature_attention::{
-    Backward, BackwardWeights, Forward, Gradients, Saved, SavedMut, Weights, backward, forward,
-    scratch_len,
+    Backward, BackwardWeights, Forward, Gradients, Saved, SavedMut, Weights, backward, forward, scratch_len,
 };
 use dmran_kernels::gemm::{pack, pack_transposed, packed_len};
 use dmran_kernels::{Level, naive::feature_attention as naive};
@@ -61,32 +60,11 @@ impl State {
 
     fn run(&mut self, level: Level, forward: ForwardFn, backward: Option<BackwardFn>) {
         let (w, back) = self.packed.split_at(packed_len(D, D));
-        let weights = Weights {
-            d: D,
-            w_s3: w,
-            w_s4: w,
-            w_s5: w,
-            b_s2: &self.bias,
-        };
+        let weights = Weights { d: D, w_s3: w, w_s4: w, w_s5: w, b_s2: &self.bias };
         let [p, q, shift, inverse_sum] = &mut self.saved;
-        let saved = SavedMut {
-            p,
-            q,
-            shift,
-            inverse_sum,
-        };
+        let saved = SavedMut { p, q, shift, inverse_sum };
         let (offsets, scratch) = (&self.offsets, &mut self.scratch);
-        forward(
-            level,
-            &weights,
-            Forward {
-                offsets,
-                m: &self.m,
-                mhat: &mut self.mhat,
-                saved,
-                scratch,
-            },
-        );
+        forward(level, &weights, Forward { offsets, m: &self.m, mhat: &mut self.mhat, saved, scratch });
         let Some(backward) = backward else { return };
         let [p, q, shift, inverse_sum] = &self.saved;
         let [dw_s3, dw_s4, dw_s5] = &mut self.dw;
@@ -94,61 +72,30 @@ impl State {
             offsets,
             m: &self.m,
             mhat: &self.mhat,
-            saved: Saved {
-                p,
-                q,
-                shift,
-                inverse_sum,
-            },
+            saved: Saved { p, q, shift, inverse_sum },
             dmhat: &self.m,
-            gradients: Gradients {
-                dm: &mut self.dm,
-                dw_s3,
-                dw_s4,
-                dw_s5,
-                db_s2: &mut self.db,
-            },
+            gradients: Gradients { dm: &mut self.dm, dw_s3, dw_s4, dw_s5, db_s2: &mut self.db },
             scratch: &mut self.scratch,
         };
-        backward(
-            level,
-            &weights,
-            &BackwardWeights {
-                w_s3: back,
-                w_s4: back,
-                w_s5: back,
-            },
-            args,
-        );
+        backward(level, &weights, &BackwardWeights { w_s3: back, w_s4: back, w_s5: back }, args);
     }
 }
 
 pub fn bench(c: &mut Criterion) {
     for r in [10, 20] {
         for with_backward in [false, true] {
-            let what = if with_backward {
-                "forward+backward"
-            } else {
-                "forward"
-            };
+            let what = if with_backward { "forward+backward" } else { "forward" };
             let mut group = c.benchmark_group(format!("feature_attention {what} r={r}"));
-            let mut run =
-                |label: String, level: Level, samples: usize, f: ForwardFn, b: BackwardFn| {
-                    let mut state = State::new(samples, r);
-                    let b = with_backward.then_some(b);
-                    group.throughput(Throughput::Elements(samples as u64));
-                    group.bench_function(BenchmarkId::from_parameter(label), |bench| {
-                        bench.iter(|| state.run(level, f, b));
-                    });
-                };
+            let mut run = |label: String, level: Level, samples: usize, f: ForwardFn, b: BackwardFn| {
+                let mut state = State::new(samples, r);
+                let b = with_backward.then_some(b);
+                group.throughput(Throughput::Elements(samples as u64));
+                group.bench_function(BenchmarkId::from_parameter(label), |bench| {
+                    bench.iter(|| state.run(level, f, b));
+                });
+            };
             // The twin's hundreds of milliseconds a batch would be too long a run.
-            run(
-                "naive".into(),
-                Level::Portable,
-                1,
-                naive::forward,
-                naive::backward,
-            );
+            run("naive".into(), Level::Portable, 1, naive::forward, naive::backward);
             for &level in Level::available() {
                 run(level.to_string(), level, BATCH, forward, backward);
             }

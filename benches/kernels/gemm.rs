@@ -8,22 +8,12 @@ type Gemm = fn(Level, Matrix<'_>, &[f32], MatrixMut<'_>, Output<'_>);
 type GemmTn = fn(Level, Matrix<'_>, Matrix<'_>, MatrixMut<'_>, bool);
 
 fn levels<F: Copy>(kernel: F, twin: F) -> Vec<(String, F, Level)> {
-    let ours = Level::available()
-        .iter()
-        .map(|&l| (l.to_string(), kernel, l));
-    std::iter::once(("naive".to_owned(), twin, Level::Portable))
-        .chain(ours)
-        .collect()
+    let ours = Level::available().iter().map(|&l| (l.to_string(), kernel, l));
+    std::iter::once(("naive".to_owned(), twin, Level::Portable)).chain(ours).collect()
 }
 
 pub fn bench(c: &mut Criterion) {
-    for (rows, k, n) in [
-        (1, 128, 128),
-        (10, 128, 128),
-        (100, 128, 128),
-        (2560, 128, 128),
-        (100, 100, 100),
-    ] {
+    for (rows, k, n) in [(1, 128, 128), (10, 128, 128), (100, 128, 128), (2560, 128, 128), (100, 100, 100)] {
         let (x, w) = (vec![0.5; rows * k], vec![0.25; n * k]);
         let mut packed = vec![0.0; packed_len(k, n)];
         pack_transposed(&w, n, k, &mut packed);

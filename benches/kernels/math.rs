@@ -10,11 +10,7 @@ pub fn bench(c: &mut Criterion) {
         ("exp", math::exp_slice, naive::math::exp_slice),
         ("tanh", math::tanh_slice, naive::math::tanh_slice),
         ("sigmoid", math::sigmoid_slice, naive::math::sigmoid_slice),
-        (
-            "softplus",
-            math::softplus_slice,
-            naive::math::softplus_slice,
-        ),
+        ("softplus", math::softplus_slice, naive::math::softplus_slice),
     ];
     let from: Vec<f32> = (0..4096).map(|i| (i as f32 - 2048.0) / 256.0).collect();
     for (name, kernel, twin) in cases {
