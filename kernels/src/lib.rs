@@ -10,13 +10,10 @@
 //! Buffers are flat slices and belong to the caller; nothing here allocates. Slices need no alignment.
 #![deny(unsafe_code)]
 
-<<<<<<< HEAD
 pub mod feature_attention;
-=======
 pub mod dense;
 pub mod feed_forward;
 pub mod gate;
->>>>>>> kernels-b
 pub mod gemm;
 pub mod item_attention;
 pub mod level;
