@@ -6,12 +6,16 @@
 mod feature_attention;
 #[path = "kernels/gemm.rs"]
 mod gemm;
+#[path = "kernels/head.rs"]
+mod head;
 #[path = "kernels/item_attention.rs"]
 mod item_attention;
 #[path = "kernels/math.rs"]
 mod math;
 #[path = "kernels/score.rs"]
 mod score;
+#[path = "kernels/updates.rs"]
+mod updates;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::time::Duration;
@@ -36,6 +40,7 @@ fn short() -> Criterion {
 criterion_group! {
     name = kernels;
     config = short();
-    targets = math::bench, gemm::bench, feature_attention::bench, item_attention::bench, score::bench
+    targets = math::bench, gemm::bench, feature_attention::bench, item_attention::bench, head::bench,
+        score::bench, updates::bench
 }
 criterion_main!(kernels);
