@@ -55,7 +55,7 @@ pub struct Log {
     pub items: Vocabulary,
     /// The categories' names; empty if items have none.
     pub categories: Vocabulary,
-    /// Malformed lines that were left out.
+    /// Malformed lines that were left out, of the log and of a meta file.
     pub skipped: SkipReport,
     /// What reading did besides.
     pub stats: ReadStats,
@@ -80,7 +80,7 @@ impl Log {
 /// What reading a log did besides collecting its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct ReadStats {
-    /// Rows in the file, malformed ones included.
+    /// Rows in the log, malformed ones included; lines of a meta file are not counted.
     pub rows: u64,
     /// Events dropped by [`Duplicates::KeepFirst`].
     pub duplicates_dropped: u64,

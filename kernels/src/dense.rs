@@ -33,16 +33,9 @@ impl Dense<'_> {
     fn check(&self, x: &[f32], y: &[f32]) -> usize {
         let (n, k) = (self.w.n, self.w.k);
         self.w.expect("the weight of a dense layer", n, k);
-        assert!(
-            self.bias.is_none_or(|b| b.len() == n),
-            "the bias of a dense layer has the wrong length"
-        );
+        assert!(self.bias.is_none_or(|b| b.len() == n), "the bias of a dense layer has the wrong length");
         let rows = y.len() / n;
-        assert_eq!(
-            (x.len(), y.len()),
-            (rows * k, rows * n),
-            "a dense layer [{n}, {k}] cannot map these lengths"
-        );
+        assert_eq!((x.len(), y.len()), (rows * k, rows * n), "a dense layer [{n}, {k}] cannot map these lengths");
         rows
     }
 }
@@ -53,9 +46,7 @@ impl Dense<'_> {
 /// If the lengths do not fit each other.
 pub fn forward(level: Level, p: &Dense, x: &[f32], y: &mut [f32]) {
     p.check(x, y);
-    let output = p
-        .bias
-        .map_or(Output::OVERWRITE, |b| Output::OVERWRITE.bias(b));
+    let output = p.bias.map_or(Output::OVERWRITE, |b| Output::OVERWRITE.bias(b));
     p.w.apply(level, x, y, if p.relu { output.relu() } else { output });
 }
 
@@ -68,22 +59,10 @@ pub fn scratch_len(p: &Dense, rows: usize) -> usize {
 ///
 /// # Panics
 /// If the lengths do not fit each other, or `scratch` is shorter than [`scratch_len`].
-pub fn backward(
-    level: Level,
-    p: &Dense,
-    x: &[f32],
-    y: &[f32],
-    dy: &[f32],
-    grads: &mut Gradients,
-    scratch: &mut [f32],
-) {
+pub fn backward(level: Level, p: &Dense, x: &[f32], y: &[f32], dy: &[f32], grads: &mut Gradients, scratch: &mut [f32]) {
     let rows = p.check(x, dy);
     let dz = if p.relu {
-        assert_eq!(
-            y.len(),
-            dy.len(),
-            "output and gradient of a dense layer differ in length"
-        );
+        assert_eq!(y.len(), dy.len(), "output and gradient of a dense layer differ in length");
         let dz = &mut scratch[..rows * p.w.n];
         level.dispatch(Mask { y, dy, dz });
         dz

@@ -38,43 +38,21 @@ pub struct Gradients<'a> {
 impl<'a> FeedForward<'a> {
     /// `relu(W_1 x + b_1)`
     pub(crate) fn first(&self) -> Dense<'a> {
-        Dense {
-            w: self.w1,
-            bias: self.b1,
-            relu: true,
-        }
+        Dense { w: self.w1, bias: self.b1, relu: true }
     }
 
     /// `W_2 x + b_2`
     pub(crate) fn second(&self) -> Dense<'a> {
-        Dense {
-            w: self.w2,
-            bias: self.b2,
-            relu: false,
-        }
+        Dense { w: self.w2, bias: self.b2, relu: false }
     }
 
     fn check(&self, x: &[f32], inner: &[f32], out: &[f32]) {
         self.w1.expect("W_1", self.w1.n, self.w2.n);
         self.w2.expect("W_2", self.w1.k, self.w1.n);
         let rows = x.len() / self.w1.k;
-        assert_eq!(
-            x.len(),
-            rows * self.w1.k,
-            "{} values are not rows of width {}",
-            x.len(),
-            self.w1.k
-        );
-        assert_eq!(
-            inner.len(),
-            rows * self.w1.n,
-            "the inner layer has the wrong length"
-        );
-        assert_eq!(
-            out.len(),
-            x.len(),
-            "input and output of a feed forward block differ in length"
-        );
+        assert_eq!(x.len(), rows * self.w1.k, "{} values are not rows of width {}", x.len(), self.w1.k);
+        assert_eq!(inner.len(), rows * self.w1.n, "the inner layer has the wrong length");
+        assert_eq!(out.len(), x.len(), "input and output of a feed forward block differ in length");
     }
 }
 
@@ -86,12 +64,7 @@ pub fn forward(level: Level, p: &FeedForward, x: &[f32], inner: &mut [f32], out:
     p.check(x, inner, out);
     dense::forward(level, &p.first(), x, inner);
     out.copy_from_slice(x);
-    p.w2.apply(
-        level,
-        inner,
-        out,
-        p.b2.map_or(Output::ACCUMULATE, |b| Output::ACCUMULATE.bias(b)),
-    );
+    p.w2.apply(level, inner, out, p.b2.map_or(Output::ACCUMULATE, |b| Output::ACCUMULATE.bias(b)));
 }
 
 /// Floats of scratch that [`backward`] needs for `rows` rows.
@@ -118,23 +91,12 @@ pub fn backward(
     p.w2.apply_transposed(level, dout, dinner, Output::OVERWRITE);
     p.w2.add_gradient(level, dout, inner, grads.dw2);
     if let Some(db2) = grads.db2.as_deref_mut() {
-        assert_eq!(
-            db2.len(),
-            p.w2.n,
-            "the gradient of b_2 has the wrong length"
-        );
+        assert_eq!(db2.len(), p.w2.n, "the gradient of b_2 has the wrong length");
         level.dispatch(SumRows { x: dout, out: db2 });
     }
-    let mut first = dense::Gradients {
-        dx: Some(grads.dx),
-        dw: grads.dw1,
-        db: grads.db1.as_deref_mut(),
-    };
+    let mut first = dense::Gradients { dx: Some(grads.dx), dw: grads.dw1, db: grads.db1.as_deref_mut() };
     dense::backward(level, &p.first(), x, inner, dinner, &mut first, scratch);
-    level.dispatch(AddTo {
-        x: dout,
-        y: grads.dx,
-    });
+    level.dispatch(AddTo { x: dout, y: grads.dx });
 }
 
 /// `y += x`.

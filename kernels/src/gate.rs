@@ -33,24 +33,8 @@ pub fn backward(
     dh: &mut [f32],
     dhhat: &mut [f32],
 ) {
-    same_len(&[
-        f.len(),
-        h.len(),
-        hhat.len(),
-        dhc.len(),
-        dz.len(),
-        dh.len(),
-        dhhat.len(),
-    ]);
-    level.dispatch(Backward {
-        h,
-        hhat,
-        f,
-        dhc,
-        dz,
-        dh,
-        dhhat,
-    });
+    same_len(&[f.len(), h.len(), hhat.len(), dhc.len(), dz.len(), dh.len(), dhhat.len()]);
+    level.dispatch(Backward { h, hhat, f, dhc, dz, dh, dhhat });
 }
 
 /// Equation 17: `score[i] = x[i, :] . c[i, :] + bias[i]`, rows of width `d`.
@@ -63,13 +47,7 @@ pub fn backward(
 pub fn dot_rows(level: Level, d: usize, x: &[f32], c: &[f32], bias: &[f32], score: &mut [f32]) {
     same_len(&[x.len(), c.len()]);
     same_len(&[segment::rows(x.len(), d), bias.len(), score.len()]);
-    level.dispatch(DotRows {
-        d,
-        x,
-        c,
-        bias,
-        score,
-    });
+    level.dispatch(DotRows { d, x, c, bias, score });
 }
 
 /// The gradients of [`dot_rows`], all added to.
@@ -89,22 +67,11 @@ pub fn dot_rows_backward(
 ) {
     same_len(&[x.len(), c.len(), dx.len(), dc.len()]);
     same_len(&[segment::rows(x.len(), d), dscore.len(), dbias.len()]);
-    level.dispatch(DotRowsBackward {
-        d,
-        x,
-        c,
-        dscore,
-        dx,
-        dc,
-        dbias,
-    });
+    level.dispatch(DotRowsBackward { d, x, c, dscore, dx, dc, dbias });
 }
 
 fn same_len(lens: &[usize]) {
-    assert!(
-        lens.windows(2).all(|w| w[0] == w[1]),
-        "slices of different lengths: {lens:?}"
-    );
+    assert!(lens.windows(2).all(|w| w[0] == w[1]), "slices of different lengths: {lens:?}");
 }
 
 /// The gate of 16 elements: (f, hc).
@@ -127,11 +94,7 @@ impl Kernel for Forward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let read = self
-            .z
-            .chunks(LANES)
-            .zip(self.h.chunks(LANES))
-            .zip(self.hhat.chunks(LANES));
+        let read = self.z.chunks(LANES).zip(self.h.chunks(LANES)).zip(self.hhat.chunks(LANES));
         let write = self.f.chunks_mut(LANES).zip(self.hc.chunks_mut(LANES));
         for (((z, h), hhat), (f, hc)) in read.zip(write) {
             let (gate, fused) = fuse(s, load(s, z), load(s, h), load(s, hhat));
@@ -163,11 +126,7 @@ impl Kernel for Backward<'_> {
             let (f, g) = (load(s, &self.f[at..end]), load(s, &self.dhc[at..end]));
             let difference = s.sub(load(s, &self.h[at..end]), load(s, &self.hhat[at..end]));
             let rest = s.sub(one, f);
-            let (dz, dh, dhhat) = (
-                &mut self.dz[at..end],
-                &mut self.dh[at..end],
-                &mut self.dhhat[at..end],
-            );
+            let (dz, dh, dhhat) = (&mut self.dz[at..end], &mut self.dh[at..end], &mut self.dhhat[at..end]);
             let v = s.mul_add(s.mul(g, difference), s.mul(f, rest), load(s, dz));
             store(s, v, dz);
             let v = s.mul_add(g, f, load(s, dh));

@@ -30,15 +30,8 @@ pub struct MatrixMut<'a> {
 
 /// Elements that a matrix of these sizes spans.
 fn span(rows: usize, cols: usize, stride: usize) -> usize {
-    assert!(
-        stride >= cols,
-        "rows of {cols} elements cannot start {stride} apart"
-    );
-    if rows == 0 {
-        0
-    } else {
-        (rows - 1) * stride + cols
-    }
+    assert!(stride >= cols, "rows of {cols} elements cannot start {stride} apart");
+    if rows == 0 { 0 } else { (rows - 1) * stride + cols }
 }
 
 impl<'a> Matrix<'a> {
@@ -48,18 +41,8 @@ impl<'a> Matrix<'a> {
     /// If `data.len()` is not `rows * cols`.
     #[inline]
     pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
-        assert_eq!(
-            data.len(),
-            rows * cols,
-            "a matrix [{rows}, {cols}] from a slice of {} elements",
-            data.len()
-        );
-        Self {
-            data,
-            rows,
-            cols,
-            stride: cols,
-        }
+        assert_eq!(data.len(), rows * cols, "a matrix [{rows}, {cols}] from a slice of {} elements", data.len());
+        Self { data, rows, cols, stride: cols }
     }
     /// Rows that start `stride` elements apart.
     ///
@@ -68,17 +51,8 @@ impl<'a> Matrix<'a> {
     #[inline]
     pub fn strided(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
         let need = span(rows, cols, stride);
-        assert!(
-            data.len() >= need,
-            "[{rows}, {cols}] with stride {stride} needs {need} elements, not {}",
-            data.len()
-        );
-        Self {
-            data,
-            rows,
-            cols,
-            stride,
-        }
+        assert!(data.len() >= need, "[{rows}, {cols}] with stride {stride} needs {need} elements, not {}", data.len());
+        Self { data, rows, cols, stride }
     }
     /// Number of rows.
     #[inline]
@@ -108,18 +82,8 @@ impl<'a> MatrixMut<'a> {
     /// If `data.len()` is not `rows * cols`.
     #[inline]
     pub fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
-        assert_eq!(
-            data.len(),
-            rows * cols,
-            "a matrix [{rows}, {cols}] from a slice of {} elements",
-            data.len()
-        );
-        Self {
-            data,
-            rows,
-            cols,
-            stride: cols,
-        }
+        assert_eq!(data.len(), rows * cols, "a matrix [{rows}, {cols}] from a slice of {} elements", data.len());
+        Self { data, rows, cols, stride: cols }
     }
     /// As [`Matrix::strided`].
     ///
@@ -128,17 +92,8 @@ impl<'a> MatrixMut<'a> {
     #[inline]
     pub fn strided(data: &'a mut [f32], rows: usize, cols: usize, stride: usize) -> Self {
         let need = span(rows, cols, stride);
-        assert!(
-            data.len() >= need,
-            "[{rows}, {cols}] with stride {stride} needs {need} elements, not {}",
-            data.len()
-        );
-        Self {
-            data,
-            rows,
-            cols,
-            stride,
-        }
+        assert!(data.len() >= need, "[{rows}, {cols}] with stride {stride} needs {need} elements, not {}", data.len());
+        Self { data, rows, cols, stride }
     }
     /// Number of rows.
     #[inline]
@@ -176,24 +131,13 @@ pub struct Output<'a> {
 
 impl<'a> Output<'a> {
     /// `y = x W`
-    pub const OVERWRITE: Self = Self {
-        accumulate: false,
-        bias: None,
-        relu: false,
-    };
+    pub const OVERWRITE: Self = Self { accumulate: false, bias: None, relu: false };
     /// `y += x W`
-    pub const ACCUMULATE: Self = Self {
-        accumulate: true,
-        bias: None,
-        relu: false,
-    };
+    pub const ACCUMULATE: Self = Self { accumulate: true, bias: None, relu: false };
     /// Adds a row of `n` elements to every row.
     #[inline]
     pub const fn bias(self, bias: &'a [f32]) -> Self {
-        Self {
-            bias: Some(bias),
-            ..self
-        }
+        Self { bias: Some(bias), ..self }
     }
     /// Replaces negative results by 0; NaN stays.
     #[inline]
@@ -222,18 +166,11 @@ pub const fn packed_len(k: usize, n: usize) -> usize {
 /// If a length is wrong.
 pub fn pack_transposed(w: &[f32], n_out: usize, n_in: usize, out: &mut [f32]) {
     assert_eq!(w.len(), n_out * n_in, "a weight of [{n_out}, {n_in}]");
-    assert_eq!(
-        out.len(),
-        packed_len(n_in, n_out),
-        "the packed transpose of [{n_out}, {n_in}]"
-    );
+    assert_eq!(out.len(), packed_len(n_in, n_out), "the packed transpose of [{n_out}, {n_in}]");
     if n_in == 0 {
         return;
     }
-    for (panel, rows) in out
-        .chunks_exact_mut(n_in * LANES)
-        .zip(w.chunks(n_in * LANES))
-    {
+    for (panel, rows) in out.chunks_exact_mut(n_in * LANES).zip(w.chunks(n_in * LANES)) {
         let (panel, _) = panel.as_chunks_mut::<LANES>();
         if rows.len() < n_in * LANES {
             panel.fill([0.0; LANES]);
@@ -252,11 +189,7 @@ pub fn pack_transposed(w: &[f32], n_out: usize, n_in: usize, out: &mut [f32]) {
 /// If a length is wrong.
 pub fn pack(w: &[f32], n_out: usize, n_in: usize, out: &mut [f32]) {
     assert_eq!(w.len(), n_out * n_in, "a weight of [{n_out}, {n_in}]");
-    assert_eq!(
-        out.len(),
-        packed_len(n_out, n_in),
-        "the packed form of [{n_out}, {n_in}]"
-    );
+    assert_eq!(out.len(), packed_len(n_out, n_in), "the packed form of [{n_out}, {n_in}]");
     if n_out == 0 {
         return;
     }
@@ -276,12 +209,7 @@ pub fn pack(w: &[f32], n_out: usize, n_in: usize, out: &mut [f32]) {
 /// # Panics
 /// If the numbers of rows differ, `packed` or the bias has a wrong length, or this CPU lacks `level`.
 pub fn gemm(level: Level, x: Matrix<'_>, packed: &[f32], y: MatrixMut<'_>, output: Output<'_>) {
-    level.dispatch(Gemm {
-        x,
-        packed,
-        y,
-        output,
-    });
+    level.dispatch(Gemm { x, packed, y, output });
 }
 
 /// `c [m, n] = a^T b` for `a [rows, m]` and `b [rows, n]`; with `accumulate`, `c += a^T b`. Meant for many rows.
@@ -289,12 +217,7 @@ pub fn gemm(level: Level, x: Matrix<'_>, packed: &[f32], y: MatrixMut<'_>, outpu
 /// # Panics
 /// If the shapes do not fit each other, or this CPU lacks `level`.
 pub fn gemm_tn(level: Level, a: Matrix<'_>, b: Matrix<'_>, c: MatrixMut<'_>, accumulate: bool) {
-    level.dispatch(GemmTn {
-        a,
-        b,
-        c,
-        accumulate,
-    });
+    level.dispatch(GemmTn { a, b, c, accumulate });
 }
 
 struct Gemm<'a> {
@@ -308,26 +231,15 @@ impl Kernel for Gemm<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            x,
-            packed,
-            mut y,
-            output,
-        } = self;
+        let Self { x, packed, mut y, output } = self;
         let (rows, k, n) = (x.rows, x.cols, y.cols);
         assert_eq!(rows, y.rows, "a product of {rows} rows into {}", y.rows);
-        assert_eq!(
-            packed.len(),
-            packed_len(k, n),
-            "a packed matrix of [{k}, {n}]"
-        );
+        assert_eq!(packed.len(), packed_len(k, n), "a packed matrix of [{k}, {n}]");
         if let Some(bias) = output.bias {
             assert_eq!(bias.len(), n, "a bias for {n} columns");
         }
         // A block of rows that stays in half of a first level cache while the panels pass.
-        let block = (4096 / k.max(1))
-            .clamp(S::TILE_ROWS, 240)
-            .next_multiple_of(S::TILE_ROWS);
+        let block = (4096 / k.max(1)).clamp(S::TILE_ROWS, 240).next_multiple_of(S::TILE_ROWS);
         let mut row = 0;
         while row < rows {
             let end = rows.min(row + block);
@@ -340,12 +252,7 @@ impl Kernel for Gemm<'_> {
                 while first < end {
                     let tile_rows = tile::next_rows::<S>(end, first);
                     let at = (first, panel * LANES);
-                    with_tile!(
-                        S,
-                        tile_rows,
-                        vectors,
-                        gemm_tile(s, x, w, &mut y, at, output)
-                    );
+                    with_tile!(S, tile_rows, vectors, gemm_tile(s, x, w, &mut y, at, output));
                     first += tile_rows;
                 }
                 panel += vectors;
@@ -382,13 +289,7 @@ fn gemm_tile<S: Simd, const R: usize, const C: usize>(
             };
         }
     }
-    let acc = tile::packed::<S, R, C>(
-        s,
-        (&x.data[row * x.stride..], x.stride),
-        (w, k * LANES),
-        k,
-        acc,
-    );
+    let acc = tile::packed::<S, R, C>(s, (&x.data[row * x.stride..], x.stride), (w, k * LANES), k, acc);
     for (r, acc) in acc.iter().enumerate() {
         for (c, &v) in acc.iter().enumerate() {
             let at = col + c * LANES;
@@ -412,21 +313,10 @@ impl Kernel for GemmTn<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            a,
-            b,
-            mut c,
-            accumulate,
-        } = self;
+        let Self { a, b, mut c, accumulate } = self;
         let (rows, m, n) = (a.rows, a.cols, b.cols);
         assert_eq!(rows, b.rows, "a^T b of {rows} and {} rows", b.rows);
-        assert_eq!(
-            (m, n),
-            (c.rows, c.cols),
-            "a^T b is [{m}, {n}], the result [{}, {}]",
-            c.rows,
-            c.cols
-        );
+        assert_eq!((m, n), (c.rows, c.cols), "a^T b is [{m}, {n}], the result [{}, {}]", c.rows, c.cols);
         let mut buffer = [0.0; TN_ROWS * LANES];
         let mut row = 0;
         // At least one round, so that no rows at all still clear the result.
@@ -460,18 +350,9 @@ impl Kernel for GemmTn<'_> {
                 let mut first = 0;
                 while first < m {
                     let tile_rows = tile::next_rows::<S>(m, first);
-                    let a_data = if k == 0 {
-                        a.data
-                    } else {
-                        &a.data[row * a.stride + first..]
-                    };
+                    let a_data = if k == 0 { a.data } else { &a.data[row * a.stride + first..] };
                     let sides = ((a_data, a.stride), (b_data, b_stride), k);
-                    with_tile!(
-                        S,
-                        tile_rows,
-                        vectors,
-                        gemm_tn_tile(s, sides, &mut c, (first, col), go_on)
-                    );
+                    with_tile!(S, tile_rows, vectors, gemm_tn_tile(s, sides, &mut c, (first, col), go_on));
                     first += tile_rows;
                 }
                 panel += vectors;
@@ -516,41 +397,23 @@ fn gemm_tn_tile<S: Simd, const R: usize, const C: usize>(
 /// All of `x`, at most 16 elements.
 #[inline(always)]
 fn load<S: Simd>(s: S, x: &[f32]) -> S::F32 {
-    if x.len() == LANES {
-        s.load(x)
-    } else {
-        s.load_partial(x)
-    }
+    if x.len() == LANES { s.load(x) } else { s.load_partial(x) }
 }
 
 /// Fills `out`, at most 16 elements.
 #[inline(always)]
 fn store<S: Simd>(s: S, v: S::F32, out: &mut [f32]) {
-    if out.len() == LANES {
-        s.store(v, out)
-    } else {
-        s.store_partial(v, out)
-    }
+    if out.len() == LANES { s.store(v, out) } else { s.store_partial(v, out) }
 }
 
 /// [`gemm`] for a kernel that already runs on level `S`.
 #[inline(always)]
 pub fn gemm_in<S: Simd>(s: S, x: Matrix<'_>, packed: &[f32], y: MatrixMut<'_>, output: Output<'_>) {
-    s.call(Gemm {
-        x,
-        packed,
-        y,
-        output,
-    });
+    s.call(Gemm { x, packed, y, output });
 }
 
 /// [`gemm_tn`] for a kernel that already runs on level `S`.
 #[inline(always)]
 pub fn gemm_tn_in<S: Simd>(s: S, a: Matrix<'_>, b: Matrix<'_>, c: MatrixMut<'_>, accumulate: bool) {
-    s.call(GemmTn {
-        a,
-        b,
-        c,
-        accumulate,
-    });
+    s.call(GemmTn { a, b, c, accumulate });
 }

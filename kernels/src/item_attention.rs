@@ -89,13 +89,7 @@ pub struct Gradients<'a> {
 impl<'a> ItemAttention<'a> {
     /// The linear time layer on the same inputs (it forms H).
     pub fn linear_time(&self) -> LinearTime<'a> {
-        LinearTime {
-            d: self.d,
-            x: self.x,
-            bucket: self.bucket,
-            t1: self.t1,
-            w_v: self.w_v,
-        }
+        LinearTime { d: self.d, x: self.x, bucket: self.bucket, t1: self.t1, w_v: self.w_v }
     }
 
     /// Checks all lengths; gives (events, samples, buckets).
@@ -115,12 +109,7 @@ impl<'a> ItemAttention<'a> {
 
 /// One bucket an event, all below `buckets`.
 fn check_buckets(bucket: &[u32], events: usize, buckets: usize) {
-    assert_eq!(
-        bucket.len(),
-        events,
-        "{} buckets for {events} events",
-        bucket.len()
-    );
+    assert_eq!(bucket.len(), events, "{} buckets for {events} events", bucket.len());
     if let Some(k) = bucket.iter().find(|&&k| k as usize >= buckets) {
         panic!("bucket {k}, but there are only {buckets}");
     }
@@ -139,31 +128,15 @@ pub fn scratch_len(d: usize, r: usize, events: usize, samples: usize, buckets: u
 /// If a length does not fit the dimensions, a bucket is out of range, or `scratch` is shorter than [`scratch_len`].
 pub fn forward(level: Level, p: &ItemAttention, out: &mut Output, scratch: &mut [f32]) {
     let (events, samples, buckets) = p.check();
-    check_saved(
-        p,
-        &Saved {
-            g: out.g,
-            a: out.a,
-            ax: out.ax,
-        },
-        (events, samples),
-    );
+    check_saved(p, &Saved { g: out.g, a: out.a, ax: out.ax }, (events, samples));
     assert_eq!(out.m.len(), samples * p.r * p.d, "M has the wrong length");
     for (g, &k) in out.g.chunks_exact_mut(p.d).zip(p.bucket) {
         g.copy_from_slice(&p.t2[k as usize * p.d..][..p.d]);
     }
-    p.w_c
-        .apply(level, p.x, out.g, gemm::Output::ACCUMULATE.relu());
+    p.w_c.apply(level, p.x, out.g, gemm::Output::ACCUMULATE.relu());
     p.w_s2.apply(level, out.g, out.a, gemm::Output::OVERWRITE);
     let by_bucket = &mut scratch[..buckets * p.r];
-    level.dispatch(SegmentForward {
-        p,
-        buckets,
-        a: out.a,
-        ax: out.ax,
-        m: out.m,
-        by_bucket,
-    });
+    level.dispatch(SegmentForward { p, buckets, a: out.a, ax: out.ax, m: out.m, by_bucket });
     p.w_v.apply(level, out.ax, out.m, gemm::Output::ACCUMULATE);
 }
 
@@ -186,11 +159,7 @@ pub fn backward(
     assert_eq!(dm.len(), samples * r * d, "dM has the wrong length");
     assert_eq!(da.len(), events * r, "dA has the wrong length");
     assert_eq!(out.dx.len(), events * d, "dX has the wrong length");
-    assert_eq!(
-        (out.dt1.len(), out.dt2.len()),
-        (buckets * d, buckets * d),
-        "dT1 or dT2 has the wrong length"
-    );
+    assert_eq!((out.dt1.len(), out.dt2.len()), (buckets * d, buckets * d), "dT1 or dT2 has the wrong length");
 
     let (ds, scratch) = scratch.split_at_mut(events * r);
     let (dg, scratch) = scratch.split_at_mut(events * d);
@@ -198,8 +167,7 @@ pub fn backward(
     let (by_bucket, scratch) = scratch.split_at_mut(buckets * r);
     let dby_bucket = &mut scratch[..buckets * r];
 
-    p.w_v
-        .apply_transposed(level, dm, dax, gemm::Output::OVERWRITE);
+    p.w_v.apply_transposed(level, dm, dax, gemm::Output::OVERWRITE);
     p.w_v.add_gradient(level, dm, saved.ax, out.dw_v);
     ds.copy_from_slice(da);
     level.dispatch(SegmentBackward {
@@ -215,26 +183,14 @@ pub fn backward(
         dby_bucket,
     });
     p.w_s2.add_gradient(level, ds, saved.g, out.dw_s2);
-    p.w_s2
-        .apply_transposed(level, ds, dg, gemm::Output::OVERWRITE);
-    level.dispatch(MaskRelu {
-        d,
-        g: saved.g,
-        bucket: p.bucket,
-        dg,
-        dt2: out.dt2,
-    });
+    p.w_s2.apply_transposed(level, ds, dg, gemm::Output::OVERWRITE);
+    level.dispatch(MaskRelu { d, g: saved.g, bucket: p.bucket, dg, dt2: out.dt2 });
     p.w_c.add_gradient(level, dg, p.x, out.dw_c);
-    p.w_c
-        .apply_transposed(level, dg, out.dx, gemm::Output::ACCUMULATE);
+    p.w_c.apply_transposed(level, dg, out.dx, gemm::Output::ACCUMULATE);
 }
 
 fn check_saved(p: &ItemAttention, saved: &Saved, (events, samples): (usize, usize)) {
     assert_eq!(saved.g.len(), events * p.d, "G has the wrong length");
     assert_eq!(saved.a.len(), events * p.r, "A has the wrong length");
-    assert_eq!(
-        saved.ax.len(),
-        samples * p.r * p.d,
-        "AX has the wrong length"
-    );
+    assert_eq!(saved.ax.len(), samples * p.r * p.d, "AX has the wrong length");
 }

@@ -45,16 +45,11 @@ impl fmt::Display for LevelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown { name } => {
-                write!(
-                    f,
-                    "unknown SIMD level {name:?}: expected portable, neon, avx2, avx512 or auto"
-                )
+                write!(f, "unknown SIMD level {name:?}: expected portable, neon, avx2, avx512 or auto")
             }
             Self::Unavailable { level } => {
                 write!(f, "this CPU has no {level}; available:")?;
-                Level::available()
-                    .iter()
-                    .try_for_each(|l| write!(f, " {l}"))
+                Level::available().iter().try_for_each(|l| write!(f, " {l}"))
             }
         }
     }
@@ -83,9 +78,7 @@ impl FromStr for Level {
             "neon" => Ok(Self::Neon),
             "avx2" => Ok(Self::Avx2),
             "avx512" => Ok(Self::Avx512),
-            _ => Err(LevelError::Unknown {
-                name: name.to_owned(),
-            }),
+            _ => Err(LevelError::Unknown { name: name.to_owned() }),
         }
     }
 }
@@ -95,10 +88,7 @@ impl Level {
     pub fn available() -> &'static [Self] {
         static AVAILABLE: OnceLock<Vec<Level>> = OnceLock::new();
         AVAILABLE.get_or_init(|| {
-            [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512]
-                .into_iter()
-                .filter(|l| l.is_available())
-                .collect()
+            [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512].into_iter().filter(|l| l.is_available()).collect()
         })
     }
 
@@ -132,9 +122,9 @@ impl Level {
             Ok(name) if name.trim().is_empty() => Ok(Self::best()),
             Ok(name) => Self::require(&name),
             Err(std::env::VarError::NotPresent) => Ok(Self::best()),
-            Err(std::env::VarError::NotUnicode(name)) => Err(LevelError::Unknown {
-                name: name.to_string_lossy().into_owned(),
-            }),
+            Err(std::env::VarError::NotUnicode(name)) => {
+                Err(LevelError::Unknown { name: name.to_string_lossy().into_owned() })
+            }
         }
     }
 
@@ -144,11 +134,7 @@ impl Level {
     /// As [`Level::from_env`].
     pub fn require(name: &str) -> Result<Self, LevelError> {
         let level: Self = name.parse()?;
-        if level.is_available() {
-            Ok(level)
-        } else {
-            Err(LevelError::Unavailable { level })
-        }
+        if level.is_available() { Ok(level) } else { Err(LevelError::Unavailable { level }) }
     }
 
     /// The level of this process, decided at the first call: [`Level::from_env`], or [`Level::best`] where that fails.

@@ -10,8 +10,8 @@
 //! Buffers are flat slices and belong to the caller; nothing here allocates. Slices need no alignment.
 #![deny(unsafe_code)]
 
-pub mod feature_attention;
 pub mod dense;
+pub mod feature_attention;
 pub mod feed_forward;
 pub mod gate;
 pub mod gemm;

@@ -12,31 +12,11 @@ use crate::small::{load, store};
 ///
 /// # Panics
 /// If `candidates` is 0 or does not divide the number of scores, or `dscore` differs in length.
-pub fn bce(
-    level: Level,
-    scores: &[f32],
-    candidates: usize,
-    weight: f32,
-    dscore: &mut [f32],
-) -> f64 {
+pub fn bce(level: Level, scores: &[f32], candidates: usize, weight: f32, dscore: &mut [f32]) -> f64 {
     assert!(candidates > 0, "a sample needs at least one candidate");
-    assert_eq!(
-        scores.len() % candidates,
-        0,
-        "{} scores for {candidates} candidates each",
-        scores.len()
-    );
-    assert_eq!(
-        dscore.len(),
-        scores.len(),
-        "scores and gradients differ in length"
-    );
-    level.dispatch(Bce {
-        scores,
-        candidates,
-        weight,
-        dscore,
-    })
+    assert_eq!(scores.len() % candidates, 0, "{} scores for {candidates} candidates each", scores.len());
+    assert_eq!(dscore.len(), scores.len(), "scores and gradients differ in length");
+    level.dispatch(Bce { scores, candidates, weight, dscore })
 }
 
 /// BPR: `weight *` the sum of `-ln sigmoid(positive - negative)`, and its gradients, written.
@@ -52,18 +32,8 @@ pub fn bpr(
     dnegative: &mut [f32],
 ) -> f64 {
     let n = positive.len();
-    assert_eq!(
-        (negative.len(), dpositive.len(), dnegative.len()),
-        (n, n, n),
-        "BPR's slices differ in length"
-    );
-    level.dispatch(Bpr {
-        positive,
-        negative,
-        weight,
-        dpositive,
-        dnegative,
-    })
+    assert_eq!((negative.len(), dpositive.len(), dnegative.len()), (n, n, n), "BPR's slices differ in length");
+    level.dispatch(Bpr { positive, negative, weight, dpositive, dnegative })
 }
 
 /// The sum of the squares, in `f64`: 16 partial sums, added up from first to last. The same bits on every level.
@@ -93,11 +63,7 @@ impl Kernel for Bce<'_> {
                 if column == 0 {
                     *sign = -1.0;
                 }
-                column = if column + 1 == self.candidates {
-                    0
-                } else {
-                    column + 1
-                };
+                column = if column + 1 == self.candidates { 0 } else { column + 1 };
             }
             let sign = s.load(&sign);
             let v = s.mul(sign, load(s, x));
@@ -124,10 +90,7 @@ impl Kernel for Bpr<'_> {
         let weight = s.splat(self.weight);
         let mut loss = 0.0;
         let read = self.positive.chunks(LANES).zip(self.negative.chunks(LANES));
-        let write = self
-            .dpositive
-            .chunks_mut(LANES)
-            .zip(self.dnegative.chunks_mut(LANES));
+        let write = self.dpositive.chunks_mut(LANES).zip(self.dnegative.chunks_mut(LANES));
         for ((positive, negative), (dpositive, dnegative)) in read.zip(write) {
             let v = s.sub(load(s, negative), load(s, positive));
             let g = s.mul(weight, math::sigmoid(s, v));

@@ -2,8 +2,8 @@
 //!
 //! The level is taken and ignored; sums are accumulated in `f64`.
 
-pub mod feature_attention;
 pub mod dense;
+pub mod feature_attention;
 pub mod feed_forward;
 pub mod gate;
 pub mod gemm;

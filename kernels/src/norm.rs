@@ -31,21 +31,9 @@ pub struct Gradients<'a> {
 
 impl LayerNorm<'_> {
     fn check(&self, xhat: &[f32], rstd: &[f32], out: &[f32]) {
-        assert_eq!(
-            self.gain.len(),
-            self.bias.len(),
-            "gain and bias of a layer norm differ in length"
-        );
-        assert_eq!(
-            segment::rows(xhat.len(), self.gain.len()),
-            rstd.len(),
-            "rstd has the wrong length"
-        );
-        assert_eq!(
-            xhat.len(),
-            out.len(),
-            "xhat and the output of a layer norm differ in length"
-        );
+        assert_eq!(self.gain.len(), self.bias.len(), "gain and bias of a layer norm differ in length");
+        assert_eq!(segment::rows(xhat.len(), self.gain.len()), rstd.len(), "rstd has the wrong length");
+        assert_eq!(xhat.len(), out.len(), "xhat and the output of a layer norm differ in length");
     }
 }
 
@@ -66,59 +54,25 @@ pub fn forward(
     out: &mut [f32],
 ) {
     p.check(xhat, rstd, out);
-    assert_eq!(
-        x.len(),
-        out.len(),
-        "input and output of a layer norm differ in length"
-    );
-    assert!(
-        residual.is_none_or(|r| r.len() == x.len()),
-        "input and residual of a layer norm differ in length"
-    );
-    level.dispatch(Forward {
-        p,
-        x,
-        residual,
-        xhat,
-        rstd,
-        out,
-    });
+    assert_eq!(x.len(), out.len(), "input and output of a layer norm differ in length");
+    assert!(residual.is_none_or(|r| r.len() == x.len()), "input and residual of a layer norm differ in length");
+    level.dispatch(Forward { p, x, residual, xhat, rstd, out });
 }
 
 /// The gradients of [`forward`], given what it saved and the gradient of its output.
 ///
 /// # Panics
 /// If the lengths do not fit each other.
-pub fn backward(
-    level: Level,
-    p: &LayerNorm,
-    xhat: &[f32],
-    rstd: &[f32],
-    dout: &[f32],
-    grads: &mut Gradients,
-) {
+pub fn backward(level: Level, p: &LayerNorm, xhat: &[f32], rstd: &[f32], dout: &[f32], grads: &mut Gradients) {
     p.check(xhat, rstd, dout);
     let d = p.gain.len();
     assert_eq!(grads.dx.len(), dout.len(), "dx has the wrong length");
     assert!(
-        grads
-            .dresidual
-            .as_ref()
-            .is_none_or(|r| r.len() == dout.len()),
+        grads.dresidual.as_ref().is_none_or(|r| r.len() == dout.len()),
         "the residual's gradient has the wrong length"
     );
-    assert_eq!(
-        (grads.dgain.len(), grads.dbias.len()),
-        (d, d),
-        "dgain or dbias has the wrong length"
-    );
-    level.dispatch(Backward {
-        p,
-        xhat,
-        rstd,
-        dout,
-        grads,
-    });
+    assert_eq!((grads.dgain.len(), grads.dbias.len()), (d, d), "dgain or dbias has the wrong length");
+    level.dispatch(Backward { p, xhat, rstd, dout, grads });
 }
 
 struct Forward<'a> {
@@ -135,14 +89,7 @@ impl Kernel for Forward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            p,
-            x,
-            residual,
-            xhat,
-            rstd,
-            out,
-        } = self;
+        let Self { p, x, residual, xhat, rstd, out } = self;
         let d = p.gain.len();
         for (i, rstd) in rstd.iter_mut().enumerate() {
             let row = i * d..(i + 1) * d;
@@ -187,13 +134,7 @@ impl Kernel for Backward<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            p,
-            xhat,
-            rstd,
-            dout,
-            grads,
-        } = self;
+        let Self { p, xhat, rstd, dout, grads } = self;
         let d = p.gain.len();
         for (i, &rstd) in rstd.iter().enumerate() {
             let row = i * d..(i + 1) * d;

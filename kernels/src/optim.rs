@@ -60,20 +60,12 @@ pub struct Adam {
 
 impl Target<'_> {
     fn check(self, g: usize, weights: &[usize]) {
-        assert!(
-            weights.windows(2).all(|w| w[0] == w[1]),
-            "weights and state differ in length: {weights:?}"
-        );
+        assert!(weights.windows(2).all(|w| w[0] == w[1]), "weights and state differ in length: {weights:?}");
         match self {
             Self::All => assert_eq!(g, weights[0], "weights and gradient differ in length"),
             Self::Rows { ids, width } => {
                 assert!(width > 0, "a row must be at least 1 wide");
-                assert_eq!(
-                    g,
-                    ids.len() * width,
-                    "the gradient of {} rows has the wrong length",
-                    ids.len()
-                );
+                assert_eq!(g, ids.len() * width, "the gradient of {} rows has the wrong length", ids.len());
                 let rows = weights[0] / width;
                 if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
                     panic!("row {id} of a table of {rows} rows");
@@ -89,60 +81,27 @@ impl Target<'_> {
 /// If the lengths do not fit or a row is beyond the table.
 pub fn sgd(level: Level, p: &Sgd, target: Target, w: &mut [f32], g: &[f32]) {
     target.check(g.len(), &[w.len()]);
-    level.dispatch(Run {
-        target,
-        g,
-        step: SgdStep { p, w },
-    });
+    level.dispatch(Run { target, g, step: SgdStep { p, w } });
 }
 
 /// One step of Adagrad; `squares` is its state, as long as `w`.
 ///
 /// # Panics
 /// As [`sgd`].
-pub fn adagrad(
-    level: Level,
-    p: &Adagrad,
-    target: Target,
-    w: &mut [f32],
-    g: &[f32],
-    squares: &mut [f32],
-) {
+pub fn adagrad(level: Level, p: &Adagrad, target: Target, w: &mut [f32], g: &[f32], squares: &mut [f32]) {
     target.check(g.len(), &[w.len(), squares.len()]);
-    level.dispatch(Run {
-        target,
-        g,
-        step: AdagradStep { p, w, squares },
-    });
+    level.dispatch(Run { target, g, step: AdagradStep { p, w, squares } });
 }
 
 /// One step of Adam; `m` and `v` are its state, as long as `w`.
 ///
 /// # Panics
 /// As [`sgd`], and if `step` is below 1.
-pub fn adam(
-    level: Level,
-    p: &Adam,
-    target: Target,
-    w: &mut [f32],
-    g: &[f32],
-    m: &mut [f32],
-    v: &mut [f32],
-) {
+pub fn adam(level: Level, p: &Adam, target: Target, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
     target.check(g.len(), &[w.len(), m.len(), v.len()]);
     assert!(p.step >= 1, "Adam's steps count from 1, not {}", p.step);
     let factors = AdamFactors::new(p);
-    level.dispatch(Run {
-        target,
-        g,
-        step: AdamStep {
-            p,
-            factors,
-            w,
-            m,
-            v,
-        },
-    });
+    level.dispatch(Run { target, g, step: AdamStep { p, factors, w, m, v } });
 }
 
 /// `y += c * x`: an L2 term's gradient, among others.
@@ -165,11 +124,7 @@ impl<T: Step> Kernel for Run<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            target,
-            g,
-            mut step,
-        } = self;
+        let Self { target, g, mut step } = self;
         match target {
             Target::All => step.run(s, 0, g),
             Target::Rows { ids, width } => {

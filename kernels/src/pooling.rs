@@ -52,17 +52,8 @@ impl Pool<'_> {
     /// # Panics
     /// If `heads` does not divide `d`.
     pub fn width(&self) -> usize {
-        assert!(
-            self.d > 0 && self.heads > 0,
-            "pooling needs at least one dimension and one head"
-        );
-        assert_eq!(
-            self.d % self.heads,
-            0,
-            "{} heads do not divide the width {}",
-            self.heads,
-            self.d
-        );
+        assert!(self.d > 0 && self.heads > 0, "pooling needs at least one dimension and one head");
+        assert_eq!(self.d % self.heads, 0, "{} heads do not divide the width {}", self.heads, self.d);
         self.d / self.heads
     }
 
@@ -79,16 +70,8 @@ impl Pool<'_> {
     fn check(&self, queries: &[f32], rows: &[f32], weights: &[f32]) {
         self.width();
         let samples = segment::check(self.offsets, segment::rows(rows.len(), self.d));
-        assert_eq!(
-            queries.len(),
-            samples * self.candidates * self.d,
-            "queries have the wrong length"
-        );
-        assert_eq!(
-            weights.len(),
-            self.weights_len(),
-            "weights have the wrong length"
-        );
+        assert_eq!(queries.len(), samples * self.candidates * self.d, "queries have the wrong length");
+        assert_eq!(weights.len(), self.weights_len(), "weights have the wrong length");
     }
 }
 
@@ -98,23 +81,10 @@ impl Pool<'_> {
 ///
 /// # Panics
 /// If a length does not fit, `heads` does not divide `d`, or `scratch` is shorter than [`Pool::scratch_len`].
-pub fn weights(
-    level: Level,
-    p: &Pool,
-    q: &[f32],
-    keys: &[f32],
-    w: &mut [f32],
-    scratch: &mut [f32],
-) {
+pub fn weights(level: Level, p: &Pool, q: &[f32], keys: &[f32], w: &mut [f32], scratch: &mut [f32]) {
     p.check(q, keys, w);
     let transposed = &mut scratch[..p.scratch_len()];
-    level.dispatch(Weights {
-        p,
-        q,
-        keys,
-        w,
-        transposed,
-    });
+    level.dispatch(Weights { p, q, keys, w, transposed });
 }
 
 /// The gradients of [`weights`]: `dq` and `dkeys` are added to, `dw` becomes the gradient of `q keys^T`.
@@ -134,15 +104,7 @@ pub fn weights_backward(
 ) {
     p.check(q, keys, w);
     p.check(dq, dkeys, dw);
-    level.dispatch(WeightsBackward {
-        p,
-        q,
-        keys,
-        w,
-        dw,
-        dq,
-        dkeys,
-    });
+    level.dispatch(WeightsBackward { p, q, keys, w, dw, dq, dkeys });
 }
 
 /// Equation 15's sum: `out[c, d] = sum_j w[c, head of d, j] y[j, d]`, over any row table `y` `[rows, d]`.
@@ -153,38 +115,17 @@ pub fn weights_backward(
 /// If a length does not fit or `heads` does not divide `d`.
 pub fn pool_rows(level: Level, p: &Pool, w: &[f32], y: &[f32], accumulate: bool, out: &mut [f32]) {
     p.check(out, y, w);
-    level.dispatch(PoolRows {
-        p,
-        w,
-        y,
-        add: accumulate,
-        out,
-    });
+    level.dispatch(PoolRows { p, w, y, add: accumulate, out });
 }
 
 /// The gradients of [`pool_rows`], both added to: `dw` and `dy`.
 ///
 /// # Panics
 /// As [`pool_rows`].
-pub fn pool_rows_backward(
-    level: Level,
-    p: &Pool,
-    w: &[f32],
-    y: &[f32],
-    dout: &[f32],
-    dw: &mut [f32],
-    dy: &mut [f32],
-) {
+pub fn pool_rows_backward(level: Level, p: &Pool, w: &[f32], y: &[f32], dout: &[f32], dw: &mut [f32], dy: &mut [f32]) {
     p.check(dout, y, w);
     p.check(dout, dy, dw);
-    level.dispatch(PoolRowsBackward {
-        p,
-        w,
-        y,
-        dout,
-        dw,
-        dy,
-    });
+    level.dispatch(PoolRowsBackward { p, w, y, dout, dw, dy });
 }
 
 /// The head `mean`: the mean of each sample's rows, `out` `[B, d]`; 0 for a sample without rows.
@@ -203,15 +144,6 @@ pub fn mean(level: Level, d: usize, offsets: &[u32], x: &[f32], out: &mut [f32])
 /// As [`mean`].
 pub fn mean_backward(level: Level, d: usize, offsets: &[u32], dout: &[f32], dx: &mut [f32]) {
     let samples = segment::check(offsets, segment::rows(dx.len(), d));
-    assert_eq!(
-        dout.len(),
-        samples * d,
-        "the means' gradients have the wrong length"
-    );
-    level.dispatch(MeanBackward {
-        d,
-        offsets,
-        dout,
-        dx,
-    });
+    assert_eq!(dout.len(), samples * d, "the means' gradients have the wrong length");
+    level.dispatch(MeanBackward { d, offsets, dout, dx });
 }

@@ -18,10 +18,7 @@ pub struct Columns {
 impl Columns {
     /// A matrix that is exactly `width` wide.
     pub fn all(width: usize) -> Self {
-        Self {
-            stride: width,
-            first: 0,
-        }
+        Self { stride: width, first: 0 }
     }
 
     fn check(self, width: usize, ids: &[u32], wide: usize, table: usize) {
@@ -33,17 +30,8 @@ impl Columns {
             self.first + width,
             self.stride
         );
-        assert_eq!(
-            wide,
-            ids.len() * self.stride,
-            "{} ids do not fit a matrix of {wide} values",
-            ids.len()
-        );
-        assert_eq!(
-            table % width,
-            0,
-            "{table} values are not rows of width {width}"
-        );
+        assert_eq!(wide, ids.len() * self.stride, "{} ids do not fit a matrix of {wide} values", ids.len());
+        assert_eq!(table % width, 0, "{table} values are not rows of width {width}");
         if let Some(id) = ids.iter().find(|&&id| id as usize >= table / width) {
             panic!("row {id} of a table of {} rows", table / width);
         }
@@ -54,44 +42,18 @@ impl Columns {
 ///
 /// # Panics
 /// If an id is beyond the table or the lengths do not fit.
-pub fn gather(
-    level: Level,
-    table: &[f32],
-    width: usize,
-    ids: &[u32],
-    dst: &mut [f32],
-    at: Columns,
-) {
+pub fn gather(level: Level, table: &[f32], width: usize, ids: &[u32], dst: &mut [f32], at: Columns) {
     at.check(width, ids, dst.len(), table.len());
-    level.dispatch(Gather {
-        table,
-        width,
-        ids,
-        dst,
-        at,
-    });
+    level.dispatch(Gather { table, width, ids, dst, at });
 }
 
 /// `table[ids[i], :] += src[i, columns]` in the order of i: ids may repeat.
 ///
 /// # Panics
 /// If an id is beyond the table or the lengths do not fit.
-pub fn scatter_add(
-    level: Level,
-    src: &[f32],
-    at: Columns,
-    ids: &[u32],
-    width: usize,
-    table: &mut [f32],
-) {
+pub fn scatter_add(level: Level, src: &[f32], at: Columns, ids: &[u32], width: usize, table: &mut [f32]) {
     at.check(width, ids, src.len(), table.len());
-    level.dispatch(ScatterAdd {
-        src,
-        at,
-        ids,
-        width,
-        table,
-    });
+    level.dispatch(ScatterAdd { src, at, ids, width, table });
 }
 
 struct Gather<'a> {
@@ -107,13 +69,7 @@ impl Kernel for Gather<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _s: S) {
-        let Self {
-            table,
-            width,
-            ids,
-            dst,
-            at,
-        } = self;
+        let Self { table, width, ids, dst, at } = self;
         for (dst, &id) in dst.chunks_exact_mut(at.stride).zip(ids) {
             dst[at.first..at.first + width].copy_from_slice(&table[id as usize * width..][..width]);
         }
@@ -133,19 +89,9 @@ impl Kernel for ScatterAdd<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            src,
-            at,
-            ids,
-            width,
-            table,
-        } = self;
+        let Self { src, at, ids, width, table } = self;
         for (src, &id) in src.chunks_exact(at.stride).zip(ids) {
-            add(
-                s,
-                &src[at.first..at.first + width],
-                &mut table[id as usize * width..][..width],
-            );
+            add(s, &src[at.first..at.first + width], &mut table[id as usize * width..][..width]);
         }
     }
 }

@@ -56,30 +56,12 @@ impl Vanilla<'_> {
     }
 
     fn check(&self) {
-        assert!(
-            segment::rows(self.m.len(), self.d) > 0,
-            "a user needs at least one row"
-        );
+        assert!(segment::rows(self.m.len(), self.d) > 0, "a user needs at least one row");
         if let Some(f) = &self.feature {
-            assert!(
-                segment::rows(f.mhat.len(), self.d) > 0,
-                "a user needs at least one row"
-            );
-            assert_eq!(
-                f.gate_m.len(),
-                self.m.len(),
-                "M and its gate table differ in length"
-            );
-            assert_eq!(
-                f.gate_mhat.len(),
-                f.mhat.len(),
-                "Mhat and its gate table differ in length"
-            );
-            assert_eq!(
-                f.gate_bias.len(),
-                self.d,
-                "the gate's bias has the wrong length"
-            );
+            assert!(segment::rows(f.mhat.len(), self.d) > 0, "a user needs at least one row");
+            assert_eq!(f.gate_m.len(), self.m.len(), "M and its gate table differ in length");
+            assert_eq!(f.gate_mhat.len(), f.mhat.len(), "Mhat and its gate table differ in length");
+            assert_eq!(f.gate_bias.len(), self.d, "the gate's bias has the wrong length");
         }
     }
 }
@@ -88,24 +70,11 @@ impl Vanilla<'_> {
 ///
 /// # Panics
 /// If the lengths do not fit each other, the user has no rows, or `scratch` is shorter than [`Vanilla::scratch_len`].
-pub fn vanilla(
-    level: Level,
-    user: &Vanilla,
-    c: &[f32],
-    bias: &[f32],
-    score: &mut [f32],
-    scratch: &mut [f32],
-) {
+pub fn vanilla(level: Level, user: &Vanilla, c: &[f32], bias: &[f32], score: &mut [f32], scratch: &mut [f32]) {
     user.check();
     check_candidates(user.d, c, bias, score);
     let scratch = &mut scratch[..user.scratch_len()];
-    level.dispatch(VanillaScores {
-        user,
-        c,
-        bias,
-        score,
-        scratch,
-    });
+    level.dispatch(VanillaScores { user, c, bias, score, scratch });
 }
 
 /// Equation 17 where `h_c` `[d]` does not depend on the candidate (the head `mean`): `score[i] = hc . c[i] + bias[i]`.
@@ -121,9 +90,5 @@ pub fn fixed(level: Level, hc: &[f32], c: &[f32], bias: &[f32], score: &mut [f32
 
 fn check_candidates(d: usize, c: &[f32], bias: &[f32], score: &[f32]) {
     let n = segment::rows(c.len(), d);
-    assert_eq!(
-        (bias.len(), score.len()),
-        (n, n),
-        "{n} candidates: biases or scores have the wrong length"
-    );
+    assert_eq!((bias.len(), score.len()), (n, n), "{n} candidates: biases or scores have the wrong length");
 }

@@ -5,15 +5,9 @@
 /// # Panics
 /// If any of the three does not hold, or if `offsets` is empty.
 pub(crate) fn check(offsets: &[u32], rows: usize) -> usize {
-    assert!(
-        !offsets.is_empty(),
-        "offsets must hold one entry more than there are samples"
-    );
+    assert!(!offsets.is_empty(), "offsets must hold one entry more than there are samples");
     assert_eq!(offsets[0], 0, "offsets must start at 0");
-    assert!(
-        offsets.windows(2).all(|w| w[0] <= w[1]),
-        "offsets must never fall"
-    );
+    assert!(offsets.windows(2).all(|w| w[0] <= w[1]), "offsets must never fall");
     let end = offsets[offsets.len() - 1] as usize;
     assert_eq!(end, rows, "offsets end at {end}, but there are {rows} rows");
     offsets.len() - 1

@@ -162,11 +162,7 @@ pub trait Simd: Copy + Send + Sync + Sealed {
         let mut a = self.to_array(v);
         for half in [8, 4, 2, 1] {
             for i in 0..half {
-                a[i] = if a[i] > a[i + half] {
-                    a[i]
-                } else {
-                    a[i + half]
-                };
+                a[i] = if a[i] > a[i + half] { a[i] } else { a[i + half] };
             }
         }
         a[0]
@@ -183,20 +179,12 @@ pub trait Simd: Copy + Send + Sync + Sealed {
 #[inline(always)]
 pub fn load_at<S: Simd>(s: S, x: &[f32], at: usize) -> S::F32 {
     let x = &x[at..];
-    if x.len() >= LANES {
-        s.load(x)
-    } else {
-        s.load_partial(x)
-    }
+    if x.len() >= LANES { s.load(x) } else { s.load_partial(x) }
 }
 
 /// Stores lanes to `out[at..]`: 16, or as many as fit.
 #[inline(always)]
 pub fn store_at<S: Simd>(s: S, v: S::F32, out: &mut [f32], at: usize) {
     let out = &mut out[at..];
-    if out.len() >= LANES {
-        s.store(v, out)
-    } else {
-        s.store_partial(v, out)
-    }
+    if out.len() >= LANES { s.store(v, out) } else { s.store_partial(v, out) }
 }

@@ -19,22 +19,13 @@ impl<'a> Rows<'a> {
     /// All rows of `data`, which is `[_, d]`.
     #[inline(always)]
     pub fn new(data: &'a [f32], d: usize) -> Self {
-        Self {
-            data,
-            ids: None,
-            first: 0,
-            stride: d,
-            width: d,
-        }
+        Self { data, ids: None, first: 0, stride: d, width: d }
     }
 
     /// The rows that `ids` names.
     #[inline(always)]
     pub fn lookup(data: &'a [f32], ids: &'a [u32], d: usize) -> Self {
-        Self {
-            ids: Some(ids),
-            ..Self::new(data, d)
-        }
+        Self { ids: Some(ids), ..Self::new(data, d) }
     }
 
     #[inline(always)]
@@ -57,13 +48,7 @@ impl<'a> RowsMut<'a> {
     /// All rows of `data`, which is `[_, d]`.
     #[inline(always)]
     pub fn new(data: &'a mut [f32], d: usize) -> Self {
-        Self {
-            data,
-            ids: None,
-            first: 0,
-            stride: d,
-            width: d,
-        }
+        Self { data, ids: None, first: 0, stride: d, width: d }
     }
 
     #[inline(always)]
@@ -95,14 +80,7 @@ pub(crate) fn combine<S: Simd>(
     add: bool,
 ) {
     // A function of its own: the tiles are much code, and there are many callers.
-    s.call(Combine {
-        m,
-        terms,
-        coefs,
-        src,
-        out,
-        add,
-    });
+    s.call(Combine { m, terms, coefs, src, out, add });
 }
 
 struct Combine<'a, 'o, 'r> {
@@ -119,14 +97,7 @@ impl Kernel for Combine<'_, '_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            m,
-            terms,
-            coefs,
-            src,
-            out,
-            add,
-        } = self;
+        let Self { m, terms, coefs, src, out, add } = self;
         let mut i = 0;
         while i < m {
             i += match m - i {
@@ -173,22 +144,8 @@ fn combine_tile<S: Simd, const H: usize>(
 
 /// `out[i * stride + h] += x[i, :] . y[h, :]` for `i < m`, `h < n`.
 #[inline(always)]
-pub(crate) fn add_dots<S: Simd>(
-    s: S,
-    (m, n): (usize, usize),
-    x: Rows,
-    y: Rows,
-    out: &mut [f32],
-    stride: usize,
-) {
-    s.call(AddDots {
-        m,
-        n,
-        x,
-        y,
-        out,
-        stride,
-    });
+pub(crate) fn add_dots<S: Simd>(s: S, (m, n): (usize, usize), x: Rows, y: Rows, out: &mut [f32], stride: usize) {
+    s.call(AddDots { m, n, x, y, out, stride });
 }
 
 struct AddDots<'a> {
@@ -205,14 +162,7 @@ impl Kernel for AddDots<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            m,
-            n,
-            x,
-            y,
-            out,
-            stride,
-        } = self;
+        let Self { m, n, x, y, out, stride } = self;
         for i in 0..m {
             let x = x.row(i);
             let out = &mut out[i * stride..][..n];
@@ -231,13 +181,7 @@ impl Kernel for AddDots<'_> {
 }
 
 #[inline(always)]
-fn dots_tile<S: Simd, const H: usize>(
-    s: S,
-    x: &[f32],
-    y: Rows,
-    first: usize,
-    out: &mut [f32],
-) -> usize {
+fn dots_tile<S: Simd, const H: usize>(s: S, x: &[f32], y: Rows, first: usize, out: &mut [f32]) -> usize {
     let mut acc = [s.zero(); H];
     let mut at = 0;
     while at < x.len() {
@@ -264,11 +208,7 @@ pub(crate) fn dot<S: Simd>(s: S, x: &[f32], y: &[f32]) -> f32 {
         acc = s.mul_add(s.load(x), s.load(y), acc);
     }
     if !xs.remainder().is_empty() {
-        acc = s.mul_add(
-            s.load_partial(xs.remainder()),
-            s.load_partial(ys.remainder()),
-            acc,
-        );
+        acc = s.mul_add(s.load_partial(xs.remainder()), s.load_partial(ys.remainder()), acc);
     }
     s.reduce_sum(acc)
 }
@@ -298,29 +238,18 @@ pub(crate) fn add_scaled<S: Simd>(s: S, c: f32, x: &[f32], y: &mut [f32]) {
     }
     let y = ys.into_remainder();
     if !y.is_empty() {
-        s.store_partial(
-            s.mul_add(c, s.load_partial(xs.remainder()), s.load_partial(y)),
-            y,
-        );
+        s.store_partial(s.mul_add(c, s.load_partial(xs.remainder()), s.load_partial(y)), y);
     }
 }
 
 /// At most 16 elements.
 #[inline(always)]
 pub(crate) fn load<S: Simd>(s: S, x: &[f32]) -> S::F32 {
-    if x.len() == LANES {
-        s.load(x)
-    } else {
-        s.load_partial(x)
-    }
+    if x.len() == LANES { s.load(x) } else { s.load_partial(x) }
 }
 
 /// To at most 16 elements.
 #[inline(always)]
 pub(crate) fn store<S: Simd>(s: S, v: S::F32, out: &mut [f32]) {
-    if out.len() == LANES {
-        s.store(v, out)
-    } else {
-        s.store_partial(v, out)
-    }
+    if out.len() == LANES { s.store(v, out) } else { s.store_partial(v, out) }
 }

@@ -25,31 +25,13 @@ impl Weight<'_> {
     /// `y = x W^T`, `x` `[rows, k]`, `y` `[rows, n]`.
     pub(crate) fn apply(&self, level: Level, x: &[f32], y: &mut [f32], output: Output) {
         let rows = y.len() / self.n;
-        gemm(
-            level,
-            Matrix::new(x, rows, self.k),
-            self.transposed,
-            MatrixMut::new(y, rows, self.n),
-            output,
-        );
+        gemm(level, Matrix::new(x, rows, self.k), self.transposed, MatrixMut::new(y, rows, self.n), output);
     }
 
     /// `dx = dy W`, or `+=`: `dy` `[rows, n]`, `dx` `[rows, k]`.
-    pub(crate) fn apply_transposed(
-        &self,
-        level: Level,
-        dy: &[f32],
-        dx: &mut [f32],
-        output: Output,
-    ) {
+    pub(crate) fn apply_transposed(&self, level: Level, dy: &[f32], dx: &mut [f32], output: Output) {
         let rows = dx.len() / self.k;
-        gemm(
-            level,
-            Matrix::new(dy, rows, self.n),
-            self.straight,
-            MatrixMut::new(dx, rows, self.k),
-            output,
-        );
+        gemm(level, Matrix::new(dy, rows, self.n), self.straight, MatrixMut::new(dx, rows, self.k), output);
     }
 
     /// `dW += dy^T x`: `dy` `[rows, n]`, `x` `[rows, k]`, `dw` `[n, k]`.

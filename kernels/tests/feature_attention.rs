@@ -24,10 +24,7 @@ fn assert_close(a: &Outcome, b: &Outcome, bound: f32, what: &str) {
         let size = b.iter().fold(1.0f32, |size, b| size.max(b.abs()));
         for (i, (&a, &b)) in a.iter().zip(b).enumerate() {
             let error = (a - b).abs() / size;
-            assert!(
-                error <= bound,
-                "{what}: {name}[{i}] = {a}, expected {b} (largest {size}), error {error}"
-            );
+            assert!(error <= bound, "{what}: {name}[{i}] = {a}, expected {b} (largest {size}), error {error}");
         }
     }
 }
@@ -36,27 +33,12 @@ fn assert_close(a: &Outcome, b: &Outcome, bound: f32, what: &str) {
 fn every_width_and_length_matches_the_naive_twin() {
     for &level in Level::available() {
         for d in [1, 6, 8, 16, 17, 100, 128] {
-            for segments in [
-                &[1][..],
-                &[2],
-                &[3],
-                &[10, 10],
-                &[20],
-                &[4, 0, 1, 33, 7],
-                &[70],
-                &[0, 0],
-                &[],
-            ] {
+            for segments in [&[1][..], &[2], &[3], &[10, 10], &[20], &[4, 0, 1, 33, 7], &[70], &[0, 0], &[]] {
                 if d > 20 && segments.contains(&70) {
                     continue;
                 }
                 let problem = Problem::new(d as u64, d, segments);
-                assert_close(
-                    &fused(&problem, level),
-                    &naive(&problem),
-                    2e-6,
-                    &format!("{level} d={d} {segments:?}"),
-                );
+                assert_close(&fused(&problem, level), &naive(&problem), 2e-6, &format!("{level} d={d} {segments:?}"));
             }
         }
     }
@@ -70,12 +52,7 @@ fn long_segments_and_groups_match_the_naive_twin() {
             let mut problem = Problem::new(3, 18, &[65, 10, 10, 129, 10, 64, 63]);
             problem.w_s5.iter_mut().for_each(|w| *w *= scale);
             let bound = if scale > 1.0 { 5e-5 } else { 2e-6 };
-            assert_close(
-                &fused(&problem, level),
-                &naive(&problem),
-                bound,
-                &format!("{level} x {scale}"),
-            );
+            assert_close(&fused(&problem, level), &naive(&problem), bound, &format!("{level} x {scale}"));
         }
     }
 }
@@ -88,12 +65,7 @@ fn large_output_weights_take_the_shifted_softmax() {
             let mut problem = Problem::new(4, 33, &[10, 1, 7]);
             problem.w_s5.iter_mut().for_each(|w| *w *= scale);
             let ours = fused(&problem, level);
-            assert_close(
-                &ours,
-                &naive(&problem),
-                bound,
-                &format!("{level} x {scale}"),
-            );
+            assert_close(&ours, &naive(&problem), bound, &format!("{level} x {scale}"));
         }
     }
 }
@@ -126,10 +98,7 @@ fn saturated_inputs_of_mixed_signs_stay_right() {
         // The third dimension has values of size 3: there tanh(0.5) itself shows.
         for i in 0..a.len() {
             let (ours, truth) = (ours.mhat[i * 3 + 2], truth.mhat[i * 3 + 2]);
-            assert!(
-                (ours - truth).abs() < 5e-6,
-                "{level} row {i}: {ours}, expected {truth}"
-            );
+            assert!((ours - truth).abs() < 5e-6, "{level} row {i}: {ours}, expected {truth}");
         }
     }
 }
@@ -142,12 +111,7 @@ fn both_ways_of_tanh_agree_at_the_limit() {
         assert_close(&run(21.499), &run(21.501), 2e-3, &format!("{level}"));
         for x in [21.499, 21.501] {
             let problem = chosen(&[x, -x, 1.0], &[-x, x + 0.5, -1.5]);
-            assert_close(
-                &fused(&problem, level),
-                &naive(&problem),
-                2e-6,
-                &format!("{level} {x}"),
-            );
+            assert_close(&fused(&problem, level), &naive(&problem), 2e-6, &format!("{level} {x}"));
         }
     }
 }
@@ -155,46 +119,29 @@ fn both_ways_of_tanh_agree_at_the_limit() {
 #[test]
 fn nan_and_infinity_spoil_their_own_segment_only() {
     for &level in Level::available() {
-        for bad in [
-            f32::NAN,
-            f32::INFINITY,
-            f32::NEG_INFINITY,
-            f32::from_bits(0x7f80_0155),
-            f32::from_bits(0xffc0_00ff),
-        ] {
+        for bad in
+            [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::from_bits(0x7f80_0155), f32::from_bits(0xffc0_00ff)]
+        {
             for d in [6, 17, 64] {
                 let clean = Problem::new(6, d, &[3, 10, 2]);
                 let mut problem = clean.clone();
                 problem.m[(3 + 4) * d + 2] = bad;
                 let (ours, before) = (fused(&problem, level), fused(&clean, level));
                 let segment = 3 * d..13 * d;
-                assert!(
-                    ours.mhat[segment.clone()].iter().any(|x| x.is_nan()),
-                    "{level} {bad}"
-                );
+                assert!(ours.mhat[segment.clone()].iter().any(|x| x.is_nan()), "{level} {bad}");
                 if bad.is_nan() {
-                    assert!(
-                        ours.mhat[segment.clone()].iter().all(|x| x.is_nan()),
-                        "{level}"
-                    );
+                    assert!(ours.mhat[segment.clone()].iter().all(|x| x.is_nan()), "{level}");
                     assert!(ours.dm[segment].iter().all(|x| x.is_nan()), "{level}");
                     assert!(ours.dw_s5.iter().all(|x| x.is_nan()), "{level}");
                 }
                 for range in [0..3 * d, 13 * d..15 * d] {
-                    assert_eq!(
-                        ours.mhat[range.clone()],
-                        before.mhat[range.clone()],
-                        "{level}"
-                    );
+                    assert_eq!(ours.mhat[range.clone()], before.mhat[range.clone()], "{level}");
                     assert_eq!(ours.dm[range.clone()], before.dm[range], "{level}");
                 }
                 let mut problem = clean.clone();
                 problem.w_s5[2 * d + 1] = bad;
                 let ours = fused(&problem, level);
-                assert!(
-                    ours.mhat.iter().skip(2).step_by(d).all(|x| x.is_nan()),
-                    "{level} weight {bad}"
-                );
+                assert!(ours.mhat.iter().skip(2).step_by(d).all(|x| x.is_nan()), "{level} weight {bad}");
             }
         }
     }
@@ -209,16 +156,8 @@ fn a_segment_has_the_same_bits_alone_and_in_a_batch() {
             for b in 0..problem.offsets.len() - 1 {
                 let range = problem.offsets[b] as usize * d..problem.offsets[b + 1] as usize * d;
                 let alone = fused(&problem.segment(b), level);
-                assert_eq!(
-                    bits(&alone.mhat),
-                    bits(&batch.mhat[range.clone()]),
-                    "{level} segment {b}"
-                );
-                assert_eq!(
-                    bits(&alone.dm),
-                    bits(&batch.dm[range]),
-                    "{level} segment {b}"
-                );
+                assert_eq!(bits(&alone.mhat), bits(&batch.mhat[range.clone()]), "{level} segment {b}");
+                assert_eq!(bits(&alone.dm), bits(&batch.dm[range]), "{level} segment {b}");
             }
         }
     }
@@ -226,11 +165,7 @@ fn a_segment_has_the_same_bits_alone_and_in_a_batch() {
 
 #[test]
 fn fused_levels_agree_bit_for_bit() {
-    let levels: Vec<Level> = Level::available()
-        .iter()
-        .copied()
-        .filter(|&l| l != Level::Portable)
-        .collect();
+    let levels: Vec<Level> = Level::available().iter().copied().filter(|&l| l != Level::Portable).collect();
     for pair in levels.windows(2) {
         for d in [17, 128] {
             let problem = Problem::new(8, d, &[10, 3, 70]);
@@ -250,18 +185,9 @@ fn naive_gradients_match_finite_differences() {
     let problem = Problem::new(9, 5, &[4]);
     let loss = |x: &Problem| -> f64 {
         let [w_s3, w_s4, w_s5] = [&x.w_s3, &x.w_s4, &x.w_s5].map(|w| x.packed(pack_transposed, w));
-        let weights = Weights {
-            d: 5,
-            w_s3: &w_s3[1..],
-            w_s4: &w_s4[1..],
-            w_s5: &w_s5[1..],
-            b_s2: &x.b_s2,
-        };
+        let weights = Weights { d: 5, w_s3: &w_s3[1..], w_s4: &w_s4[1..], w_s5: &w_s5[1..], b_s2: &x.b_s2 };
         let mhat = naive::intermediates(&weights, &x.m).mhat;
-        mhat.iter()
-            .zip(&x.dmhat)
-            .map(|(a, &b)| a * f64::from(b))
-            .sum()
+        mhat.iter().zip(&x.dmhat).map(|(a, &b)| a * f64::from(b)).sum()
     };
     let out = problem.run(Level::Portable, naive::forward, naive::backward, 0.0);
     type Field = fn(&mut Problem) -> &mut Vec<f32>;
@@ -280,10 +206,7 @@ fn naive_gradients_match_finite_differences() {
             // The step that f32 really made.
             let step = f64::from(field(&mut up)[i]) - f64::from(field(&mut down)[i]);
             let slope = (loss(&up) - loss(&down)) / step;
-            assert!(
-                (slope - f64::from(g)).abs() < 1e-5,
-                "{name}[{i}]: {g}, finite difference {slope}"
-            );
+            assert!((slope - f64::from(g)).abs() < 1e-5, "{name}[{i}]: {g}, finite difference {slope}");
         }
     }
 }

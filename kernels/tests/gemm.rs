@@ -3,9 +3,7 @@
 #[path = "support/random.rs"]
 mod random;
 
-use dmran_kernels::gemm::{
-    Matrix, MatrixMut, Output, gemm, gemm_tn, pack, pack_transposed, packed_len,
-};
+use dmran_kernels::gemm::{Matrix, MatrixMut, Output, gemm, gemm_tn, pack, pack_transposed, packed_len};
 use dmran_kernels::{Level, naive};
 use random::{Random, bits, worst};
 
@@ -57,25 +55,10 @@ fn product_matches_the_naive_twin() {
             for output in outputs {
                 let before = random.vec(rows * stride_y + 1, 1.0);
                 let (mut ours, mut truth) = (before.clone(), before.clone());
-                gemm(
-                    level,
-                    x,
-                    packed,
-                    MatrixMut::strided(&mut ours[1..], rows, n, stride_y),
-                    output,
-                );
-                naive::gemm::gemm(
-                    level,
-                    x,
-                    packed,
-                    MatrixMut::strided(&mut truth[1..], rows, n, stride_y),
-                    output,
-                );
+                gemm(level, x, packed, MatrixMut::strided(&mut ours[1..], rows, n, stride_y), output);
+                naive::gemm::gemm(level, x, packed, MatrixMut::strided(&mut truth[1..], rows, n, stride_y), output);
                 let error = worst(&ours, &truth);
-                assert!(
-                    error <= bound(k),
-                    "{level} [{rows}, {k}, {n}] {output:?}: {error}"
-                );
+                assert!(error <= bound(k), "{level} [{rows}, {k}, {n}] {output:?}: {error}");
                 // The gaps between rows are not touched.
                 for row in 0..rows {
                     let gap = 1 + row * stride_y + n..1 + (row + 1) * stride_y;
@@ -100,25 +83,10 @@ fn transposed_product_matches_the_naive_twin() {
                 for accumulate in [false, true] {
                     let before = random.vec(m * n + 1, 1.0);
                     let (mut ours, mut truth) = (before.clone(), before);
-                    gemm_tn(
-                        level,
-                        a,
-                        b,
-                        MatrixMut::new(&mut ours[1..], m, n),
-                        accumulate,
-                    );
-                    naive::gemm::gemm_tn(
-                        level,
-                        a,
-                        b,
-                        MatrixMut::new(&mut truth[1..], m, n),
-                        accumulate,
-                    );
+                    gemm_tn(level, a, b, MatrixMut::new(&mut ours[1..], m, n), accumulate);
+                    naive::gemm::gemm_tn(level, a, b, MatrixMut::new(&mut truth[1..], m, n), accumulate);
                     let error = worst(&ours, &truth);
-                    assert!(
-                        error <= bound(rows),
-                        "{level} [{m}, {rows}, {n}] {accumulate}: {error}"
-                    );
+                    assert!(error <= bound(rows), "{level} [{m}, {rows}, {n}] {accumulate}: {error}");
                 }
             }
         }
@@ -156,29 +124,13 @@ fn a_row_has_the_same_bits_alone_and_in_a_batch() {
             let mut packed = vec![0.0; packed_len(k, n)];
             pack_transposed(&w, n, k, &mut packed);
             let mut batch = vec![0.0; rows * n];
-            gemm(
-                level,
-                Matrix::new(&x, rows, k),
-                &packed,
-                MatrixMut::new(&mut batch, rows, n),
-                Output::OVERWRITE,
-            );
+            gemm(level, Matrix::new(&x, rows, k), &packed, MatrixMut::new(&mut batch, rows, n), Output::OVERWRITE);
             for part in 1..=7 {
                 for first in 0..rows - part {
                     let mut few = vec![0.0; part * n];
                     let x = Matrix::new(&x[first * k..(first + part) * k], part, k);
-                    gemm(
-                        level,
-                        x,
-                        &packed,
-                        MatrixMut::new(&mut few, part, n),
-                        Output::OVERWRITE,
-                    );
-                    assert_eq!(
-                        bits(&few),
-                        bits(&batch[first * n..(first + part) * n]),
-                        "{level} row {first}"
-                    );
+                    gemm(level, x, &packed, MatrixMut::new(&mut few, part, n), Output::OVERWRITE);
+                    assert_eq!(bits(&few), bits(&batch[first * n..(first + part) * n]), "{level} row {first}");
                 }
             }
         }
@@ -196,53 +148,25 @@ fn chains_are_sequential_multiply_adds() {
     pack_transposed(&w, n, k, &mut packed);
     for &level in Level::available() {
         let step = |a: f32, b: f32, c: f32| {
-            if level == Level::Portable {
-                a * b + c
-            } else {
-                a.mul_add(b, c)
-            }
+            if level == Level::Portable { a * b + c } else { a.mul_add(b, c) }
         };
         let start = random.vec(rows * n, 1.0);
         let mut y = start.clone();
-        gemm(
-            level,
-            Matrix::new(&x, rows, k),
-            &packed,
-            MatrixMut::new(&mut y, rows, n),
-            Output::ACCUMULATE,
-        );
+        gemm(level, Matrix::new(&x, rows, k), &packed, MatrixMut::new(&mut y, rows, n), Output::ACCUMULATE);
         for i in 0..rows {
             for j in 0..n {
-                let chain = (0..k).fold(start[i * n + j], |acc, l| {
-                    step(x[i * k + l], w[j * k + l], acc)
-                });
-                assert_eq!(
-                    y[i * n + j].to_bits(),
-                    chain.to_bits(),
-                    "{level} y[{i}, {j}]"
-                );
+                let chain = (0..k).fold(start[i * n + j], |acc, l| step(x[i * k + l], w[j * k + l], acc));
+                assert_eq!(y[i * n + j].to_bits(), chain.to_bits(), "{level} y[{i}, {j}]");
             }
         }
         let start = random.vec(n * k, 1.0);
         let mut c = start.clone();
         let (a_matrix, b_matrix) = (Matrix::new(&a, rows, n), Matrix::new(&b, rows, k));
-        gemm_tn(
-            level,
-            a_matrix,
-            b_matrix,
-            MatrixMut::new(&mut c, n, k),
-            true,
-        );
+        gemm_tn(level, a_matrix, b_matrix, MatrixMut::new(&mut c, n, k), true);
         for i in 0..n {
             for j in 0..k {
-                let chain = (0..rows).fold(start[i * k + j], |acc, l| {
-                    step(a[l * n + i], b[l * k + j], acc)
-                });
-                assert_eq!(
-                    c[i * k + j].to_bits(),
-                    chain.to_bits(),
-                    "{level} c[{i}, {j}]"
-                );
+                let chain = (0..rows).fold(start[i * k + j], |acc, l| step(a[l * n + i], b[l * k + j], acc));
+                assert_eq!(c[i * k + j].to_bits(), chain.to_bits(), "{level} c[{i}, {j}]");
             }
         }
     }
@@ -257,18 +181,8 @@ fn nan_passes_through_relu_and_padding_stays_out() {
         pack_transposed(&w, 3, 1, &mut packed);
         let mut y = [0.0; 6];
         let x = Matrix::new(&[-1.0, 1.0], 2, 1);
-        gemm(
-            level,
-            x,
-            &packed,
-            MatrixMut::new(&mut y, 2, 3),
-            Output::OVERWRITE.relu(),
-        );
-        assert_eq!(
-            (y[0], y[2], y[3], y[5]),
-            (0.0, 0.0, 1.0, f32::INFINITY),
-            "{level}"
-        );
+        gemm(level, x, &packed, MatrixMut::new(&mut y, 2, 3), Output::OVERWRITE.relu());
+        assert_eq!((y[0], y[2], y[3], y[5]), (0.0, 0.0, 1.0, f32::INFINITY), "{level}");
         assert!(y[1].is_nan() && y[4].is_nan(), "{level}");
     }
 }
@@ -277,13 +191,7 @@ fn nan_passes_through_relu_and_padding_stays_out() {
 #[should_panic(expected = "a packed matrix of [4, 3]")]
 fn a_wrong_packed_length_is_refused() {
     let mut y = [0.0; 3];
-    gemm(
-        Level::best(),
-        Matrix::new(&[0.0; 4], 1, 4),
-        &[0.0; 10],
-        MatrixMut::new(&mut y, 1, 3),
-        Output::OVERWRITE,
-    );
+    gemm(Level::best(), Matrix::new(&[0.0; 4], 1, 4), &[0.0; 10], MatrixMut::new(&mut y, 1, 3), Output::OVERWRITE);
 }
 
 #[test]

@@ -6,8 +6,8 @@ mod layers;
 mod random;
 
 use dmran_kernels::item_attention::{
-    Gradients, ItemAttention, Output, Saved, backward, forward, linear_time, linear_time_backward,
-    penalty, penalty_backward, penalty_scratch_len, scratch_len,
+    Gradients, ItemAttention, Output, Saved, backward, forward, linear_time, linear_time_backward, penalty,
+    penalty_backward, penalty_scratch_len, scratch_len,
 };
 use dmran_kernels::{Level, naive};
 use layers::{Layer, check_gradient, inner, offsets, to_largest};
@@ -39,9 +39,7 @@ impl Case {
             r,
             buckets,
             x: random.vec(1 + events * d, 1.0),
-            bucket: (0..events)
-                .map(|_| (random.next() % buckets as u64) as u32)
-                .collect(),
+            bucket: (0..events).map(|_| (random.next() % buckets as u64) as u32).collect(),
             offsets: offsets(lengths),
             t1: random.vec(1 + buckets * d, 1.0),
             t2: random.vec(1 + buckets * d, 1.0),
@@ -87,17 +85,10 @@ impl Case {
             ax: vec![1.0; self.samples() * r * d],
             m: vec![1.0; self.samples() * r * d],
         };
-        let mut out = Output {
-            g: &mut f.g,
-            a: &mut f.a,
-            ax: &mut f.ax,
-            m: &mut f.m,
-        };
+        let mut out = Output { g: &mut f.g, a: &mut f.a, ax: &mut f.ax, m: &mut f.m };
         match level {
             Some(level) => forward(level, &self.args(), &mut out, &mut self.scratch()),
-            None => {
-                naive::item_attention::forward(Level::Portable, &self.args(), &mut out, &mut [])
-            }
+            None => naive::item_attention::forward(Level::Portable, &self.args(), &mut out, &mut []),
         }
         f
     }
@@ -113,11 +104,7 @@ impl Case {
             dw_s2: vec![0.25; r * d],
             dw_v: vec![0.25; d * d],
         };
-        let saved = Saved {
-            g: &f.g,
-            a: &f.a,
-            ax: &f.ax,
-        };
+        let saved = Saved { g: &f.g, a: &f.a, ax: &f.ax };
         let mut out = Gradients {
             dx: &mut g.dx,
             dt1: &mut g.dt1,
@@ -127,25 +114,9 @@ impl Case {
             dw_v: &mut g.dw_v,
         };
         match level {
-            Some(level) => backward(
-                level,
-                &self.args(),
-                &saved,
-                dm,
-                da,
-                &mut out,
-                &mut self.scratch(),
-            ),
+            Some(level) => backward(level, &self.args(), &saved, dm, da, &mut out, &mut self.scratch()),
             None => {
-                naive::item_attention::backward(
-                    Level::Portable,
-                    &self.args(),
-                    &saved,
-                    dm,
-                    da,
-                    &mut out,
-                    &mut [],
-                );
+                naive::item_attention::backward(Level::Portable, &self.args(), &saved, dm, da, &mut out, &mut []);
             }
         }
         g
@@ -176,14 +147,7 @@ struct Grads {
 
 impl Grads {
     fn parts(&self) -> [&[f32]; 6] {
-        [
-            &self.dx,
-            &self.dt1,
-            &self.dt2,
-            &self.dw_c,
-            &self.dw_s2,
-            &self.dw_v,
-        ]
+        [&self.dx, &self.dt1, &self.dt2, &self.dw_c, &self.dw_s2, &self.dw_v]
     }
 }
 
@@ -218,22 +182,12 @@ fn both_directions_match_the_naive_twin() {
             let ours = case.forward(Some(level));
             for (i, (a, b)) in ours.parts().iter().zip(truth.parts()).enumerate() {
                 let error = worst(a, b);
-                assert!(
-                    error <= BOUND,
-                    "{level} d={} r={} output {i}: {error}",
-                    case.d,
-                    case.r
-                );
+                assert!(error <= BOUND, "{level} d={} r={} output {i}: {error}", case.d, case.r);
             }
             let grads = case.backward(Some(level), &ours, &dm, &da);
             for (i, (a, b)) in grads.parts().iter().zip(truth_grads.parts()).enumerate() {
                 let error = to_largest(a, b);
-                assert!(
-                    error <= BOUND,
-                    "{level} d={} r={} gradient {i}: {error}",
-                    case.d,
-                    case.r
-                );
+                assert!(error <= BOUND, "{level} d={} r={} gradient {i}: {error}", case.d, case.r);
             }
         }
     }
@@ -241,18 +195,12 @@ fn both_directions_match_the_naive_twin() {
 
 #[test]
 fn fma_levels_agree_bit_for_bit() {
-    if ![Level::Avx2, Level::Avx512]
-        .iter()
-        .all(|l| l.is_available())
-    {
+    if ![Level::Avx2, Level::Avx512].iter().all(|l| l.is_available()) {
         println!("skipped: this CPU lacks AVX2 or AVX-512");
         return;
     }
     for case in cases() {
-        let (a, b) = (
-            case.forward(Some(Level::Avx2)),
-            case.forward(Some(Level::Avx512)),
-        );
+        let (a, b) = (case.forward(Some(Level::Avx2)), case.forward(Some(Level::Avx512)));
         for (a, b) in a.parts().iter().zip(b.parts()) {
             assert_eq!(bits(a), bits(b));
         }
@@ -279,16 +227,8 @@ fn a_history_has_the_same_bits_alone_and_in_a_batch() {
             alone.bucket = case.bucket[events.clone()].to_vec();
             alone.offsets = vec![0, events.len() as u32];
             let alone = alone.forward(Some(level));
-            assert_eq!(
-                bits(&alone.a),
-                bits(&whole.a[events.start * 10..events.end * 10]),
-                "{level} {b}"
-            );
-            assert_eq!(
-                bits(&alone.m),
-                bits(&whole.m[b * 1000..(b + 1) * 1000]),
-                "{level} {b}"
-            );
+            assert_eq!(bits(&alone.a), bits(&whole.a[events.start * 10..events.end * 10]), "{level} {b}");
+            assert_eq!(bits(&alone.m), bits(&whole.m[b * 1000..(b + 1) * 1000]), "{level} {b}");
         }
     }
 }
@@ -324,14 +264,7 @@ fn gradients_match_finite_differences() {
     let dm = random.vec(f.m.len(), 1.0);
     let da = random.vec(f.a.len(), 1.0);
     let mut grads = case.backward(None, &f, &dm, &da);
-    for g in [
-        &mut grads.dx,
-        &mut grads.dt1,
-        &mut grads.dt2,
-        &mut grads.dw_c,
-        &mut grads.dw_s2,
-        &mut grads.dw_v,
-    ] {
+    for g in [&mut grads.dx, &mut grads.dt1, &mut grads.dt2, &mut grads.dw_c, &mut grads.dw_s2, &mut grads.dw_v] {
         g.iter_mut().for_each(|v| *v -= 0.25);
     }
     let loss = |change: &dyn Fn(&mut Case)| {
@@ -340,24 +273,12 @@ fn gradients_match_finite_differences() {
         let f = case.forward(None);
         inner(&f.m, &dm) + inner(&f.a, &da)
     };
-    check_gradient("x", &case.x[1..], &grads.dx, |v| {
-        loss(&|c| c.x[1..].copy_from_slice(v))
-    });
-    check_gradient("t1", &case.t1[1..], &grads.dt1, |v| {
-        loss(&|c| c.t1[1..].copy_from_slice(v))
-    });
-    check_gradient("t2", &case.t2[1..], &grads.dt2, |v| {
-        loss(&|c| c.t2[1..].copy_from_slice(v))
-    });
-    check_gradient("w_c", &case.w_c.rows, &grads.dw_c, |v| {
-        loss(&|c| c.w_c = Layer::new(d, d, v.to_vec()))
-    });
-    check_gradient("w_s2", &case.w_s2.rows, &grads.dw_s2, |v| {
-        loss(&|c| c.w_s2 = Layer::new(r, d, v.to_vec()))
-    });
-    check_gradient("w_v", &case.w_v.rows, &grads.dw_v, |v| {
-        loss(&|c| c.w_v = Layer::new(d, d, v.to_vec()))
-    });
+    check_gradient("x", &case.x[1..], &grads.dx, |v| loss(&|c| c.x[1..].copy_from_slice(v)));
+    check_gradient("t1", &case.t1[1..], &grads.dt1, |v| loss(&|c| c.t1[1..].copy_from_slice(v)));
+    check_gradient("t2", &case.t2[1..], &grads.dt2, |v| loss(&|c| c.t2[1..].copy_from_slice(v)));
+    check_gradient("w_c", &case.w_c.rows, &grads.dw_c, |v| loss(&|c| c.w_c = Layer::new(d, d, v.to_vec())));
+    check_gradient("w_s2", &case.w_s2.rows, &grads.dw_s2, |v| loss(&|c| c.w_s2 = Layer::new(r, d, v.to_vec())));
+    check_gradient("w_v", &case.w_v.rows, &grads.dw_v, |v| loss(&|c| c.w_v = Layer::new(d, d, v.to_vec())));
 }
 
 #[test]
@@ -368,32 +289,16 @@ fn linear_time_matches_the_naive_twin() {
         let mut truth = vec![3.0; n];
         naive::item_attention::linear_time(Level::Portable, &args, &mut truth);
         let dh = Random::new(2).vec(n, 1.0);
-        let zeros = || {
-            (
-                vec![0.5; n],
-                vec![0.5; case.d * case.d],
-                vec![0.5; case.buckets * case.d],
-            )
-        };
+        let zeros = || (vec![0.5; n], vec![0.5; case.d * case.d], vec![0.5; case.buckets * case.d]);
         let (mut dx, mut dw, mut dt) = zeros();
-        naive::item_attention::linear_time_backward(
-            Level::Portable,
-            &args,
-            &dh,
-            &mut dx,
-            &mut dw,
-            &mut dt,
-        );
+        naive::item_attention::linear_time_backward(Level::Portable, &args, &dh, &mut dx, &mut dw, &mut dt);
         for &level in Level::available() {
             let mut h = vec![4.0; n];
             linear_time(level, &args, &mut h);
             assert!(worst(&h, &truth) <= BOUND, "{level} d={}", case.d);
             let (mut dx2, mut dw2, mut dt2) = zeros();
             linear_time_backward(level, &args, &dh, &mut dx2, &mut dw2, &mut dt2);
-            assert!(
-                worst(&dx2, &dx) <= BOUND && worst(&dw2, &dw) <= BOUND && worst(&dt2, &dt) <= BOUND,
-                "{level}"
-            );
+            assert!(worst(&dx2, &dx) <= BOUND && worst(&dw2, &dw) <= BOUND && worst(&dt2, &dt) <= BOUND, "{level}");
         }
     }
 }
@@ -406,21 +311,10 @@ fn penalty_matches_the_naive_twin_and_finite_differences() {
         let mut scratch = vec![3.0; penalty_scratch_len(r)];
         let truth = naive::item_attention::penalty(Level::Portable, r, &case.offsets, &a, &mut []);
         let mut truth_da = vec![0.5; a.len()];
-        naive::item_attention::penalty_backward(
-            Level::Portable,
-            r,
-            &case.offsets,
-            &a,
-            0.3,
-            &mut truth_da,
-            &mut [],
-        );
+        naive::item_attention::penalty_backward(Level::Portable, r, &case.offsets, &a, 0.3, &mut truth_da, &mut []);
         for &level in Level::available() {
             let ours = penalty(level, r, &case.offsets, &a, &mut scratch);
-            assert!(
-                (ours - truth).abs() <= 1e-5 * truth.max(1.0),
-                "{level} r={r}: {ours}, not {truth}"
-            );
+            assert!((ours - truth).abs() <= 1e-5 * truth.max(1.0), "{level} r={r}: {ours}, not {truth}");
             let mut da = vec![0.5; a.len()];
             penalty_backward(level, r, &case.offsets, &a, 0.3, &mut da, &mut scratch);
             assert!(worst(&da, &truth_da) <= BOUND, "{level} r={r}");
@@ -429,18 +323,8 @@ fn penalty_matches_the_naive_twin_and_finite_differences() {
     let (r, offsets) = (3, offsets(&[4, 1, 7]));
     let a = Random::new(6).vec(12 * r, 0.5);
     let mut da = vec![0.0; a.len()];
-    naive::item_attention::penalty_backward(
-        Level::Portable,
-        r,
-        &offsets,
-        &a,
-        0.5,
-        &mut da,
-        &mut [],
-    );
-    check_gradient("a", &a, &da, |a| {
-        0.5 * naive::item_attention::penalty(Level::Portable, r, &offsets, a, &mut [])
-    });
+    naive::item_attention::penalty_backward(Level::Portable, r, &offsets, &a, 0.5, &mut da, &mut []);
+    check_gradient("a", &a, &da, |a| 0.5 * naive::item_attention::penalty(Level::Portable, r, &offsets, a, &mut []));
 }
 
 #[test]

@@ -34,13 +34,8 @@ struct Check<'a> {
 
 fn same(name: &str, level: Level, got: [f32; LANES], expected: [f32; LANES]) {
     for i in 0..LANES {
-        let equal =
-            got[i].to_bits() == expected[i].to_bits() || (got[i].is_nan() && expected[i].is_nan());
-        assert!(
-            equal,
-            "{level} {name}: lane {i} is {}, expected {}",
-            got[i], expected[i]
-        );
+        let equal = got[i].to_bits() == expected[i].to_bits() || (got[i].is_nan() && expected[i].is_nan());
+        assert!(equal, "{level} {name}: lane {i} is {}, expected {}", got[i], expected[i]);
     }
 }
 
@@ -51,27 +46,17 @@ impl Kernel for Check<'_> {
         let (x, y, z) = (self.a, self.b, self.c);
         let (a, b, c) = (s.load(x), s.load(y), s.load(z));
         let each = |f: &dyn Fn(usize) -> f32| std::array::from_fn::<f32, LANES, _>(f);
-        let check = |name: &str, got, f: &dyn Fn(usize) -> f32| {
-            same(name, S::LEVEL, s.to_array(got), each(f))
-        };
+        let check = |name: &str, got, f: &dyn Fn(usize) -> f32| same(name, S::LEVEL, s.to_array(got), each(f));
         let fused = S::LEVEL != Level::Portable;
         check("add", s.add(a, b), &|i| x[i] + y[i]);
         check("sub", s.sub(a, b), &|i| x[i] - y[i]);
         check("mul", s.mul(a, b), &|i| x[i] * y[i]);
         check("div", s.div(a, b), &|i| x[i] / y[i]);
         check("mul_add", s.mul_add(a, b, c), &|i| {
-            if fused {
-                x[i].mul_add(y[i], z[i])
-            } else {
-                x[i] * y[i] + z[i]
-            }
+            if fused { x[i].mul_add(y[i], z[i]) } else { x[i] * y[i] + z[i] }
         });
         check("neg_mul_add", s.neg_mul_add(a, b, c), &|i| {
-            if fused {
-                (-x[i]).mul_add(y[i], z[i])
-            } else {
-                z[i] - x[i] * y[i]
-            }
+            if fused { (-x[i]).mul_add(y[i], z[i]) } else { z[i] - x[i] * y[i] }
         });
         check("sqrt", s.sqrt(a), &|i| x[i].sqrt());
         check("min", s.min(a, b), &|i| {
@@ -100,9 +85,7 @@ impl Kernel for Check<'_> {
         assert!(s.all(s.lt(s.splat(-1.0), s.splat(0.5))));
         for n in -126..=127 {
             let k = s.splat(12_582_912.0 + n as f32);
-            check("shift_exponent", s.shift_exponent(s.splat(1.5), k), &|_| {
-                1.5 * 2f64.powi(n) as f32
-            });
+            check("shift_exponent", s.shift_exponent(s.splat(1.5), k), &|_| 1.5 * 2f64.powi(n) as f32);
         }
         let tree = |f: fn(f32, f32) -> f32| {
             let mut t = *x;
@@ -113,32 +96,17 @@ impl Kernel for Check<'_> {
             }
             t[0]
         };
-        same(
-            "reduce_sum",
-            S::LEVEL,
-            [s.reduce_sum(a); LANES],
-            [tree(|p, q| p + q); LANES],
-        );
+        same("reduce_sum", S::LEVEL, [s.reduce_sum(a); LANES], [tree(|p, q| p + q); LANES]);
         if x.iter().all(|x| !x.is_nan()) {
             let max = tree(|p, q| if p > q { p } else { q });
-            same(
-                "reduce_max",
-                S::LEVEL,
-                [s.reduce_max(a); LANES],
-                [max; LANES],
-            );
+            same("reduce_max", S::LEVEL, [s.reduce_max(a); LANES], [max; LANES]);
         }
         for n in 0..=LANES {
             let partial = s.load_partial(&x[..n]);
             check("load_partial", partial, &|i| if i < n { x[i] } else { 0.0 });
             let mut out = [7.0; LANES];
             s.store_partial(a, &mut out[..n]);
-            same(
-                "store_partial",
-                S::LEVEL,
-                out,
-                each(&|i| if i < n { x[i] } else { 7.0 }),
-            );
+            same("store_partial", S::LEVEL, out, each(&|i| if i < n { x[i] } else { 7.0 }));
         }
     }
 }
@@ -150,18 +118,10 @@ fn every_operation_matches_scalar_code() {
         for turn in 0..LANES {
             let mut rotated = SPECIAL;
             rotated.rotate_left(turn);
-            level.dispatch(Check {
-                a: &SPECIAL,
-                b: &rotated,
-                c: &std::array::from_fn(|_| random.float(3.0)),
-            });
+            level.dispatch(Check { a: &SPECIAL, b: &rotated, c: &std::array::from_fn(|_| random.float(3.0)) });
             let mut draw = || std::array::from_fn(|_| random.float(100.0));
             let (a, b, c) = (draw(), draw(), draw());
-            level.dispatch(Check {
-                a: &a,
-                b: &b,
-                c: &c,
-            });
+            level.dispatch(Check { a: &a, b: &b, c: &c });
         }
     }
 }
@@ -180,9 +140,6 @@ impl Kernel for Load<'_> {
 fn a_short_slice_is_refused() {
     for &level in Level::available() {
         let x = [0.0; 15];
-        assert!(
-            std::panic::catch_unwind(|| level.dispatch(Load(&x))).is_err(),
-            "{level}"
-        );
+        assert!(std::panic::catch_unwind(|| level.dispatch(Load(&x))).is_err(), "{level}");
     }
 }

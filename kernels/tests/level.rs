@@ -22,19 +22,8 @@ fn names_round_trip() {
         assert_eq!(level.to_string().to_uppercase().parse(), Ok(level));
     }
     assert_eq!("auto".parse(), Ok(Level::best()));
-    assert_eq!(
-        "sse9".parse::<Level>(),
-        Err(LevelError::Unknown {
-            name: "sse9".into()
-        })
-    );
-    assert!(
-        LevelError::Unknown {
-            name: "sse9".into()
-        }
-        .to_string()
-        .contains("sse9")
-    );
+    assert_eq!("sse9".parse::<Level>(), Err(LevelError::Unknown { name: "sse9".into() }));
+    assert!(LevelError::Unknown { name: "sse9".into() }.to_string().contains("sse9"));
 }
 
 #[test]

@@ -28,41 +28,17 @@ fn norm_forward(
     let (mut xhat, mut rstd, mut out) = (vec![9.0; x.len()], vec![9.0; rows], vec![9.0; x.len()]);
     match level {
         Some(level) => norm::forward(level, p, x, residual, &mut xhat, &mut rstd, &mut out),
-        None => naive::norm::forward(
-            Level::Portable,
-            p,
-            x,
-            residual,
-            &mut xhat,
-            &mut rstd,
-            &mut out,
-        ),
+        None => naive::norm::forward(Level::Portable, p, x, residual, &mut xhat, &mut rstd, &mut out),
     }
     (xhat, rstd, out)
 }
 
 /// dx, dresidual, dgain, dbias, all started at 0.5.
-fn norm_backward(
-    level: Option<Level>,
-    p: &LayerNorm,
-    xhat: &[f32],
-    rstd: &[f32],
-    dout: &[f32],
-) -> [Vec<f32>; 4] {
+fn norm_backward(level: Option<Level>, p: &LayerNorm, xhat: &[f32], rstd: &[f32], dout: &[f32]) -> [Vec<f32>; 4] {
     let d = p.gain.len();
-    let mut g = [
-        vec![0.5; xhat.len()],
-        vec![0.5; xhat.len()],
-        vec![0.5; d],
-        vec![0.5; d],
-    ];
+    let mut g = [vec![0.5; xhat.len()], vec![0.5; xhat.len()], vec![0.5; d], vec![0.5; d]];
     let [dx, dr, dgain, dbias] = &mut g;
-    let mut grads = norm::Gradients {
-        dx,
-        dresidual: Some(dr),
-        dgain,
-        dbias,
-    };
+    let mut grads = norm::Gradients { dx, dresidual: Some(dr), dgain, dbias };
     match level {
         Some(level) => norm::backward(level, p, xhat, rstd, dout, &mut grads),
         None => naive::norm::backward(Level::Portable, p, xhat, rstd, dout, &mut grads),
@@ -76,11 +52,7 @@ fn layer_norm_matches_the_naive_twin() {
     for d in WIDTHS {
         let (gain, bias) = (random.vec(d + 1, 2.0), random.vec(d + 1, 2.0));
         for eps in [1e-5, 1e-8] {
-            let p = LayerNorm {
-                gain: &gain[1..],
-                bias: &bias[1..],
-                eps,
-            };
+            let p = LayerNorm { gain: &gain[1..], bias: &bias[1..], eps };
             for rows in ROWS {
                 let x = random.vec(1 + rows * d, 3.0);
                 let r = random.vec(1 + rows * d, 3.0);
@@ -95,11 +67,7 @@ fn layer_norm_matches_the_naive_twin() {
                         assert!(worst(&ours.2, &out) <= BOUND, "{level} d={d} out");
                         let grads = norm_backward(Some(level), &p, &xhat, &rstd, &dout[1..]);
                         for (a, b) in grads.iter().zip(&truth) {
-                            assert!(
-                                to_largest(a, b) <= BOUND,
-                                "{level} d={d} rows={rows}: {}",
-                                to_largest(a, b)
-                            );
+                            assert!(to_largest(a, b) <= BOUND, "{level} d={d} rows={rows}: {}", to_largest(a, b));
                         }
                     }
                 }
@@ -113,29 +81,16 @@ fn layer_norm_gradients_match_finite_differences() {
     let (d, rows) = (6, 5);
     let mut random = Random::new(2);
     let (gain, bias) = (random.vec(d, 2.0), random.vec(d, 2.0));
-    let (x, r, dout) = (
-        random.vec(rows * d, 2.0),
-        random.vec(rows * d, 2.0),
-        random.vec(rows * d, 1.0),
-    );
-    let p = LayerNorm {
-        gain: &gain,
-        bias: &bias,
-        eps: 1e-5,
-    };
+    let (x, r, dout) = (random.vec(rows * d, 2.0), random.vec(rows * d, 2.0), random.vec(rows * d, 1.0));
+    let p = LayerNorm { gain: &gain, bias: &bias, eps: 1e-5 };
     let (xhat, rstd, _) = norm_forward(None, &p, &x, Some(&r));
     let mut grads = norm_backward(None, &p, &xhat, &rstd, &dout);
     grads.iter_mut().flatten().for_each(|v| *v -= 0.5);
-    let loss =
-        |p: &LayerNorm, x: &[f32], r: &[f32]| inner(&norm_forward(None, p, x, Some(r)).2, &dout);
+    let loss = |p: &LayerNorm, x: &[f32], r: &[f32]| inner(&norm_forward(None, p, x, Some(r)).2, &dout);
     check_gradient("x", &x, &grads[0], |x| loss(&p, x, &r));
     check_gradient("residual", &r, &grads[1], |r| loss(&p, &x, r));
-    check_gradient("gain", &gain, &grads[2], |gain| {
-        loss(&LayerNorm { gain, ..p }, &x, &r)
-    });
-    check_gradient("bias", &bias, &grads[3], |bias| {
-        loss(&LayerNorm { bias, ..p }, &x, &r)
-    });
+    check_gradient("gain", &gain, &grads[2], |gain| loss(&LayerNorm { gain, ..p }, &x, &r));
+    check_gradient("bias", &bias, &grads[3], |bias| loss(&LayerNorm { bias, ..p }, &x, &r));
 }
 
 #[test]
@@ -143,11 +98,7 @@ fn layer_norm_rows_do_not_touch_each_other() {
     let (d, rows) = (17, 9);
     let mut random = Random::new(3);
     let (gain, bias) = (random.vec(d, 2.0), random.vec(d, 2.0));
-    let p = LayerNorm {
-        gain: &gain,
-        bias: &bias,
-        eps: 1e-8,
-    };
+    let p = LayerNorm { gain: &gain, bias: &bias, eps: 1e-8 };
     let mut x = random.vec(rows * d, 3.0);
     x[4 * d + 3] = f32::NAN;
     for &level in Level::available() {
@@ -161,24 +112,10 @@ fn layer_norm_rows_do_not_touch_each_other() {
 }
 
 /// dx, dw, db, started at 0.5.
-fn dense_backward(
-    level: Option<Level>,
-    p: &Dense,
-    x: &[f32],
-    y: &[f32],
-    dy: &[f32],
-) -> [Vec<f32>; 3] {
-    let mut g = [
-        vec![0.5; x.len()],
-        vec![0.5; p.w.n * p.w.k],
-        vec![0.5; p.w.n],
-    ];
+fn dense_backward(level: Option<Level>, p: &Dense, x: &[f32], y: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
+    let mut g = [vec![0.5; x.len()], vec![0.5; p.w.n * p.w.k], vec![0.5; p.w.n]];
     let [dx, dw, db] = &mut g;
-    let mut grads = dense::Gradients {
-        dx: Some(dx),
-        dw,
-        db: p.bias.is_some().then_some(db),
-    };
+    let mut grads = dense::Gradients { dx: Some(dx), dw, db: p.bias.is_some().then_some(db) };
     match level {
         Some(level) => {
             let mut scratch = vec![3.0; dense::scratch_len(p, y.len() / p.w.n)];
@@ -199,11 +136,7 @@ fn dense_matches_the_naive_twin() {
             let x = random.vec(1 + rows * k, 1.0);
             let dy = random.vec(1 + rows * n, 1.0);
             for (with_bias, relu) in [(false, false), (true, false), (true, true), (false, true)] {
-                let p = Dense {
-                    w: layer.weight(),
-                    bias: with_bias.then_some(&bias[1..]),
-                    relu,
-                };
+                let p = Dense { w: layer.weight(), bias: with_bias.then_some(&bias[1..]), relu };
                 let mut truth = vec![5.0; rows * n];
                 naive::dense::forward(Level::Portable, &p, &x[1..], &mut truth);
                 let truth_grads = dense_backward(None, &p, &x[1..], &truth, &dy[1..]);
@@ -226,41 +159,18 @@ fn dense_gradients_match_finite_differences() {
     let (rows, n, k) = (5, 7, 6);
     let mut random = Random::new(5);
     let layer = Layer::random(&mut random, n, k);
-    let (x, dy, bias) = (
-        random.vec(rows * k, 1.0),
-        random.vec(rows * n, 1.0),
-        random.vec(n, 0.1),
-    );
+    let (x, dy, bias) = (random.vec(rows * k, 1.0), random.vec(rows * n, 1.0), random.vec(n, 0.1));
     let forward = |layer: &Layer, bias: &[f32], x: &[f32]| {
         let mut y = vec![0.0; rows * n];
-        naive::dense::forward(
-            Level::Portable,
-            &Dense {
-                w: layer.weight(),
-                bias: Some(bias),
-                relu: true,
-            },
-            x,
-            &mut y,
-        );
+        naive::dense::forward(Level::Portable, &Dense { w: layer.weight(), bias: Some(bias), relu: true }, x, &mut y);
         y
     };
-    let p = Dense {
-        w: layer.weight(),
-        bias: Some(&bias),
-        relu: true,
-    };
+    let p = Dense { w: layer.weight(), bias: Some(&bias), relu: true };
     let mut grads = dense_backward(None, &p, &x, &forward(&layer, &bias, &x), &dy);
     grads.iter_mut().flatten().for_each(|v| *v -= 0.5);
-    check_gradient("x", &x, &grads[0], |x| {
-        inner(&forward(&layer, &bias, x), &dy)
-    });
-    check_gradient("w", &layer.rows, &grads[1], |w| {
-        inner(&forward(&Layer::new(n, k, w.to_vec()), &bias, &x), &dy)
-    });
-    check_gradient("b", &bias, &grads[2], |b| {
-        inner(&forward(&layer, b, &x), &dy)
-    });
+    check_gradient("x", &x, &grads[0], |x| inner(&forward(&layer, &bias, x), &dy));
+    check_gradient("w", &layer.rows, &grads[1], |w| inner(&forward(&Layer::new(n, k, w.to_vec()), &bias, &x), &dy));
+    check_gradient("b", &bias, &grads[2], |b| inner(&forward(&layer, b, &x), &dy));
 }
 
 /// dx, dw1, dw2, db1, db2, started at 0.5.
@@ -272,13 +182,7 @@ fn feed_forward_backward(
     dout: &[f32],
 ) -> [Vec<f32>; 5] {
     let (d, wide) = (p.w1.k, p.w1.n);
-    let mut g = [
-        vec![0.5; x.len()],
-        vec![0.5; d * wide],
-        vec![0.5; d * wide],
-        vec![0.5; wide],
-        vec![0.5; d],
-    ];
+    let mut g = [vec![0.5; x.len()], vec![0.5; d * wide], vec![0.5; d * wide], vec![0.5; wide], vec![0.5; d]];
     let [dx, dw1, dw2, db1, db2] = &mut g;
     let mut grads = feed_forward::Gradients {
         dx,
@@ -292,9 +196,7 @@ fn feed_forward_backward(
             let mut scratch = vec![3.0; feed_forward::scratch_len(p, x.len() / d)];
             feed_forward::backward(level, p, x, inner, dout, &mut grads, &mut scratch);
         }
-        None => {
-            naive::feed_forward::backward(Level::Portable, p, x, inner, dout, &mut grads, &mut [])
-        }
+        None => naive::feed_forward::backward(Level::Portable, p, x, inner, dout, &mut grads, &mut []),
     }
     g
 }
@@ -303,10 +205,7 @@ fn feed_forward_backward(
 fn feed_forward_matches_the_naive_twin() {
     let mut random = Random::new(6);
     for (d, wide) in [(1, 1), (6, 12), (17, 1), (100, 25), (128, 32)] {
-        let (first, second) = (
-            Layer::random(&mut random, wide, d),
-            Layer::random(&mut random, d, wide),
-        );
+        let (first, second) = (Layer::random(&mut random, wide, d), Layer::random(&mut random, d, wide));
         let (b1, b2) = (random.vec(wide, 1.0), random.vec(d, 1.0));
         for with_bias in [true, false] {
             let p = FeedForward {
@@ -319,22 +218,14 @@ fn feed_forward_matches_the_naive_twin() {
                 let x = random.vec(1 + rows * d, 1.0);
                 let dout = random.vec(1 + rows * d, 1.0);
                 let (mut truth_inner, mut truth) = (vec![5.0; rows * wide], vec![5.0; rows * d]);
-                naive::feed_forward::forward(
-                    Level::Portable,
-                    &p,
-                    &x[1..],
-                    &mut truth_inner,
-                    &mut truth,
-                );
-                let truth_grads =
-                    feed_forward_backward(None, &p, &x[1..], &truth_inner, &dout[1..]);
+                naive::feed_forward::forward(Level::Portable, &p, &x[1..], &mut truth_inner, &mut truth);
+                let truth_grads = feed_forward_backward(None, &p, &x[1..], &truth_inner, &dout[1..]);
                 for &level in Level::available() {
                     let (mut inner, mut out) = (vec![6.0; rows * wide], vec![6.0; rows * d]);
                     feed_forward::forward(level, &p, &x[1..], &mut inner, &mut out);
                     assert!(worst(&inner, &truth_inner) <= BOUND, "{level} d={d} inner");
                     assert!(worst(&out, &truth) <= BOUND, "{level} d={d} out");
-                    let grads =
-                        feed_forward_backward(Some(level), &p, &x[1..], &truth_inner, &dout[1..]);
+                    let grads = feed_forward_backward(Some(level), &p, &x[1..], &truth_inner, &dout[1..]);
                     for (a, b) in grads.iter().zip(&truth_grads) {
                         assert!(to_largest(a, b) <= BOUND, "{level} d={d} rows {rows}");
                     }
@@ -348,58 +239,27 @@ fn feed_forward_matches_the_naive_twin() {
 fn feed_forward_gradients_match_finite_differences() {
     let (rows, d, wide) = (4, 6, 5);
     let mut random = Random::new(7);
-    let (first, second) = (
-        Layer::random(&mut random, wide, d),
-        Layer::random(&mut random, d, wide),
-    );
+    let (first, second) = (Layer::random(&mut random, wide, d), Layer::random(&mut random, d, wide));
     let (b1, b2) = (random.vec(wide, 0.1), random.vec(d, 0.1));
     let (x, dout) = (random.vec(rows * d, 1.0), random.vec(rows * d, 1.0));
     let forward = |first: &Layer, second: &Layer, b1: &[f32], b2: &[f32], x: &[f32]| {
-        let p = FeedForward {
-            w1: first.weight(),
-            b1: Some(b1),
-            w2: second.weight(),
-            b2: Some(b2),
-        };
+        let p = FeedForward { w1: first.weight(), b1: Some(b1), w2: second.weight(), b2: Some(b2) };
         let (mut inner, mut out) = (vec![0.0; rows * wide], vec![0.0; rows * d]);
         naive::feed_forward::forward(Level::Portable, &p, x, &mut inner, &mut out);
         (inner, out)
     };
-    let p = FeedForward {
-        w1: first.weight(),
-        b1: Some(&b1),
-        w2: second.weight(),
-        b2: Some(&b2),
-    };
+    let p = FeedForward { w1: first.weight(), b1: Some(&b1), w2: second.weight(), b2: Some(&b2) };
     let saved = forward(&first, &second, &b1, &b2, &x).0;
     let mut grads = feed_forward_backward(None, &p, &x, &saved, &dout);
     grads.iter_mut().flatten().for_each(|v| *v -= 0.5);
     let loss = |f: (Vec<f32>, Vec<f32>)| inner(&f.1, &dout);
-    check_gradient("x", &x, &grads[0], |x| {
-        loss(forward(&first, &second, &b1, &b2, x))
-    });
+    check_gradient("x", &x, &grads[0], |x| loss(forward(&first, &second, &b1, &b2, x)));
     check_gradient("w1", &first.rows, &grads[1], |w| {
-        loss(forward(
-            &Layer::new(wide, d, w.to_vec()),
-            &second,
-            &b1,
-            &b2,
-            &x,
-        ))
+        loss(forward(&Layer::new(wide, d, w.to_vec()), &second, &b1, &b2, &x))
     });
     check_gradient("w2", &second.rows, &grads[2], |w| {
-        loss(forward(
-            &first,
-            &Layer::new(d, wide, w.to_vec()),
-            &b1,
-            &b2,
-            &x,
-        ))
+        loss(forward(&first, &Layer::new(d, wide, w.to_vec()), &b1, &b2, &x))
     });
-    check_gradient("b1", &b1, &grads[3], |b| {
-        loss(forward(&first, &second, b, &b2, &x))
-    });
-    check_gradient("b2", &b2, &grads[4], |b| {
-        loss(forward(&first, &second, &b1, b, &x))
-    });
+    check_gradient("b1", &b1, &grads[3], |b| loss(forward(&first, &second, b, &b2, &x)));
+    check_gradient("b2", &b2, &grads[4], |b| loss(forward(&first, &second, &b1, b, &x)));
 }

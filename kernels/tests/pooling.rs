@@ -55,12 +55,7 @@ impl Case {
     }
 
     fn pool(&self) -> Pool<'_> {
-        Pool {
-            d: self.d,
-            heads: self.heads,
-            candidates: self.candidates,
-            offsets: &self.offsets,
-        }
+        Pool { d: self.d, heads: self.heads, candidates: self.candidates, offsets: &self.offsets }
     }
 
     /// (weights, pooled rows added to 0.5). Without a level: the naive twins.
@@ -92,14 +87,8 @@ impl Case {
     fn backward(&self, level: Option<Level>, w: &[f32]) -> [Vec<f32>; 4] {
         let p = self.pool();
         let (q, keys, y, dout) = (&self.q[1..], &self.keys[1..], &self.y[1..], &self.dout[1..]);
-        let mut dw = (0..w.len())
-            .map(|i| 0.1 * (i % 3) as f32)
-            .collect::<Vec<_>>();
-        let (mut dq, mut dkeys, mut dy) = (
-            vec![0.5; q.len()],
-            vec![0.5; keys.len()],
-            vec![0.5; y.len()],
-        );
+        let mut dw = (0..w.len()).map(|i| 0.1 * (i % 3) as f32).collect::<Vec<_>>();
+        let (mut dq, mut dkeys, mut dy) = (vec![0.5; q.len()], vec![0.5; keys.len()], vec![0.5; y.len()]);
         match level {
             Some(level) => {
                 pooling::pool_rows_backward(level, &p, w, y, dout, &mut dw, &mut dy);
@@ -108,9 +97,7 @@ impl Case {
             None => {
                 let level = Level::Portable;
                 naive::pooling::pool_rows_backward(level, &p, w, y, dout, &mut dw, &mut dy);
-                naive::pooling::weights_backward(
-                    level, &p, q, keys, w, &mut dw, &mut dq, &mut dkeys,
-                );
+                naive::pooling::weights_backward(level, &p, q, keys, w, &mut dw, &mut dq, &mut dkeys);
             }
         }
         [dq, dkeys, dy, dw]
@@ -126,25 +113,15 @@ fn attention_matches_the_naive_twin() {
             let truth = case.forward(None, q, keys, y, accumulate);
             for &level in Level::available() {
                 let ours = case.forward(Some(level), q, keys, y, accumulate);
-                assert!(
-                    worst(&ours.0, &truth.0) <= BOUND,
-                    "{level} {shape:?} weights"
-                );
-                assert!(
-                    worst(&ours.1, &truth.1) <= BOUND,
-                    "{level} {shape:?} pooled"
-                );
+                assert!(worst(&ours.0, &truth.0) <= BOUND, "{level} {shape:?} weights");
+                assert!(worst(&ours.1, &truth.1) <= BOUND, "{level} {shape:?} pooled");
             }
         }
         let w = case.forward(None, q, keys, y, false).0;
         let truth = case.backward(None, &w);
         for &level in Level::available() {
             for (a, b) in case.backward(Some(level), &w).iter().zip(&truth) {
-                assert!(
-                    to_largest(a, b) <= BOUND,
-                    "{level} {shape:?}: {}",
-                    to_largest(a, b)
-                );
+                assert!(to_largest(a, b) <= BOUND, "{level} {shape:?}: {}", to_largest(a, b));
             }
         }
     }
@@ -159,9 +136,7 @@ fn attention_gradients_match_finite_differences() {
     grads[..3].iter_mut().flatten().for_each(|v| *v -= 0.5);
     let loss = |q: &[f32], keys: &[f32], y: &[f32]| {
         let (w, out) = case.forward(None, q, keys, y, false);
-        let dw = (0..w.len())
-            .map(|i| 0.1 * (i % 3) as f32)
-            .collect::<Vec<_>>();
+        let dw = (0..w.len()).map(|i| 0.1 * (i % 3) as f32).collect::<Vec<_>>();
         inner(&out, &case.dout[1..]) + inner(&w, &dw)
     };
     check_gradient("q", q, &grads[0], |q| loss(q, keys, y));
@@ -174,13 +149,7 @@ fn a_candidate_has_the_same_bits_alone_and_in_a_batch() {
     let case = Case::new((100, 1, 7, &[10, 20, 3]));
     let d = case.d;
     for &level in Level::available() {
-        let (all_w, all) = case.forward(
-            Some(level),
-            &case.q[1..],
-            &case.keys[1..],
-            &case.y[1..],
-            false,
-        );
+        let (all_w, all) = case.forward(Some(level), &case.q[1..], &case.keys[1..], &case.y[1..], false);
         for b in 0..3 {
             let (start, end) = (case.offsets[b] as usize, case.offsets[b + 1] as usize);
             for c in 0..7 {
@@ -189,14 +158,9 @@ fn a_candidate_has_the_same_bits_alone_and_in_a_batch() {
                 alone.y = case.y[start * d..1 + end * d].to_vec();
                 let query = (b * 7 + c) * d;
                 let q = &case.q[1 + query..][..d];
-                let (w, out) =
-                    alone.forward(Some(level), q, &alone.keys[1..], &alone.y[1..], false);
+                let (w, out) = alone.forward(Some(level), q, &alone.keys[1..], &alone.y[1..], false);
                 let at = 7 * start + c * (end - start);
-                assert_eq!(
-                    bits(&w),
-                    bits(&all_w[at..][..end - start]),
-                    "{level} {b} {c}"
-                );
+                assert_eq!(bits(&w), bits(&all_w[at..][..end - start]), "{level} {b} {c}");
                 assert_eq!(bits(&out), bits(&all[query..][..d]), "{level} {b} {c}");
             }
         }
@@ -209,21 +173,9 @@ fn huge_scores_saturate_and_nan_stays() {
     case.keys[1..].iter_mut().for_each(|v| *v *= 1e4);
     case.q[1] = f32::NAN;
     for &level in Level::available() {
-        let (w, out) = case.forward(
-            Some(level),
-            &case.q[1..],
-            &case.keys[1..],
-            &case.y[1..],
-            false,
-        );
-        assert!(
-            w[..3].iter().chain(&out[..17]).all(|v| v.is_nan()),
-            "{level}"
-        );
-        assert!(
-            w[3..].iter().chain(&out[17..]).all(|v| v.is_finite()),
-            "{level}"
-        );
+        let (w, out) = case.forward(Some(level), &case.q[1..], &case.keys[1..], &case.y[1..], false);
+        assert!(w[..3].iter().chain(&out[..17]).all(|v| v.is_nan()), "{level}");
+        assert!(w[3..].iter().chain(&out[17..]).all(|v| v.is_finite()), "{level}");
         for w in w[3..].chunks(3) {
             assert!((w.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{level}");
         }
@@ -233,13 +185,7 @@ fn huge_scores_saturate_and_nan_stays() {
 #[test]
 #[should_panic(expected = "8 heads do not divide the width 100")]
 fn heads_must_divide_the_width() {
-    Case::new((100, 8, 1, &[1])).forward(
-        Some(Level::Portable),
-        &[0.0; 100],
-        &[0.0; 100],
-        &[0.0; 100],
-        false,
-    );
+    Case::new((100, 8, 1, &[1])).forward(Some(Level::Portable), &[0.0; 100], &[0.0; 100], &[0.0; 100], false);
 }
 
 #[test]
@@ -255,10 +201,7 @@ fn mean_matches_the_naive_twin() {
             let (mut out, mut dx) = (vec![7.0; 4 * d], vec![0.5; 24 * d]);
             pooling::mean(level, d, &offsets, &x[1..], &mut out);
             pooling::mean_backward(level, d, &offsets, &dout[1..], &mut dx);
-            assert!(
-                worst(&out, &truth) <= BOUND && worst(&dx, &truth_dx) <= BOUND,
-                "{level} d={d}"
-            );
+            assert!(worst(&out, &truth) <= BOUND && worst(&dx, &truth_dx) <= BOUND, "{level} d={d}");
         }
         let mut dx = truth_dx;
         dx.iter_mut().for_each(|v| *v -= 0.5);
@@ -281,33 +224,14 @@ fn gate_matches_the_naive_twin() {
             z[6] = -1e4;
         }
         let (mut f, mut hc) = (vec![9.0; n], vec![9.0; n]);
-        naive::gate::forward(
-            Level::Portable,
-            &z[1..],
-            &h[1..],
-            &hhat[1..],
-            &mut f,
-            &mut hc,
-        );
+        naive::gate::forward(Level::Portable, &z[1..], &h[1..], &hhat[1..], &mut f, &mut hc);
         let mut truth = [vec![0.5; n], vec![0.5; n], vec![0.5; n]];
         let [dz, dh, dhhat] = &mut truth;
-        naive::gate::backward(
-            Level::Portable,
-            &h[1..],
-            &hhat[1..],
-            &f,
-            &dhc[1..],
-            dz,
-            dh,
-            dhhat,
-        );
+        naive::gate::backward(Level::Portable, &h[1..], &hhat[1..], &f, &dhc[1..], dz, dh, dhhat);
         for &level in Level::available() {
             let (mut f2, mut hc2) = (vec![8.0; n], vec![8.0; n]);
             gate::forward(level, &z[1..], &h[1..], &hhat[1..], &mut f2, &mut hc2);
-            assert!(
-                worst(&f2, &f) <= 1e-6 && worst(&hc2, &hc) <= 1e-6,
-                "{level} n={n}"
-            );
+            assert!(worst(&f2, &f) <= 1e-6 && worst(&hc2, &hc) <= 1e-6, "{level} n={n}");
             let mut grads = [vec![0.5; n], vec![0.5; n], vec![0.5; n]];
             let [dz, dh, dhhat] = &mut grads;
             gate::backward(level, &h[1..], &hhat[1..], &f, &dhc[1..], dz, dh, dhhat);
@@ -324,9 +248,7 @@ fn gate_matches_the_naive_twin() {
             };
             check_gradient("z", &z[1..], &truth[0], |z| loss(z, &h[1..], &hhat[1..]));
             check_gradient("h", &h[1..], &truth[1], |h| loss(&z[1..], h, &hhat[1..]));
-            check_gradient("hhat", &hhat[1..], &truth[2], |hhat| {
-                loss(&z[1..], &h[1..], hhat)
-            });
+            check_gradient("hhat", &hhat[1..], &truth[2], |hhat| loss(&z[1..], &h[1..], hhat));
         }
     }
 }

@@ -38,17 +38,8 @@ impl Case {
 
     fn user(&self, feature: bool) -> Vanilla<'_> {
         let [m, mhat, gate_m, gate_mhat, gate_bias] = self.tables.each_ref().map(|t| &t[1..]);
-        let feature = feature.then_some(Feature {
-            mhat,
-            gate_m,
-            gate_mhat,
-            gate_bias,
-        });
-        Vanilla {
-            d: self.d,
-            m,
-            feature,
-        }
+        let feature = feature.then_some(Feature { mhat, gate_m, gate_mhat, gate_bias });
+        Vanilla { d: self.d, m, feature }
     }
 
     fn scores(&self, level: Option<Level>, feature: bool) -> Vec<f32> {
@@ -57,23 +48,9 @@ impl Case {
         match level {
             Some(level) => {
                 let mut scratch = vec![7.0; user.scratch_len()];
-                score::vanilla(
-                    level,
-                    &user,
-                    &self.c[1..],
-                    &self.bias,
-                    &mut score,
-                    &mut scratch,
-                );
+                score::vanilla(level, &user, &self.c[1..], &self.bias, &mut score, &mut scratch);
             }
-            None => naive::score::vanilla(
-                Level::Portable,
-                &user,
-                &self.c[1..],
-                &self.bias,
-                &mut score,
-                &mut [],
-            ),
+            None => naive::score::vanilla(Level::Portable, &user, &self.c[1..], &self.bias, &mut score, &mut []),
         }
         score
     }
@@ -84,12 +61,7 @@ impl Case {
         let [m, mhat, gate_m, gate_mhat, gate_bias] = self.tables.each_ref().map(|t| &t[1..]);
         let head = |x: &[f32], rows: usize| {
             let offsets = [0, rows as u32];
-            let p = Pool {
-                d,
-                heads: 1,
-                candidates: n,
-                offsets: &offsets,
-            };
+            let p = Pool { d, heads: 1, candidates: n, offsets: &offsets };
             let (mut w, mut h) = (vec![0.0; p.weights_len()], vec![0.0; n * d]);
             pooling::weights(level, &p, c, x, &mut w, &mut vec![0.0; p.scratch_len()]);
             pooling::pool_rows(level, &p, &w, x, false, &mut h);
@@ -102,12 +74,7 @@ impl Case {
             let mut z = gate_bias.repeat(n);
             for (w, y, rows) in [(&w, gate_m, self.rows), (&what, gate_mhat, self.rows_hat)] {
                 let offsets = [0, rows as u32];
-                let p = Pool {
-                    d,
-                    heads: 1,
-                    candidates: n,
-                    offsets: &offsets,
-                };
+                let p = Pool { d, heads: 1, candidates: n, offsets: &offsets };
                 pooling::pool_rows(level, &p, w, y, true, &mut z);
             }
             gate::forward(level, &z, &h, &hhat, &mut vec![0.0; n * d], &mut hc);
@@ -129,16 +96,9 @@ fn vanilla_matches_the_naive_twin_and_has_the_bits_of_training() {
                     for &level in Level::available() {
                         let ours = case.scores(Some(level), feature);
                         let error = worst(&ours, &truth);
-                        assert!(
-                            error <= BOUND,
-                            "{level} d={d} n={n} {rows:?} {feature}: {error}"
-                        );
+                        assert!(error <= BOUND, "{level} d={d} n={n} {rows:?} {feature}: {error}");
                         let training = case.training(level, feature);
-                        assert_eq!(
-                            bits(&ours),
-                            bits(&training),
-                            "{level} d={d} n={n} {rows:?} {feature}"
-                        );
+                        assert_eq!(bits(&ours), bits(&training), "{level} d={d} n={n} {rows:?} {feature}");
                     }
                 }
             }
@@ -148,10 +108,7 @@ fn vanilla_matches_the_naive_twin_and_has_the_bits_of_training() {
 
 #[test]
 fn fma_levels_agree_bit_for_bit() {
-    if ![Level::Avx2, Level::Avx512]
-        .iter()
-        .all(|l| l.is_available())
-    {
+    if ![Level::Avx2, Level::Avx512].iter().all(|l| l.is_available()) {
         println!("skipped: this CPU lacks AVX2 or AVX-512");
         return;
     }
@@ -182,11 +139,7 @@ fn fixed_matches_the_naive_twin_and_has_the_bits_of_training() {
     let mut random = Random::new(3);
     for d in WIDTHS {
         for n in COUNTS {
-            let (hc, c, bias) = (
-                random.vec(1 + d, 1.0),
-                random.vec(1 + n * d, 1.0),
-                random.vec(n, 1.0),
-            );
+            let (hc, c, bias) = (random.vec(1 + d, 1.0), random.vec(1 + n * d, 1.0), random.vec(n, 1.0));
             let mut truth = vec![9.0; n];
             naive::score::fixed(Level::Portable, &hc[1..], &c[1..], &bias, &mut truth);
             for &level in Level::available() {
@@ -203,17 +156,6 @@ fn fixed_matches_the_naive_twin_and_has_the_bits_of_training() {
 #[test]
 #[should_panic(expected = "a user needs at least one row")]
 fn a_user_without_rows_is_refused() {
-    let user = Vanilla {
-        d: 2,
-        m: &[],
-        feature: None,
-    };
-    score::vanilla(
-        Level::Portable,
-        &user,
-        &[0.0; 2],
-        &[0.0],
-        &mut [0.0],
-        &mut [0.0; 999],
-    );
+    let user = Vanilla { d: 2, m: &[], feature: None };
+    score::vanilla(Level::Portable, &user, &[0.0; 2], &[0.0], &mut [0.0], &mut [0.0; 999]);
 }

@@ -18,19 +18,11 @@ impl Kernel for Run<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            weights,
-            transposed,
-            args,
-        } = self;
+        let Self { weights, transposed, args } = self;
         let (d, wide) = (weights.d, padded(weights.d));
         let (offsets, saved, gradients) = (args.offsets, args.saved, args.gradients);
         let bounded = tile::is_bounded(s, d, weights.w_s5);
-        let longest = offsets
-            .windows(2)
-            .map(|w| (w[1] - w[0]) as usize)
-            .max()
-            .unwrap_or(0);
+        let longest = offsets.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
 
         let mut rest = tile::aligned(args.scratch);
         let t = tile::take(&mut rest, TILE_PAIRS * wide);
@@ -47,14 +39,7 @@ impl Kernel for Run<'_, '_> {
             let r = to - from;
             let range = from * d..to * d;
             if r > 0 {
-                let factored = tile::prepare(
-                    s,
-                    &saved.p[range.clone()],
-                    &saved.q[range.clone()],
-                    d,
-                    pe,
-                    qe,
-                );
+                let factored = tile::prepare(s, &saved.p[range.clone()], &saved.q[range.clone()], d, pe, qe);
                 let dp = &mut group_p[(from - group) * d..(to - group) * d];
                 let dq = &mut group_q[(from - group) * d..(to - group) * d];
                 dp.fill(0.0);
@@ -90,20 +75,8 @@ impl Kernel for Run<'_, '_> {
                 let dq = Matrix::new(&group_q[..rows * d], rows, d);
                 let m = Matrix::new(&args.m[group * d..to * d], rows, d);
                 let dm = &mut gradients.dm[group * d..to * d];
-                gemm_in(
-                    s,
-                    dp,
-                    transposed.w_s4,
-                    MatrixMut::new(dm, rows, d),
-                    Output::ACCUMULATE,
-                );
-                gemm_in(
-                    s,
-                    dq,
-                    transposed.w_s3,
-                    MatrixMut::new(dm, rows, d),
-                    Output::ACCUMULATE,
-                );
+                gemm_in(s, dp, transposed.w_s4, MatrixMut::new(dm, rows, d), Output::ACCUMULATE);
+                gemm_in(s, dq, transposed.w_s3, MatrixMut::new(dm, rows, d), Output::ACCUMULATE);
                 gemm_tn_in(s, dp, m, MatrixMut::new(gradients.dw_s4, d, d), true);
                 gemm_tn_in(s, dq, m, MatrixMut::new(gradients.dw_s3, d, d), true);
                 add_rows(s, dp, gradients.db_s2);
@@ -176,10 +149,7 @@ impl Segment<'_> {
                 panel += vectors;
             }
             let (t, df) = (&self.t[..count * wide], &self.df[..count * wide]);
-            let (t, df) = (
-                Matrix::strided(t, count, d, wide),
-                Matrix::strided(df, count, d, wide),
-            );
+            let (t, df) = (Matrix::strided(t, count, d, wide), Matrix::strided(df, count, d, wide));
             gemm_tn_in(s, df, t, MatrixMut::new(self.dw_s5, d, d), true);
             let mut panel = 0;
             while panel < panels {
@@ -203,13 +173,7 @@ impl Segment<'_> {
 
     /// From the strip's products f: `beta`, its share of `dm`, and `df = beta * dmhat_i * (m_j - mhat_i)`, 16 columns from `at`.
     #[inline(always)]
-    fn softmax<S: Simd, const SHIFT: bool>(
-        &mut self,
-        s: S,
-        pairs: Pairs,
-        at: usize,
-        (c, vectors): (usize, usize),
-    ) {
+    fn softmax<S: Simd, const SHIFT: bool>(&mut self, s: S, pairs: Pairs, at: usize, (c, vectors): (usize, usize)) {
         let (d, wide) = (self.d, padded(self.d));
         let mut pair = 0;
         for i in pairs.i..pairs.i + pairs.i_count {
@@ -217,19 +181,11 @@ impl Segment<'_> {
             let inverse = load_at(s, &self.inverse_sum[row.clone()], at);
             let mhat = load_at(s, &self.mhat[row.clone()], at);
             let dmhat = load_at(s, &self.dmhat[row.clone()], at);
-            let shift = if SHIFT {
-                load_at(s, &self.shift[row], at)
-            } else {
-                s.zero()
-            };
+            let shift = if SHIFT { load_at(s, &self.shift[row], at) } else { s.zero() };
             let scale = s.mul(inverse, dmhat);
             for j in pairs.j..pairs.j + pairs.j_count {
                 let f = s.load(&self.strip[(pair * vectors + c) * LANES..]);
-                let e = if SHIFT {
-                    math::exp_nonpositive(s, s.sub(f, shift))
-                } else {
-                    math::exp_in_range(s, f)
-                };
+                let e = if SHIFT { math::exp_nonpositive(s, s.sub(f, shift)) } else { math::exp_in_range(s, f) };
                 let g = s.mul(e, scale);
                 let m = load_at(s, &self.m[j * d..(j + 1) * d], at);
                 let dm = &mut self.dm[j * d..(j + 1) * d];

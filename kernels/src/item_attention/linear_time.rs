@@ -61,12 +61,7 @@ pub fn linear_time_backward(
     assert_eq!(dt1.len(), p.t1.len(), "dT1 has the wrong length");
     p.w_v.apply_transposed(level, dh, dx, Output::ACCUMULATE);
     p.w_v.add_gradient(level, dh, p.x, dw_v);
-    level.dispatch(AddToBuckets {
-        d: p.d,
-        dh,
-        bucket: p.bucket,
-        dt1,
-    });
+    level.dispatch(AddToBuckets { d: p.d, dh, bucket: p.bucket, dt1 });
 }
 
 struct AddToBuckets<'a> {

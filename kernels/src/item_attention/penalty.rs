@@ -16,12 +16,7 @@ pub fn penalty_scratch_len(r: usize) -> usize {
 /// If `a` is not `[N, r]` with `N` the end of `offsets`, or `scratch` is shorter than [`penalty_scratch_len`].
 pub fn penalty(level: Level, r: usize, offsets: &[u32], a: &[f32], scratch: &mut [f32]) -> f64 {
     segment::check(offsets, segment::rows(a.len(), r));
-    level.dispatch(Penalty {
-        r,
-        offsets,
-        a,
-        gram: &mut scratch[..r * r],
-    })
+    level.dispatch(Penalty { r, offsets, a, gram: &mut scratch[..r * r] })
 }
 
 /// `da += coef * 4 (A A^T - I) A`: the gradient of `coef *` [`penalty`].
@@ -39,14 +34,7 @@ pub fn penalty_backward(
 ) {
     segment::check(offsets, segment::rows(a.len(), r));
     assert_eq!(da.len(), a.len(), "A and dA differ in length");
-    level.dispatch(PenaltyBackward {
-        r,
-        offsets,
-        a,
-        coef,
-        da,
-        gram: &mut scratch[..r * r],
-    });
+    level.dispatch(PenaltyBackward { r, offsets, a, coef, da, gram: &mut scratch[..r * r] });
 }
 
 struct Penalty<'a> {
@@ -63,12 +51,7 @@ impl Kernel for Penalty<'_> {
     fn run<S: Simd>(self, s: S) -> f64 {
         let mut total = 0.0;
         for seg in ranges(self.offsets) {
-            gram_minus_identity(
-                s,
-                self.r,
-                &self.a[seg.start * self.r..seg.end * self.r],
-                self.gram,
-            );
+            gram_minus_identity(s, self.r, &self.a[seg.start * self.r..seg.end * self.r], self.gram);
             let mut sample = 0.0;
             for &v in &*self.gram {
                 sample += f64::from(v) * f64::from(v);
@@ -93,33 +76,15 @@ impl Kernel for PenaltyBackward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            r,
-            offsets,
-            a,
-            coef,
-            da,
-            gram,
-        } = self;
+        let Self { r, offsets, a, coef, da, gram } = self;
         for seg in ranges(offsets) {
             let n = seg.len();
             let at = seg.start * r..seg.end * r;
             gram_minus_identity(s, r, &a[at.clone()], gram);
             scale(s, 4.0 * coef, gram);
             // The Gram matrix is symmetric: event e's gradient is the combination of its rows by a[e, :].
-            let coefs = Coefs {
-                data: &a[at.clone()],
-                row: r,
-                term: 1,
-            };
-            combine(
-                s,
-                (n, r),
-                coefs,
-                Rows::new(gram, r),
-                &mut RowsMut::new(&mut da[at], r),
-                true,
-            );
+            let coefs = Coefs { data: &a[at.clone()], row: r, term: 1 };
+            combine(s, (n, r), coefs, Rows::new(gram, r), &mut RowsMut::new(&mut da[at], r), true);
         }
     }
 }
@@ -127,19 +92,8 @@ impl Kernel for PenaltyBackward<'_> {
 /// `gram = A A^T - I`, `[r, r]`.
 #[inline(always)]
 fn gram_minus_identity<S: Simd>(s: S, r: usize, a: &[f32], gram: &mut [f32]) {
-    let coefs = Coefs {
-        data: a,
-        row: 1,
-        term: r,
-    };
-    combine(
-        s,
-        (r, a.len() / r),
-        coefs,
-        Rows::new(a, r),
-        &mut RowsMut::new(gram, r),
-        false,
-    );
+    let coefs = Coefs { data: a, row: 1, term: r };
+    combine(s, (r, a.len() / r), coefs, Rows::new(a, r), &mut RowsMut::new(gram, r), false);
     for h in 0..r {
         gram[h * r + h] -= 1.0;
     }

@@ -21,45 +21,23 @@ impl Kernel for SegmentForward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            p,
-            buckets,
-            a,
-            ax,
-            m,
-            by_bucket,
-        } = self;
+        let Self { p, buckets, a, ax, m, by_bucket } = self;
         let (d, r) = (p.d, p.r);
         for (b, seg) in ranges(p.offsets).enumerate() {
             let n = seg.len();
             let a = &mut a[seg.start * r..seg.end * r];
             let hops = b * r * d..(b + 1) * r * d;
             softmax_events(s, r, a);
-            let coefs = Coefs {
-                data: a,
-                row: 1,
-                term: r,
-            };
+            let coefs = Coefs { data: a, row: 1, term: r };
             let x = Rows::new(&p.x[seg.start * d..seg.end * d], d);
-            combine(
-                s,
-                (r, n),
-                coefs,
-                x,
-                &mut RowsMut::new(&mut ax[hops.clone()], d),
-                false,
-            );
+            combine(s, (r, n), coefs, x, &mut RowsMut::new(&mut ax[hops.clone()], d), false);
             let m = &mut RowsMut::new(&mut m[hops], d);
             let bucket = &p.bucket[seg];
             if n < buckets {
                 combine(s, (r, n), coefs, Rows::lookup(p.t1, bucket, d), m, false);
             } else {
                 sum_by_bucket(s, r, a, bucket, by_bucket);
-                let coefs = Coefs {
-                    data: by_bucket,
-                    row: 1,
-                    term: r,
-                };
+                let coefs = Coefs { data: by_bucket, row: 1, term: r };
                 combine(s, (r, buckets), coefs, Rows::new(p.t1, d), m, false);
             }
         }
@@ -86,18 +64,7 @@ impl Kernel for SegmentBackward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            p,
-            buckets,
-            a,
-            dm,
-            dax,
-            ds,
-            dx,
-            dt1,
-            by_bucket,
-            dby_bucket,
-        } = self;
+        let Self { p, buckets, a, dm, dax, ds, dx, dt1, by_bucket, dby_bucket } = self;
         let (d, r) = (p.d, p.r);
         for (b, seg) in ranges(p.offsets).enumerate() {
             let n = seg.len();
@@ -111,29 +78,11 @@ impl Kernel for SegmentBackward<'_> {
             add_dots(s, (n, r), Rows::new(&p.x[events.clone()], d), dax, ds, r);
             if n < buckets {
                 add_dots(s, (n, r), Rows::lookup(p.t1, bucket, d), dm, ds, r);
-                let out = &mut RowsMut {
-                    ids: Some(bucket),
-                    ..RowsMut::new(dt1, d)
-                };
-                combine(
-                    s,
-                    (n, r),
-                    Coefs {
-                        data: a,
-                        row: r,
-                        term: 1,
-                    },
-                    dm,
-                    out,
-                    true,
-                );
+                let out = &mut RowsMut { ids: Some(bucket), ..RowsMut::new(dt1, d) };
+                combine(s, (n, r), Coefs { data: a, row: r, term: 1 }, dm, out, true);
             } else {
                 sum_by_bucket(s, r, a, bucket, by_bucket);
-                let coefs = Coefs {
-                    data: by_bucket,
-                    row: r,
-                    term: 1,
-                };
+                let coefs = Coefs { data: by_bucket, row: r, term: 1 };
                 combine(s, (buckets, r), coefs, dm, &mut RowsMut::new(dt1, d), true);
                 dby_bucket.fill(0.0);
                 add_dots(s, (buckets, r), Rows::new(p.t1, d), dm, dby_bucket, r);
@@ -142,19 +91,8 @@ impl Kernel for SegmentBackward<'_> {
                 }
             }
             softmax_events_backward(s, r, a, ds);
-            let coefs = Coefs {
-                data: a,
-                row: r,
-                term: 1,
-            };
-            combine(
-                s,
-                (n, r),
-                coefs,
-                dax,
-                &mut RowsMut::new(&mut dx[events], d),
-                true,
-            );
+            let coefs = Coefs { data: a, row: r, term: 1 };
+            combine(s, (n, r), coefs, dax, &mut RowsMut::new(&mut dx[events], d), true);
         }
     }
 }

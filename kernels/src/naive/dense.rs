@@ -27,17 +27,12 @@ pub fn backward(
     grads: &mut Gradients,
     _scratch: &mut [f32],
 ) {
-    let dz: Vec<f32> = dy
-        .iter()
-        .zip(y)
-        .map(|(&dy, &y)| if p.relu && y <= 0.0 { 0.0 } else { dy })
-        .collect();
+    let dz: Vec<f32> = dy.iter().zip(y).map(|(&dy, &y)| if p.relu && y <= 0.0 { 0.0 } else { dy }).collect();
     if let Some(dx) = grads.dx.as_deref_mut() {
         add_product(&dz, p.w.rows, p.w.n, p.w.k, dx);
     }
     add_product_tn(&dz, x, p.w.n, p.w.k, grads.dw);
     if let Some(db) = grads.db.as_deref_mut() {
-        dz.chunks_exact(p.w.n)
-            .for_each(|dz| add_scaled(db, 1.0, dz));
+        dz.chunks_exact(p.w.n).for_each(|dz| add_scaled(db, 1.0, dz));
     }
 }

@@ -27,9 +27,7 @@ fn at(packed: &[f32], d: usize, out: usize, input: usize) -> f64 {
 }
 
 fn times(packed: &[f32], d: usize, x: &[f64]) -> Vec<f64> {
-    (0..d)
-        .map(|out| (0..d).map(|k| at(packed, d, out, k) * x[k]).sum())
-        .collect()
+    (0..d).map(|out| (0..d).map(|k| at(packed, d, out, k) * x[k]).sum()).collect()
 }
 
 /// Everything between `m [r, d]` and `mhat`, for one segment.
@@ -42,16 +40,10 @@ pub fn intermediates(weights: &Weights<'_>, m: &[f32]) -> Intermediates {
     let r = m.len() / d;
     let (mut p, mut q) = (vec![], vec![]);
     for row in m.chunks_exact(d) {
-        p.extend(
-            times(weights.w_s4, d, row)
-                .iter()
-                .zip(weights.b_s2)
-                .map(|(p, &b)| p + f64::from(b)),
-        );
+        p.extend(times(weights.w_s4, d, row).iter().zip(weights.b_s2).map(|(p, &b)| p + f64::from(b)));
         q.extend(times(weights.w_s3, d, row));
     }
-    let (mut t, mut f, mut beta, mut mhat) =
-        (vec![], vec![], vec![0.0; r * r * d], vec![0.0; r * d]);
+    let (mut t, mut f, mut beta, mut mhat) = (vec![], vec![], vec![0.0; r * r * d], vec![0.0; r * d]);
     for p in p.chunks_exact(d) {
         for q in q.chunks_exact(d) {
             let pair: Vec<f64> = p.iter().zip(q).map(|(p, q)| (p + q).tanh()).collect();
@@ -70,14 +62,7 @@ pub fn intermediates(weights: &Weights<'_>, m: &[f32]) -> Intermediates {
             }
         }
     }
-    Intermediates {
-        p,
-        q,
-        t,
-        f,
-        beta,
-        mhat,
-    }
+    Intermediates { p, q, t, f, beta, mhat }
 }
 
 /// As [`crate::feature_attention::forward`]; only `mhat`, `p` and `q` are written.
@@ -89,11 +74,7 @@ pub fn forward(_: Level, weights: &Weights<'_>, args: Forward<'_>) {
     for ends in args.offsets.windows(2) {
         let range = ends[0] as usize * d..ends[1] as usize * d;
         let x = intermediates(weights, &args.m[range.clone()]);
-        for (out, values) in [
-            (&mut *args.mhat, x.mhat),
-            (&mut *args.saved.p, x.p),
-            (&mut *args.saved.q, x.q),
-        ] {
+        for (out, values) in [(&mut *args.mhat, x.mhat), (&mut *args.saved.p, x.p), (&mut *args.saved.q, x.q)] {
             for (out, value) in out[range.clone()].iter_mut().zip(values) {
                 *out = value as f32;
             }
@@ -113,27 +94,16 @@ pub fn backward(_: Level, weights: &Weights<'_>, _: &BackwardWeights<'_>, args: 
     for ends in args.offsets.windows(2) {
         let range = ends[0] as usize * d..ends[1] as usize * d;
         let r = range.len() / d;
-        let m: Vec<f64> = args.m[range.clone()]
-            .iter()
-            .copied()
-            .map(f64::from)
-            .collect();
-        let dmhat: Vec<f64> = args.dmhat[range.clone()]
-            .iter()
-            .copied()
-            .map(f64::from)
-            .collect();
+        let m: Vec<f64> = args.m[range.clone()].iter().copied().map(f64::from).collect();
+        let dmhat: Vec<f64> = args.dmhat[range.clone()].iter().copied().map(f64::from).collect();
         let x = intermediates(weights, &args.m[range.clone()]);
         let [mut dm, mut dp, mut dq] = [(); 3].map(|()| vec![0.0f64; r * d]);
         for i in 0..r {
             for j in 0..r {
                 let pair = (i * r + j) * d;
                 // Softmax: df = beta * (dbeta - sum_j beta * dbeta), and that sum is dmhat_i * mhat_i.
-                let df: Vec<f64> = (0..d)
-                    .map(|l| {
-                        x.beta[pair + l] * dmhat[i * d + l] * (m[j * d + l] - x.mhat[i * d + l])
-                    })
-                    .collect();
+                let df: Vec<f64> =
+                    (0..d).map(|l| x.beta[pair + l] * dmhat[i * d + l] * (m[j * d + l] - x.mhat[i * d + l])).collect();
                 for l in 0..d {
                     dm[j * d + l] += x.beta[pair + l] * dmhat[i * d + l];
                     let dt: f64 = (0..d).map(|o| df[o] * at(weights.w_s5, d, o, l)).sum();

@@ -23,17 +23,9 @@ pub fn backward(
     scratch: &mut [f32],
 ) {
     let mut dinner = vec![0.0; inner.len()];
-    let mut second = DenseGradients {
-        dx: Some(&mut dinner),
-        dw: grads.dw2,
-        db: grads.db2.as_deref_mut(),
-    };
+    let mut second = DenseGradients { dx: Some(&mut dinner), dw: grads.dw2, db: grads.db2.as_deref_mut() };
     dense::backward(level, &p.second(), inner, dout, dout, &mut second, scratch);
-    let mut first = DenseGradients {
-        dx: Some(grads.dx),
-        dw: grads.dw1,
-        db: grads.db1.as_deref_mut(),
-    };
+    let mut first = DenseGradients { dx: Some(grads.dx), dw: grads.dw1, db: grads.db1.as_deref_mut() };
     dense::backward(level, &p.first(), x, inner, &dinner, &mut first, scratch);
     grads.dx.iter_mut().zip(dout).for_each(|(dx, &g)| *dx += g);
 }

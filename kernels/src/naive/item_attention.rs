@@ -1,8 +1,6 @@
 //! Item level attention (equations 7, 8), the penalty (21) and the linear time layer (1) in plain loops.
 
-use super::plain::{
-    add_product, add_product_tn, add_scaled, dot, product_nt, softmax, softmax_backward,
-};
+use super::plain::{add_product, add_product_tn, add_scaled, dot, product_nt, softmax, softmax_backward};
 use crate::Level;
 use crate::item_attention::{Gradients, ItemAttention, LinearTime, Output, Saved};
 use crate::segment::ranges;
@@ -32,9 +30,7 @@ pub fn forward(_level: Level, p: &ItemAttention, out: &mut Output, _scratch: &mu
             let row = (b * r + h) * d;
             for j in 0..d {
                 let sum = |v: &[f32]| -> f64 {
-                    seg.clone()
-                        .map(|e| f64::from(out.a[e * r + h]) * f64::from(v[e * d + j]))
-                        .sum()
+                    seg.clone().map(|e| f64::from(out.a[e * r + h]) * f64::from(v[e * d + j])).sum()
                 };
                 out.ax[row + j] = sum(p.x) as f32;
                 out.m[row + j] = sum(&hidden) as f32;
@@ -72,14 +68,7 @@ pub fn backward(
             }
         }
     }
-    linear_time_backward(
-        Level::Portable,
-        &p.linear_time(),
-        &dh,
-        out.dx,
-        out.dw_v,
-        out.dt1,
-    );
+    linear_time_backward(Level::Portable, &p.linear_time(), &dh, out.dx, out.dw_v, out.dt1);
     add_product_tn(&ds, saved.g, r, d, out.dw_s2);
     let mut dg = vec![0.0; p.x.len()];
     add_product(&ds, p.w_s2.rows, r, d, &mut dg);
@@ -125,9 +114,7 @@ pub fn penalty(_level: Level, r: usize, offsets: &[u32], a: &[f32], _scratch: &m
     ranges(offsets)
         .map(|seg| {
             let rest = gram_minus_identity(r, &a[seg.start * r..seg.end * r]);
-            rest.iter()
-                .map(|&v| f64::from(v) * f64::from(v))
-                .sum::<f64>()
+            rest.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>()
         })
         .sum()
 }
@@ -145,10 +132,7 @@ pub fn penalty_backward(
     for seg in ranges(offsets) {
         let a = &a[seg.start * r..seg.end * r];
         let rest = gram_minus_identity(r, a);
-        for (a, da) in a
-            .chunks_exact(r)
-            .zip(da[seg.start * r..seg.end * r].chunks_exact_mut(r))
-        {
+        for (a, da) in a.chunks_exact(r).zip(da[seg.start * r..seg.end * r].chunks_exact_mut(r)) {
             for (h, da) in da.iter_mut().enumerate() {
                 *da += 4.0 * coef * dot(&rest[h * r..][..r], a) as f32;
             }

@@ -4,13 +4,7 @@ use super::plain::dot;
 use crate::Level;
 
 /// See [`crate::loss::bce`].
-pub fn bce(
-    _level: Level,
-    scores: &[f32],
-    candidates: usize,
-    weight: f32,
-    dscore: &mut [f32],
-) -> f64 {
+pub fn bce(_level: Level, scores: &[f32], candidates: usize, weight: f32, dscore: &mut [f32]) -> f64 {
     let mut loss = 0.0;
     for (i, (&s, ds)) in scores.iter().zip(dscore).enumerate() {
         let sign = if i % candidates == 0 { -1.0 } else { 1.0 };

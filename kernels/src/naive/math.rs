@@ -25,11 +25,5 @@ pub fn sigmoid_slice(_: Level, x: &mut [f32]) {
 
 /// ln(1 + e^x) of each element.
 pub fn softplus_slice(_: Level, x: &mut [f32]) {
-    map(x, |x| {
-        if x.is_nan() {
-            x
-        } else {
-            x.max(0.0) + (-x.abs()).exp().ln_1p()
-        }
-    });
+    map(x, |x| if x.is_nan() { x } else { x.max(0.0) + (-x.abs()).exp().ln_1p() });
 }

@@ -17,10 +17,7 @@ pub fn forward(
     let d = p.gain.len();
     for (i, rstd) in rstd.iter_mut().enumerate() {
         let at = i * d..(i + 1) * d;
-        let row: Vec<f64> = at
-            .clone()
-            .map(|i| f64::from(x[i]) + residual.map_or(0.0, |r| f64::from(r[i])))
-            .collect();
+        let row: Vec<f64> = at.clone().map(|i| f64::from(x[i]) + residual.map_or(0.0, |r| f64::from(r[i]))).collect();
         let mean = row.iter().sum::<f64>() / d as f64;
         let var = row.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / d as f64;
         let scale = 1.0 / (var + f64::from(p.eps)).sqrt();
@@ -33,14 +30,7 @@ pub fn forward(
 }
 
 /// See [`crate::norm::backward`].
-pub fn backward(
-    _level: Level,
-    p: &LayerNorm,
-    xhat: &[f32],
-    rstd: &[f32],
-    dout: &[f32],
-    grads: &mut Gradients,
-) {
+pub fn backward(_level: Level, p: &LayerNorm, xhat: &[f32], rstd: &[f32], dout: &[f32], grads: &mut Gradients) {
     let d = p.gain.len();
     for (i, &rstd) in rstd.iter().enumerate() {
         let xhat = &xhat[i * d..][..d];

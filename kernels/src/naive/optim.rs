@@ -9,14 +9,7 @@ pub fn sgd(_level: Level, p: &Sgd, target: Target, w: &mut [f32], g: &[f32]) {
 }
 
 /// See [`crate::optim::adagrad`].
-pub fn adagrad(
-    _level: Level,
-    p: &Adagrad,
-    target: Target,
-    w: &mut [f32],
-    g: &[f32],
-    squares: &mut [f32],
-) {
+pub fn adagrad(_level: Level, p: &Adagrad, target: Target, w: &mut [f32], g: &[f32], squares: &mut [f32]) {
     each(target, g.len(), |i, j| {
         let g = p.scale * g[j];
         squares[i] += g * g;
@@ -25,15 +18,7 @@ pub fn adagrad(
 }
 
 /// See [`crate::optim::adam`].
-pub fn adam(
-    _level: Level,
-    p: &Adam,
-    target: Target,
-    w: &mut [f32],
-    g: &[f32],
-    m: &mut [f32],
-    v: &mut [f32],
-) {
+pub fn adam(_level: Level, p: &Adam, target: Target, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
     each(target, g.len(), |i, j| {
         let g = p.scale * g[j];
         m[i] = p.beta1 * m[i] + (1.0 - p.beta1) * g;

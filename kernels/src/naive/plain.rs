@@ -2,10 +2,7 @@
 
 /// `sum_i a[i] * b[i]`.
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter()
-        .zip(b)
-        .map(|(&x, &y)| f64::from(x) * f64::from(y))
-        .sum()
+    a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
 }
 
 /// `c[i, j] = sum_k a[i, k] * b[j, k]`: `A B^T`.
@@ -22,11 +19,7 @@ pub fn product_nt(a: &[f32], b: &[f32], k: usize, c: &mut [f32]) {
 pub fn add_product(a: &[f32], b: &[f32], k: usize, n: usize, c: &mut [f32]) {
     for (x, y) in a.chunks_exact(k).zip(c.chunks_exact_mut(n)) {
         for (j, y) in y.iter_mut().enumerate() {
-            let sum: f64 = x
-                .iter()
-                .enumerate()
-                .map(|(i, &x)| f64::from(x) * f64::from(b[i * n + j]))
-                .sum();
+            let sum: f64 = x.iter().enumerate().map(|(i, &x)| f64::from(x) * f64::from(b[i * n + j])).sum();
             *y += sum as f32;
         }
     }
@@ -36,11 +29,8 @@ pub fn add_product(a: &[f32], b: &[f32], k: usize, n: usize, c: &mut [f32]) {
 pub fn add_product_tn(a: &[f32], b: &[f32], m: usize, n: usize, c: &mut [f32]) {
     for i in 0..m {
         for j in 0..n {
-            let sum: f64 = a
-                .chunks_exact(m)
-                .zip(b.chunks_exact(n))
-                .map(|(a, b)| f64::from(a[i]) * f64::from(b[j]))
-                .sum();
+            let sum: f64 =
+                a.chunks_exact(m).zip(b.chunks_exact(n)).map(|(a, b)| f64::from(a[i]) * f64::from(b[j])).sum();
             c[i * n + j] += sum as f32;
         }
     }

@@ -6,14 +6,7 @@ use crate::pooling::Pool;
 use crate::segment::ranges;
 
 /// See [`crate::pooling::weights`].
-pub fn weights(
-    _level: Level,
-    p: &Pool,
-    q: &[f32],
-    keys: &[f32],
-    w: &mut [f32],
-    _scratch: &mut [f32],
-) {
+pub fn weights(_level: Level, p: &Pool, q: &[f32], keys: &[f32], w: &mut [f32], _scratch: &mut [f32]) {
     let scale = 1.0 / (p.width() as f32).sqrt();
     each(p, |at| {
         let w = &mut w[at.weights.clone()];
@@ -62,15 +55,7 @@ pub fn pool_rows(_level: Level, p: &Pool, w: &[f32], y: &[f32], accumulate: bool
 }
 
 /// See [`crate::pooling::pool_rows_backward`].
-pub fn pool_rows_backward(
-    _level: Level,
-    p: &Pool,
-    w: &[f32],
-    y: &[f32],
-    dout: &[f32],
-    dw: &mut [f32],
-    dy: &mut [f32],
-) {
+pub fn pool_rows_backward(_level: Level, p: &Pool, w: &[f32], y: &[f32], dout: &[f32], dw: &mut [f32], dy: &mut [f32]) {
     each(p, |at| {
         let dout = &dout[at.query.clone()];
         for (i, j) in at.weights.clone().zip(at.rows.clone()) {

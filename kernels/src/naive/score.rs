@@ -6,20 +6,9 @@ use crate::pooling::Pool;
 use crate::score::Vanilla;
 
 /// See [`crate::score::vanilla`].
-pub fn vanilla(
-    level: Level,
-    user: &Vanilla,
-    c: &[f32],
-    bias: &[f32],
-    score: &mut [f32],
-    _scratch: &mut [f32],
-) {
+pub fn vanilla(level: Level, user: &Vanilla, c: &[f32], bias: &[f32], score: &mut [f32], _scratch: &mut [f32]) {
     let d = user.d;
-    for ((c, bias), score) in c
-        .chunks_exact(d)
-        .zip(bias.chunks_exact(1))
-        .zip(score.chunks_exact_mut(1))
-    {
+    for ((c, bias), score) in c.chunks_exact(d).zip(bias.chunks_exact(1)).zip(score.chunks_exact_mut(1)) {
         let (w, h) = head(level, d, user.m, c);
         let mut hc = h.clone();
         if let Some(f) = &user.feature {
@@ -35,11 +24,7 @@ pub fn vanilla(
 
 /// See [`crate::score::fixed`].
 pub fn fixed(level: Level, hc: &[f32], c: &[f32], bias: &[f32], score: &mut [f32]) {
-    for ((c, bias), score) in c
-        .chunks_exact(hc.len())
-        .zip(bias.chunks_exact(1))
-        .zip(score.chunks_exact_mut(1))
-    {
+    for ((c, bias), score) in c.chunks_exact(hc.len()).zip(bias.chunks_exact(1)).zip(score.chunks_exact_mut(1)) {
         gate::dot_rows(level, hc.len(), hc, c, bias, score);
     }
 }
@@ -48,23 +33,13 @@ pub fn fixed(level: Level, hc: &[f32], c: &[f32], bias: &[f32], score: &mut [f32
 fn head(level: Level, d: usize, x: &[f32], c: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let rows = x.len() / d;
     let (mut w, mut h) = (vec![0.0; rows], vec![0.0; d]);
-    let p = Pool {
-        d,
-        heads: 1,
-        candidates: 1,
-        offsets: &[0, rows as u32],
-    };
+    let p = Pool { d, heads: 1, candidates: 1, offsets: &[0, rows as u32] };
     pooling::weights(level, &p, c, x, &mut w, &mut []);
     pool(level, d, &w, x, &mut h);
     (w, h)
 }
 
 fn pool(level: Level, d: usize, w: &[f32], y: &[f32], out: &mut [f32]) {
-    let p = Pool {
-        d,
-        heads: 1,
-        candidates: 1,
-        offsets: &[0, w.len() as u32],
-    };
+    let p = Pool { d, heads: 1, candidates: 1, offsets: &[0, w.len() as u32] };
     pooling::pool_rows(level, &p, w, y, true, out);
 }

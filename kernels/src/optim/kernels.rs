@@ -36,15 +36,9 @@ pub(super) struct AdagradStep<'a> {
 impl Step for AdagradStep<'_> {
     #[inline(always)]
     fn run<S: Simd>(&mut self, s: S, from: usize, g: &[f32]) {
-        let (lr, eps, scale) = (
-            s.splat(self.p.lr),
-            s.splat(self.p.eps),
-            s.splat(self.p.scale),
-        );
+        let (lr, eps, scale) = (s.splat(self.p.lr), s.splat(self.p.eps), s.splat(self.p.scale));
         let at = from..from + g.len();
-        let state = self.w[at.clone()]
-            .chunks_mut(LANES)
-            .zip(self.squares[at].chunks_mut(LANES));
+        let state = self.w[at.clone()].chunks_mut(LANES).zip(self.squares[at].chunks_mut(LANES));
         for (g, (w, squares)) in g.chunks(LANES).zip(state) {
             let g = s.mul(scale, load(s, g));
             let sum = s.mul_add(g, g, load(s, squares));
@@ -95,14 +89,8 @@ impl Step for AdamStep<'_> {
         let (correct1, correct2) = (s.splat(f.correct1), s.splat(f.correct2));
         let (lr, eps, scale) = (s.splat(p.lr), s.splat(p.eps), s.splat(p.scale));
         let at = from..from + g.len();
-        let moments = self.m[at.clone()]
-            .chunks_mut(LANES)
-            .zip(self.v[at.clone()].chunks_mut(LANES));
-        for ((g, w), (m, v)) in g
-            .chunks(LANES)
-            .zip(self.w[at].chunks_mut(LANES))
-            .zip(moments)
-        {
+        let moments = self.m[at.clone()].chunks_mut(LANES).zip(self.v[at.clone()].chunks_mut(LANES));
+        for ((g, w), (m, v)) in g.chunks(LANES).zip(self.w[at].chunks_mut(LANES)).zip(moments) {
             let g = s.mul(scale, load(s, g));
             let first = s.mul_add(beta1, load(s, m), s.mul(rest1, g));
             store(s, first, m);

@@ -31,20 +31,12 @@ fn sample(p: &Pool, b: usize) -> Sample {
 /// Head `h` of the rows in `data`.
 #[inline(always)]
 fn head<'a>(p: &Pool, width: usize, data: &'a [f32], h: usize) -> Rows<'a> {
-    Rows {
-        first: h * width,
-        width,
-        ..Rows::new(data, p.d)
-    }
+    Rows { first: h * width, width, ..Rows::new(data, p.d) }
 }
 
 #[inline(always)]
 fn head_mut<'a>(p: &Pool, width: usize, data: &'a mut [f32], h: usize) -> RowsMut<'a> {
-    RowsMut {
-        first: h * width,
-        width,
-        ..RowsMut::new(data, p.d)
-    }
+    RowsMut { first: h * width, width, ..RowsMut::new(data, p.d) }
 }
 
 pub(super) struct Weights<'a> {
@@ -60,13 +52,7 @@ impl Kernel for Weights<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            p,
-            q,
-            keys,
-            w,
-            transposed,
-        } = self;
+        let Self { p, q, keys, w, transposed } = self;
         for b in 0..p.samples() {
             let at = sample(p, b);
             if at.weights.is_empty() {
@@ -92,14 +78,7 @@ impl Kernel for Weights<'_> {
 
 /// The scores of `C` candidates with 16 rows at a time in the lanes: one chain over the dimensions of the head.
 #[inline(always)]
-fn scores<S: Simd, const C: usize>(
-    s: S,
-    p: &Pool,
-    first: usize,
-    q: &[f32],
-    keys: &[f32],
-    w: &mut [f32],
-) -> usize {
+fn scores<S: Simd, const C: usize>(s: S, p: &Pool, first: usize, q: &[f32], keys: &[f32], w: &mut [f32]) -> usize {
     let width = p.d / p.heads;
     let n = w.len() / (p.candidates * p.heads);
     let scale = s.splat(1.0 / (width as f32).sqrt());
@@ -135,11 +114,7 @@ fn softmax<S: Simd>(s: S, w: &mut [f32]) {
         }
     }
     for w in w.chunks_mut(LANES) {
-        store(
-            s,
-            math::exp_nonpositive(s, s.sub(load(s, w), s.splat(max))),
-            w,
-        );
+        store(s, math::exp_nonpositive(s, s.sub(load(s, w), s.splat(max))), w);
     }
     let mut sum = 0.0;
     for &e in &*w {
@@ -166,15 +141,7 @@ impl Kernel for WeightsBackward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            p,
-            q,
-            keys,
-            w,
-            dw,
-            dq,
-            dkeys,
-        } = self;
+        let Self { p, q, keys, w, dw, dq, dkeys } = self;
         let width = p.d / p.heads;
         let scale = 1.0 / (width as f32).sqrt();
         for b in 0..p.samples() {
@@ -190,33 +157,11 @@ impl Kernel for WeightsBackward<'_> {
             for h in 0..p.heads {
                 let dw = &dw[h * n..];
                 let dq = &mut head_mut(p, width, &mut dq[at.queries.clone()], h);
-                let coefs = Coefs {
-                    data: dw,
-                    row: p.heads * n,
-                    term: 1,
-                };
-                combine(
-                    s,
-                    (c, n),
-                    coefs,
-                    head(p, width, &keys[at.rows.clone()], h),
-                    dq,
-                    true,
-                );
+                let coefs = Coefs { data: dw, row: p.heads * n, term: 1 };
+                combine(s, (c, n), coefs, head(p, width, &keys[at.rows.clone()], h), dq, true);
                 let dkeys = &mut head_mut(p, width, &mut dkeys[at.rows.clone()], h);
-                let coefs = Coefs {
-                    data: dw,
-                    row: 1,
-                    term: p.heads * n,
-                };
-                combine(
-                    s,
-                    (n, c),
-                    coefs,
-                    head(p, width, &q[at.queries.clone()], h),
-                    dkeys,
-                    true,
-                );
+                let coefs = Coefs { data: dw, row: 1, term: p.heads * n };
+                combine(s, (n, c), coefs, head(p, width, &q[at.queries.clone()], h), dkeys, true);
             }
         }
     }
@@ -255,11 +200,7 @@ impl Kernel for PoolRows<'_> {
             let at = sample(p, b);
             let w = &w[at.weights];
             for h in 0..p.heads {
-                let coefs = Coefs {
-                    data: w.get(h * at.n..).unwrap_or(&[]),
-                    row: p.heads * at.n,
-                    term: 1,
-                };
+                let coefs = Coefs { data: w.get(h * at.n..).unwrap_or(&[]), row: p.heads * at.n, term: 1 };
                 let y = head(p, width, &y[at.rows.clone()], h);
                 let out = &mut head_mut(p, width, &mut out[at.queries.clone()], h);
                 combine(s, (p.candidates, at.n), coefs, y, out, add);
@@ -282,14 +223,7 @@ impl Kernel for PoolRowsBackward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            p,
-            w,
-            y,
-            dout,
-            dw,
-            dy,
-        } = self;
+        let Self { p, w, y, dout, dw, dy } = self;
         let width = p.d / p.heads;
         for b in 0..p.samples() {
             let at = sample(p, b);
@@ -300,19 +234,8 @@ impl Kernel for PoolRowsBackward<'_> {
             for h in 0..p.heads {
                 let dout = head(p, width, &dout[at.queries.clone()], h);
                 let y = head(p, width, &y[at.rows.clone()], h);
-                add_dots(
-                    s,
-                    (p.candidates, at.n),
-                    dout,
-                    y,
-                    &mut dw[h * at.n..],
-                    p.heads * at.n,
-                );
-                let coefs = Coefs {
-                    data: &w[h * at.n..],
-                    row: 1,
-                    term: p.heads * at.n,
-                };
+                add_dots(s, (p.candidates, at.n), dout, y, &mut dw[h * at.n..], p.heads * at.n);
+                let coefs = Coefs { data: &w[h * at.n..], row: 1, term: p.heads * at.n };
                 let dy = &mut head_mut(p, width, &mut dy[at.rows.clone()], h);
                 combine(s, (at.n, p.candidates), coefs, dout, dy, true);
             }

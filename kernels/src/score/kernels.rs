@@ -21,13 +21,7 @@ impl Kernel for VanillaScores<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            user,
-            c,
-            bias,
-            score,
-            scratch,
-        } = self;
+        let Self { user, c, bias, score, scratch } = self;
         let d = user.d;
         let (block, scratch) = scratch.split_at_mut(d * LANES);
         let (w, scratch) = scratch.split_at_mut(user.m.len() / d * LANES);
@@ -41,14 +35,7 @@ impl Kernel for VanillaScores<'_> {
                 None => pooled_dots(s, d, user.m, w, block, partial),
                 Some(f) => {
                     weights(s, d, f.mhat, block, what);
-                    let sides = Sides {
-                        d,
-                        m: user.m,
-                        f,
-                        w,
-                        what,
-                        block,
-                    };
+                    let sides = Sides { d, m: user.m, f, w, what, block };
                     // Wider tiles reuse a weight more often, as far as the registers reach.
                     if S::LEVEL == Level::Avx512 {
                         gated_dots::<S, 4>(s, &sides, partial);
@@ -97,13 +84,7 @@ fn weights<S: Simd>(s: S, d: usize, keys: &[f32], block: &[f32], w: &mut [f32]) 
 
 /// The scaled scores of `R` rows.
 #[inline(always)]
-fn scores<S: Simd, const R: usize>(
-    s: S,
-    d: usize,
-    keys: &[f32],
-    block: &[f32],
-    w: &mut [f32],
-) -> usize {
+fn scores<S: Simd, const R: usize>(s: S, d: usize, keys: &[f32], block: &[f32], w: &mut [f32]) -> usize {
     let mut acc = [s.zero(); R];
     let rows: [&[f32]; R] = core::array::from_fn(|j| &keys[j * d..][..d]);
     let (block, _) = block.as_chunks::<LANES>();
@@ -130,33 +111,54 @@ struct Sides<'a> {
     block: &'a [f32],
 }
 
-/// Pooled rows, gate and product with the candidate, dimension by dimension, into the 16 partial sums of
-/// [`crate::small::dot`].
+/// Pooled rows, gate and product with the candidate, into the 16 partial sums of [`crate::small::dot`].
+///
+/// 16 dimensions at a time: first all their sums, then all their gates, so that the gates' long chains of operations
+/// overlap.
 #[inline(always)]
 fn gated_dots<S: Simd, const T: usize>(s: S, p: &Sides, partial: &mut [f32]) {
+    let (partial, _) = partial.as_chunks_mut::<LANES>();
+    let (block, _) = p.block.as_chunks::<LANES>();
+    let (mut h, mut z) = ([[0.0; LANES]; LANES], [[0.0; LANES]; LANES]);
+    let (mut hhat, mut zhat) = ([[0.0; LANES]; LANES], [[0.0; LANES]; LANES]);
     let mut t = 0;
-    while t + T <= p.d {
-        gated_tile::<S, T>(s, p, t, partial);
-        t += T;
-    }
     while t < p.d {
-        gated_tile::<S, 1>(s, p, t, partial);
-        t += 1;
+        let n = LANES.min(p.d - t);
+        pool::<S, T>(s, p.d, p.w, (p.m, p.f.gate_m), t, (&mut h[..n], &mut z[..n]));
+        pool::<S, T>(s, p.d, p.what, (p.f.mhat, p.f.gate_mhat), t, (&mut hhat[..n], &mut zhat[..n]));
+        let candidates = block[t..t + n].iter().zip(&p.f.gate_bias[t..t + n]);
+        let sums = h.iter().zip(&hhat).zip(z.iter().zip(&zhat));
+        for (((c, bias), ((h, hhat), (z, zhat))), partial) in candidates.zip(sums).zip(&mut *partial) {
+            let z = s.add(s.add(s.splat(*bias), s.load(z)), s.load(zhat));
+            let (_, hc) = gate::fuse(s, z, s.load(h), s.load(hhat));
+            s.store(s.mul_add(hc, s.load(c), s.load(partial)), partial);
+        }
+        t += LANES;
     }
 }
 
+/// The weighted sums of the rows of two tables, in the dimensions from `t` on: one for each line of the outputs.
 #[inline(always)]
-fn gated_tile<S: Simd, const T: usize>(s: S, p: &Sides, t: usize, partial: &mut [f32]) {
-    let (h, z) = pool_tile::<S, T>(s, p.d, p.w, (p.m, p.f.gate_m), t);
-    let (hhat, zhat) = pool_tile::<S, T>(s, p.d, p.what, (p.f.mhat, p.f.gate_mhat), t);
-    for i in 0..T {
-        let z = s.add(s.add(s.splat(p.f.gate_bias[t + i]), z[i]), zhat[i]);
-        let (_, hc) = gate::fuse(s, z, h[i], hhat[i]);
-        add_product(s, hc, &p.block[(t + i) * LANES..], t + i, partial);
+fn pool<S: Simd, const T: usize>(
+    s: S,
+    d: usize,
+    w: &[f32],
+    tables: (&[f32], &[f32]),
+    t: usize,
+    (out_a, out_b): (&mut [[f32; LANES]], &mut [[f32; LANES]]),
+) {
+    let n = out_a.len();
+    let mut i = 0;
+    while i + T <= n {
+        pool_tile::<S, T>(s, d, w, tables, t + i, (&mut out_a[i..], &mut out_b[i..]));
+        i += T;
+    }
+    while i < n {
+        pool_tile::<S, 1>(s, d, w, tables, t + i, (&mut out_a[i..], &mut out_b[i..]));
+        i += 1;
     }
 }
 
-/// Dimensions `t..t + T` of the weighted sums of the rows of two tables.
 #[inline(always)]
 fn pool_tile<S: Simd, const T: usize>(
     s: S,
@@ -164,21 +166,23 @@ fn pool_tile<S: Simd, const T: usize>(
     w: &[f32],
     (a, b): (&[f32], &[f32]),
     t: usize,
-) -> ([S::F32; T], [S::F32; T]) {
+    (out_a, out_b): (&mut [[f32; LANES]], &mut [[f32; LANES]]),
+) {
     let (mut sum_a, mut sum_b) = ([s.zero(); T], [s.zero(); T]);
-    for ((a, b), w) in a
-        .chunks_exact(d)
-        .zip(b.chunks_exact(d))
-        .zip(w.chunks_exact(LANES))
-    {
+    let mut at = t;
+    for w in w.as_chunks::<LANES>().0 {
         let w = s.load(w);
-        let (a, b) = (&a[t..t + T], &b[t..t + T]);
+        let (a, b) = (&a[at..at + T], &b[at..at + T]);
         for i in 0..T {
             sum_a[i] = s.mul_add(w, s.splat(a[i]), sum_a[i]);
             sum_b[i] = s.mul_add(w, s.splat(b[i]), sum_b[i]);
         }
+        at += d;
     }
-    (sum_a, sum_b)
+    for i in 0..T {
+        s.store(sum_a[i], &mut out_a[i]);
+        s.store(sum_b[i], &mut out_b[i]);
+    }
 }
 
 /// As [`gated_dots`] where `h_c = h`.

@@ -92,12 +92,7 @@ impl Simd for Avx2 {
         let (low, high) = self.masks(x.len());
         // SAFETY: the masks cover exactly the elements of the slice, and masked-out lanes are not read.
         // `wrapping_add` makes no claim about the address.
-        unsafe {
-            Lanes(
-                _mm256_maskload_ps(x.as_ptr(), low),
-                _mm256_maskload_ps(x.as_ptr().wrapping_add(8), high),
-            )
-        }
+        unsafe { Lanes(_mm256_maskload_ps(x.as_ptr(), low), _mm256_maskload_ps(x.as_ptr().wrapping_add(8), high)) }
     }
     #[inline(always)]
     fn store_partial(self, v: Lanes, out: &mut [f32]) {
@@ -154,10 +149,7 @@ impl Simd for Avx2 {
         // SAFETY: the token proves AVX.
         unsafe {
             let bit = _mm256_set1_ps(-0.0);
-            Lanes(
-                _mm256_or_ps(m.0, _mm256_and_ps(bit, sign.0)),
-                _mm256_or_ps(m.1, _mm256_and_ps(bit, sign.1)),
-            )
+            Lanes(_mm256_or_ps(m.0, _mm256_and_ps(bit, sign.0)), _mm256_or_ps(m.1, _mm256_and_ps(bit, sign.1)))
         }
     }
     #[inline(always)]
@@ -173,12 +165,7 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn select(self, mask: Lanes, a: Lanes, b: Lanes) -> Lanes {
         // SAFETY: the token proves AVX.
-        unsafe {
-            Lanes(
-                _mm256_blendv_ps(b.0, a.0, mask.0),
-                _mm256_blendv_ps(b.1, a.1, mask.1),
-            )
-        }
+        unsafe { Lanes(_mm256_blendv_ps(b.0, a.0, mask.0), _mm256_blendv_ps(b.1, a.1, mask.1)) }
     }
     #[inline(always)]
     fn all(self, mask: Lanes) -> bool {

@@ -92,14 +92,7 @@ impl Simd for Neon {
     #[inline(always)]
     unsafe fn load_ptr(self, x: *const f32) -> Lanes {
         // SAFETY: the caller gives 16 readable floats.
-        unsafe {
-            Lanes([
-                vld1q_f32(x),
-                vld1q_f32(x.add(4)),
-                vld1q_f32(x.add(8)),
-                vld1q_f32(x.add(12)),
-            ])
-        }
+        unsafe { Lanes([vld1q_f32(x), vld1q_f32(x.add(4)), vld1q_f32(x.add(8)), vld1q_f32(x.add(12))]) }
     }
     #[inline(always)]
     unsafe fn store_ptr(self, v: Lanes, out: *mut f32) {

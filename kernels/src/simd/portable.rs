@@ -120,10 +120,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn select(self, mask: Mask, a: Lanes, b: Lanes) -> Lanes {
-        Lanes(
-            Half::select(mask.0, a.0, b.0),
-            Half::select(mask.1, a.1, b.1),
-        )
+        Lanes(Half::select(mask.0, a.0, b.0), Half::select(mask.1, a.1, b.1))
     }
     #[inline(always)]
     fn all(self, mask: Mask) -> bool {

@@ -16,9 +16,7 @@ pub(crate) fn packed<S: Simd, const R: usize, const C: usize>(
     k: usize,
     mut acc: [[S::F32; C]; R],
 ) -> [[S::F32; C]; R] {
-    assert!(
-        R > 0 && C > 0 && x.len() >= (R - 1) * stride + k && w.len() >= (C - 1) * panel + k * LANES
-    );
+    assert!(R > 0 && C > 0 && x.len() >= (R - 1) * stride + k && w.len() >= (C - 1) * panel + k * LANES);
     let (x, w) = (x.as_ptr(), w.as_ptr());
     for i in 0..k {
         // SAFETY: r < R, c < C and i < k, so by the assertion every index is inside its slice:
@@ -97,8 +95,7 @@ pub(crate) use with_tile;
 
 /// Whether level `S` uses tiles of `rows` x `vectors`.
 pub(crate) const fn fits<S: Simd>(rows: usize, vectors: usize) -> bool {
-    rows <= S::TILE_ROWS
-        && (vectors <= S::TILE_VECTORS || (S::TILE_ROWS > 2 && rows * vectors <= 4))
+    rows <= S::TILE_ROWS && (vectors <= S::TILE_VECTORS || (S::TILE_ROWS > 2 && rows * vectors <= 4))
 }
 
 /// Vectors in a row of the tile for a block of `rows` rows, where `left` are still to do: 1, 2 or 4.

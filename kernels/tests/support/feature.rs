@@ -90,55 +90,23 @@ impl Problem {
     }
 
     /// Forward, then backward into gradients that start at `start`.
-    pub fn run(
-        &self,
-        level: Level,
-        forward: ForwardFn,
-        backward: BackwardFn,
-        start: f32,
-    ) -> Outcome {
+    pub fn run(&self, level: Level, forward: ForwardFn, backward: BackwardFn, start: f32) -> Outcome {
         let (d, rows) = (self.d, self.rows());
-        let [w_s3, w_s4, w_s5] =
-            [&self.w_s3, &self.w_s4, &self.w_s5].map(|w| self.packed(pack_transposed, w));
+        let [w_s3, w_s4, w_s5] = [&self.w_s3, &self.w_s4, &self.w_s5].map(|w| self.packed(pack_transposed, w));
         let [b_s3, b_s4, b_s5] = [&self.w_s3, &self.w_s4, &self.w_s5].map(|w| self.packed(pack, w));
-        let weights = Weights {
-            d,
-            w_s3: &w_s3[1..],
-            w_s4: &w_s4[1..],
-            w_s5: &w_s5[1..],
-            b_s2: &self.b_s2,
-        };
-        let back = BackwardWeights {
-            w_s3: &b_s3[1..],
-            w_s4: &b_s4[1..],
-            w_s5: &b_s5[1..],
-        };
-        let longest = self
-            .offsets
-            .windows(2)
-            .map(|w| w[1] - w[0])
-            .max()
-            .unwrap_or(0) as usize;
+        let weights = Weights { d, w_s3: &w_s3[1..], w_s4: &w_s4[1..], w_s5: &w_s5[1..], b_s2: &self.b_s2 };
+        let back = BackwardWeights { w_s3: &b_s3[1..], w_s4: &b_s4[1..], w_s5: &b_s5[1..] };
+        let longest = self.offsets.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0) as usize;
         // Whatever the buffers hold must not matter.
         let fresh = |len: usize, value: f32| vec![value; len + 1];
         let mut scratch = fresh(scratch_len(d, longest), f32::NAN);
         let mut m = fresh(0, 0.0);
         m.extend(&self.m);
-        let [mut mhat, mut p, mut q, mut shift, mut inverse_sum] =
-            [(); 5].map(|()| fresh(rows * d, f32::NAN));
-        let saved = SavedMut {
-            p: &mut p[1..],
-            q: &mut q[1..],
-            shift: &mut shift[1..],
-            inverse_sum: &mut inverse_sum[1..],
-        };
-        let args = Forward {
-            offsets: &self.offsets,
-            m: &m[1..],
-            mhat: &mut mhat[1..],
-            saved,
-            scratch: &mut scratch[1..],
-        };
+        let [mut mhat, mut p, mut q, mut shift, mut inverse_sum] = [(); 5].map(|()| fresh(rows * d, f32::NAN));
+        let saved =
+            SavedMut { p: &mut p[1..], q: &mut q[1..], shift: &mut shift[1..], inverse_sum: &mut inverse_sum[1..] };
+        let args =
+            Forward { offsets: &self.offsets, m: &m[1..], mhat: &mut mhat[1..], saved, scratch: &mut scratch[1..] };
         forward(level, &weights, args);
         let mut dm = fresh(rows * d, start);
         let [mut dw_s3, mut dw_s4, mut dw_s5] = [(); 3].map(|()| fresh(d * d, start));
@@ -148,12 +116,7 @@ impl Problem {
             offsets: &self.offsets,
             m: &m[1..],
             mhat: &mhat[1..],
-            saved: Saved {
-                p: &p[1..],
-                q: &q[1..],
-                shift: &shift[1..],
-                inverse_sum: &inverse_sum[1..],
-            },
+            saved: Saved { p: &p[1..], q: &q[1..], shift: &shift[1..], inverse_sum: &inverse_sum[1..] },
             dmhat: &self.dmhat,
             gradients: Gradients {
                 dm: &mut dm[1..],
@@ -165,15 +128,7 @@ impl Problem {
             scratch: &mut scratch[1..],
         };
         backward(level, &weights, &back, args);
-        let [mhat, dm, dw_s3, dw_s4, dw_s5, db_s2] =
-            [mhat, dm, dw_s3, dw_s4, dw_s5, db_s2].map(|v| v[1..].to_vec());
-        Outcome {
-            mhat,
-            dm,
-            dw_s3,
-            dw_s4,
-            dw_s5,
-            db_s2,
-        }
+        let [mhat, dm, dw_s3, dw_s4, dw_s5, db_s2] = [mhat, dm, dw_s3, dw_s4, dw_s5, db_s2].map(|v| v[1..].to_vec());
+        Outcome { mhat, dm, dw_s3, dw_s4, dw_s5, db_s2 }
     }
 }

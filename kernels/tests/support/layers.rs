@@ -21,13 +21,7 @@ impl Layer {
         let mut straight = vec![0.0; 1 + packed_len(n, k)];
         pack_transposed(&rows, n, k, &mut transposed[1..]);
         pack(&rows, n, k, &mut straight[1..]);
-        Self {
-            n,
-            k,
-            rows,
-            transposed,
-            straight,
-        }
+        Self { n, k, rows, transposed, straight }
     }
 
     pub fn random(random: &mut Random, n: usize, k: usize) -> Self {
@@ -61,10 +55,7 @@ pub fn offsets(lengths: &[usize]) -> Vec<u32> {
 /// `<x, y>` in f64.
 #[allow(dead_code)]
 pub fn inner(x: &[f32], y: &[f32]) -> f64 {
-    x.iter()
-        .zip(y)
-        .map(|(&x, &y)| f64::from(x) * f64::from(y))
-        .sum()
+    x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum()
 }
 
 /// Largest |a - b| over the largest |b| (at least 1): for gradients, which are sums of many terms. NaN if any is.
@@ -80,12 +71,7 @@ pub fn to_largest(a: &[f32], b: &[f32]) -> f32 {
 ///
 /// The loss is computed in f32, so the bound is loose (2e-2 of the derivative's typical size): a wrong formula is far off.
 #[allow(dead_code)]
-pub fn check_gradient(
-    name: &str,
-    x: &[f32],
-    gradient: &[f32],
-    mut loss: impl FnMut(&[f32]) -> f64,
-) {
+pub fn check_gradient(name: &str, x: &[f32], gradient: &[f32], mut loss: impl FnMut(&[f32]) -> f64) {
     assert_eq!(x.len(), gradient.len(), "{name}");
     if x.is_empty() {
         return;
@@ -110,9 +96,6 @@ pub fn check_gradient(
         let numeric = (loss(&plus) - loss(&minus)) / (2.0 * step);
         let analytic = inner(gradient, &direction) / length;
         let bound = 2e-2 * norm.max(1e-2);
-        assert!(
-            (numeric - analytic).abs() <= bound,
-            "{name}: {numeric} by differences, {analytic} by the gradient"
-        );
+        assert!((numeric - analytic).abs() <= bound, "{name}: {numeric} by differences, {analytic} by the gradient");
     }
 }

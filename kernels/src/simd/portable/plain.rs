@@ -53,11 +53,7 @@ impl Half {
     pub fn select(mask: Self, a: Self, b: Self) -> Self {
         let mut out = a;
         for i in 0..8 {
-            out.0[i] = if mask.0[i].to_bits() != 0 {
-                a.0[i]
-            } else {
-                b.0[i]
-            };
+            out.0[i] = if mask.0[i].to_bits() != 0 { a.0[i] } else { b.0[i] };
         }
         out
     }
