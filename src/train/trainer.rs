@@ -16,6 +16,7 @@ use dmran_kernels::Level;
 use dmran_kernels::loss::sum_squares;
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Weights that one thread sums over the shards at a time.
 const CHUNK: usize = 1 << 13;
@@ -73,7 +74,7 @@ pub struct Trainer {
     /// Optimiser with its state.
     pub optimizer: Optimizer,
     level: Level,
-    pool: rayon::ThreadPool,
+    pool: Arc<rayon::ThreadPool>,
     shards: Vec<Shard>,
     cuts: Vec<Range<usize>>,
     prologue: Prologue,
@@ -99,12 +100,12 @@ impl Trainer {
             .num_threads(config.threads)
             .build()
             .map_err(|source| TrainError::Threads { threads: config.threads, source })?;
-        let optimizer = Optimizer::new(config.optimizer, model.params());
+        let optimizer = Optimizer::new(level, config.optimizer, model.params());
         let rows = model.params().tables().iter().map(|_| RowGrads::default()).collect();
         Ok(Trainer {
             optimizer,
             level,
-            pool,
+            pool: Arc::new(pool),
             shards: Vec::new(),
             cuts: Vec::new(),
             prologue: Prologue::default(),
@@ -151,8 +152,8 @@ impl Trainer {
     }
 
     /// The threads that the trainer computes on.
-    pub fn pool(&self) -> &rayon::ThreadPool {
-        &self.pool
+    pub fn pool(&self) -> Arc<rayon::ThreadPool> {
+        Arc::clone(&self.pool)
     }
 
     /// One training step on `batch` (positions in `samples`) of an epoch; `first` is the batch's place in the epoch.
