@@ -88,12 +88,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         silent += part.len() - known.len();
         if !args.all && known.len() < part.len() {
             let user = part.iter().find(|user| !known.contains(user)).copied().unwrap_or_default();
-            return Err(Failure::Input(format!(
-                "{}: user {:?} has no event {}to go by",
-                opened.name,
-                opened.log.users.name(user),
-                if args.now.is_some() { "up to --now that the model knows " } else { "that the model knows " }
-            )));
+            let until = if args.now.is_some() { " up to --now" } else { "" };
+            let user = opened.log.users.name(user);
+            let name = &opened.name;
+            return Err(Failure::Input(format!("{name}: user {user:?} has no event{until} that the model knows")));
         }
         let contexts: Vec<_> = known.iter().map(|user| context(&mapped.dataset, *user, args)).collect();
         let ranked = ranker.top(&contexts, args.k)?;
