@@ -1,6 +1,7 @@
 //! Models: what the trainer sees of one ([`Model`]), and DMRAN itself.
 
 pub mod dmran;
+pub mod export;
 pub mod init;
 
 use crate::params::{ParamId, Params};
