@@ -10,7 +10,7 @@
 use super::product::Product;
 use super::steps::{Steps, StepsView};
 use crate::params::ParamId;
-use crate::tape::{Engine, Grads, Graph, Op, Values, grow};
+use crate::tape::{Grads, Graph, Op, Values, grow};
 use crate::tensor::{Saved, Var};
 use dmran_kernels::simd::{Kernel, LANES, Simd, load_at, store_at};
 
