@@ -30,7 +30,6 @@ mod report;
 mod rows;
 mod source;
 mod split;
-pub mod time;
 mod vocabulary;
 
 pub use dataset::{Dataset, Events};
@@ -41,7 +40,6 @@ pub use read::{read, read_from};
 pub use report::{DataReport, LengthBin, Lengths, TimeRange};
 pub use rows::SkipReport;
 pub use split::{Protocol, Sample, test_samples, train_samples, validation_samples};
-pub use time::{TimeKind, bucket};
 pub use vocabulary::Vocabulary;
 
 /// A log that was read: events, names, and what happened on the way.
@@ -55,7 +53,7 @@ pub struct Log {
     pub items: Vocabulary,
     /// The categories' names; empty if items have none.
     pub categories: Vocabulary,
-    /// Malformed lines that were left out.
+    /// Malformed lines that were left out, of the log and of a meta file.
     pub skipped: SkipReport,
     /// What reading did besides.
     pub stats: ReadStats,
@@ -80,7 +78,7 @@ impl Log {
 /// What reading a log did besides collecting its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct ReadStats {
-    /// Rows in the file, malformed ones included.
+    /// Rows in the log, malformed ones included; lines of a meta file are not counted.
     pub rows: u64,
     /// Events dropped by [`Duplicates::KeepFirst`].
     pub duplicates_dropped: u64,

@@ -89,24 +89,33 @@ pub struct Rank {
 impl Rank {
     /// Ranks item `target` among all items with the given scores, except `excluded`.
     ///
-    /// `scores` has one entry an item. `excluded` lists distinct items, in any order; the target is
-    /// ranked whether it is in there or not.
+    /// `scores` has one entry an item. `excluded` may be in any order and repeat items, as a history
+    /// does; the target is ranked whether it is in there or not.
     ///
     /// # Panics
     /// If `target` or an excluded item has no score.
     pub fn of(scores: &[f32], target: u32, excluded: &[u32]) -> Self {
         let positive = scores[target as usize];
-        // "Not less and not equal" is true for NaN on either side: NaN stands above.
-        let above = |score: f32| u32::from(!(score <= positive));
+        // NaN on either side stands above.
+        let above = |score: f32| u32::from(score > positive || score.is_nan() || positive.is_nan());
         let tied = |score: f32| u32::from(score == positive);
         let (mut greater, mut ties) = (0u32, 0u32);
         for &score in scores {
             greater += above(score);
             ties += tied(score);
         }
+        let mut sorted = Vec::new();
+        let distinct = if excluded.is_sorted_by(|a, b| a < b) {
+            excluded
+        } else {
+            sorted.extend_from_slice(excluded);
+            sorted.sort_unstable();
+            sorted.dedup();
+            sorted.as_slice()
+        };
         let mut others = scores.len() as u32;
-        let others_out = excluded.iter().filter(|&&item| item != target);
-        for &item in others_out.chain(std::iter::once(&target)) {
+        let out = distinct.iter().filter(|&&item| item != target);
+        for &item in out.chain([&target]) {
             greater -= above(scores[item as usize]);
             ties -= tied(scores[item as usize]);
             others -= 1;
@@ -242,8 +251,8 @@ mod tests {
         assert_eq!(rank, Rank { greater: 2, ties: 2, others: 5 });
         assert_eq!(rank.rank(), 3.0);
         assert!((rank.auc().unwrap() - 0.4).abs() < 1e-15);
-        // Leaving out one of each, in any order, and the target itself for nothing.
-        let rank = Rank::of(&scores, 0, &[3, 0, 2, 1]);
+        // Leaving out one of each, in any order and repeated, and the target itself for nothing.
+        let rank = Rank::of(&scores, 0, &[3, 0, 2, 1, 3]);
         assert_eq!(rank, Rank { greater: 1, ties: 1, others: 2 });
         assert_eq!(rank.rank(), 1.5);
         assert_eq!((rank.hit(1), rank.hit(2)), (0.0, 1.0));
@@ -259,6 +268,9 @@ mod tests {
         let rank = Rank::of(&[1.0, NAN, 0.0], 0, &[]);
         assert_eq!(rank, Rank { greater: 1, ties: 0, others: 2 });
         assert_eq!(Rank::of(&[1.0, NAN, 0.0], 0, &[1]).greater, 0);
+        let rank = Rank::of(&[f32::INFINITY; 3], 0, &[]);
+        let tied = Rank { greater: 0, ties: 2, others: 2 };
+        assert_eq!(rank, tied);
         let rank = Rank::of(&[3.0; 101], 7, &[]);
         assert_eq!(rank.auc(), Some(0.5));
         assert_eq!((rank.hit(50), rank.hit(51)), (0.0, 1.0));

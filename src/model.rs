@@ -1,11 +1,23 @@
-//! Models: what the trainer sees of one ([`Model`]), and DMRAN itself.
+//! Models: what the trainer sees of one ([`Model`]), DMRAN itself, and the paper's baselines.
 
+pub mod atrank;
+mod baseline;
+pub mod bi_lstm;
+pub mod bpr_mf;
+pub mod build;
+pub mod cnn_pooling;
 pub mod dmran;
+pub mod export;
 pub mod init;
 
 use crate::params::{ParamId, Params};
 use crate::tape::Graph;
 use crate::tensor::{Index, Var};
+pub use atrank::AtRank;
+pub use bi_lstm::BiLstm;
+pub use bpr_mf::BprMf;
+pub use build::{BuildError, NAMES, Sizes, Start, build};
+pub use cnn_pooling::CnnPooling;
 pub use dmran::Dmran;
 
 /// One shard of a batch: ragged histories and the same number of candidates for each of them.

@@ -1,6 +1,7 @@
 //! The trained numbers: dense weights in one flat buffer, embedding tables apart, and the packed forms of weights.
 
 use crate::tensor::Var;
+use dmran_kernels::Weight;
 use dmran_kernels::gemm::{pack, pack_transposed, packed_len};
 
 /// Names a dense weight of a [`Params`].
@@ -187,23 +188,20 @@ impl Params {
         }
     }
 
-    /// The packed form for `y = x W^T`.
+    /// A dense weight in all the forms that the kernels read: `W [n, k]`.
     ///
     /// # Panics
     /// If the weight was added without packing.
-    pub fn packed_forward(&self, id: ParamId) -> &[f32] {
+    pub fn weight(&self, id: ParamId) -> Weight<'_> {
         let spec = &self.specs[id.0];
         let at = spec.packed.unwrap_or_else(|| panic!("{} is not packed", spec.name));
-        &self.packs[at.forward..at.forward + packed_len(spec.var.cols, spec.var.rows)]
-    }
-
-    /// The packed form for `dx = dy W`.
-    ///
-    /// # Panics
-    /// If the weight was added without packing.
-    pub fn packed_backward(&self, id: ParamId) -> &[f32] {
-        let spec = &self.specs[id.0];
-        let at = spec.packed.unwrap_or_else(|| panic!("{} is not packed", spec.name));
-        &self.packs[at.backward..at.backward + packed_len(spec.var.rows, spec.var.cols)]
+        let (n, k) = (spec.var.rows, spec.var.cols);
+        Weight {
+            n,
+            k,
+            rows: &self.values[spec.var.range()],
+            transposed: &self.packs[at.forward..at.forward + packed_len(k, n)],
+            straight: &self.packs[at.backward..at.backward + packed_len(n, k)],
+        }
     }
 }

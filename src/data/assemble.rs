@@ -13,11 +13,7 @@ use super::{Log, ReadStats};
 
 /// Builds the log. Ids of users and items that the k-core drops are given to nobody.
 pub(crate) fn assemble(mut rows: Rows<'_>, options: &ReadOptions) -> Result<Log, DataError> {
-    let mut stats = ReadStats {
-        rows: rows.len() as u64 + rows.skipped.count,
-        category_conflicts: rows.category_conflicts,
-        ..ReadStats::default()
-    };
+    let mut stats = ReadStats { category_conflicts: rows.category_conflicts, ..ReadStats::default() };
     let mut groups = Groups::of(&rows);
     groups.sort(&rows, options.ties);
     if options.duplicates == Duplicates::KeepFirst {

@@ -82,10 +82,13 @@ fn read_source(source: Source<'_>, path: &Path, options: &ReadOptions) -> Result
         let (skipped, first) = (rows.skipped.count, Box::new(first.clone()));
         return Err(DataError::AllSkipped { file, skipped, first });
     }
+    let read = rows.len() as u64 + rows.skipped.count;
     if let Some(meta) = meta {
         amazon::read_meta(meta, &mut rows)?;
     }
-    assemble::assemble(rows, options)
+    let mut log = assemble::assemble(rows, options)?;
+    log.stats.rows = read;
+    Ok(log)
 }
 
 enum Found {

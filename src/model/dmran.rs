@@ -272,16 +272,13 @@ impl Dmran {
         let (h, hhat, gate, h_c) = self.read(g, [h_rows, mx], c, rows, candidate_offsets);
 
         // Eq 17.
-        let dots = match g.engine {
-            Engine::Fused => ops::row_dot_fused(g, h_c, c),
-            Engine::Naive => ops::row_dot(g, h_c, c),
-        };
-        let scores = match self.bias {
-            Some(bias) => {
-                let bias = ops::embed(g, &[(bias, candidates)]);
-                ops::add(g, dots, bias)
+        let bias = self.bias.map(|bias| ops::embed(g, &[(bias, candidates)]));
+        let scores = match g.engine {
+            Engine::Fused => ops::score(g, h_c, c, bias),
+            Engine::Naive => {
+                let dots = ops::row_dot(g, h_c, c);
+                bias.map_or(dots, |bias| ops::add(g, dots, bias))
             }
-            None => dots,
         }
         .reshape(samples as usize, per as usize);
         let output =
@@ -304,22 +301,49 @@ impl Dmran {
         let hhat = mx.map(|x| self.pool(g, x, c, self.pool[1], rows, candidates));
         match (h, hhat, self.gate) {
             (Some(h), Some(hhat), Some(w)) => {
-                let w = w.map(|id| g.param(id));
-                let (f, h_c) = naive::gate(g, h, hhat, w);
-                (Some(h), Some(hhat), Some(f), h_c)
+                let (f, h_c) = match g.engine {
+                    Engine::Fused => (None, ops::gate(g, [h, hhat], w)),
+                    Engine::Naive => {
+                        let vars = w.map(|id| g.param(id));
+                        let (f, h_c) = naive::gate(g, h.h, hhat.h, vars);
+                        (Some(f), h_c)
+                    }
+                };
+                (Some(h.h), Some(hhat.h), f, h_c)
             }
-            (Some(h), None, _) => (Some(h), None, None, h),
-            (_, Some(hhat), _) => (None, Some(hhat), None, hhat),
+            (Some(h), None, _) => (Some(h.h), None, None, h.h),
+            (_, Some(hhat), _) => (None, Some(hhat.h), None, hhat.h),
             (None, None, _) => unreachable!("every variant has one of the attentions"),
         }
     }
 
-    fn pool(&self, g: &mut Graph<'_>, x: Var, c: Var, ids: Option<AtrankIds>, rows: Index, candidates: Index) -> Var {
-        match (self.settings.head, ids) {
-            (Head::Vanilla, _) => naive::pool_vanilla(g, x, c, rows, candidates),
-            (Head::Mean, _) => naive::pool_mean(g, x, rows, candidates),
-            (Head::Atrank, ids) => {
+    fn pool(
+        &self,
+        g: &mut Graph<'_>,
+        x: Var,
+        c: Var,
+        ids: Option<AtrankIds>,
+        rows: Index,
+        candidates: Index,
+    ) -> ops::gate::Side {
+        let plain = |h| ops::gate::Side { h, table: None };
+        let per = c.rows / (rows.len - 1).max(1);
+        match (self.settings.head, g.engine) {
+            (Head::Vanilla, Engine::Fused) => {
+                let pooled = ops::pool_vanilla(g, x, c, rows);
+                ops::gate::Side::pooled(pooled, x, rows)
+            }
+            (Head::Vanilla, Engine::Naive) => plain(naive::pool_vanilla(g, x, c, rows, candidates)),
+            (Head::Mean, Engine::Fused) => plain(ops::pool_mean(g, x, rows, per)),
+            (Head::Mean, Engine::Naive) => plain(naive::pool_mean(g, x, rows, candidates)),
+            (Head::Atrank, engine) => {
                 let ids = ids.expect("the head's weights");
+                let (heads, eps) = (self.settings.heads, self.settings.head_eps);
+                if engine == Engine::Fused {
+                    let AtrankIds { projections, norms, feed_forward } = ids;
+                    let w = ops::pool_atrank::Weights { projections, norms, feed_forward, heads, eps };
+                    return plain(ops::pool_atrank(g, x, c, &w, rows));
+                }
                 let [q, bq, k, bk, u, bu] = ids.projections.map(|id| g.param(id));
                 let [g1, b1, g2, b2] = ids.norms.map(|id| g.param(id));
                 let w = naive::AtrankVars {
@@ -329,10 +353,10 @@ impl Dmran {
                     ln1: [g1, b1],
                     ff: ids.feed_forward.map(|id| g.param(id)),
                     ln2: [g2, b2],
-                    heads: self.settings.heads,
-                    eps: self.settings.head_eps,
+                    heads,
+                    eps,
                 };
-                naive::pool_atrank(g, x, c, &w, rows, candidates)
+                plain(naive::pool_atrank(g, x, c, &w, rows, candidates))
             }
         }
     }
@@ -356,13 +380,15 @@ impl Model for Dmran {
     }
 
     fn derive(&self, g: &mut Graph<'_>, derived: &mut Vec<(ParamId, Var)>) {
-        let t1 = self.project_time(g);
+        let t1 = match self.time {
+            Some([t, w_t]) => ops::dense(g, g.param(t), w_t, Some(self.b_d), false),
+            None => ops::scale(g, g.param(self.b_d), 1.0, 0.0),
+        };
         derived.push((self.derived.t1, t1));
         if let (Some((w_c, t2)), Some([w_s1, _])) = (self.derived.ila, self.ila) {
-            // W_c = W_s1 W_v: `linear` multiplies by a transpose, hence the transposed copy.
-            let w = ops::matmul(g, g.param(w_s1), g.param(self.w_v));
+            let w = ops::matmul_packed(g, g.param(w_s1), self.w_v);
             derived.push((w_c, w));
-            let t = ops::linear(g, t1, g.param(w_s1), None);
+            let t = ops::dense(g, t1, w_s1, None, false);
             derived.push((t2, t));
         }
     }

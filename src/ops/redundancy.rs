@@ -3,8 +3,9 @@
 use super::segments;
 use crate::gemm::gemm;
 use crate::tape::grow;
-use crate::tape::{Grads, Graph, Op, Values};
+use crate::tape::{Engine, Grads, Graph, Op, Values};
 use crate::tensor::{Index, Var};
+use dmran_kernels::item_attention as kernel;
 use ndarray::{ArrayViewMut2, s};
 
 struct Redundancy {
@@ -12,6 +13,7 @@ struct Redundancy {
     offsets: Index,
     y: Var,
     k: f32,
+    engine: Engine,
 }
 
 /// Writes `A_b A_b^T - I` `[r, r]` into `out`.
@@ -26,9 +28,15 @@ impl Op for Redundancy {
     /// `dA = 4 k (A A^T - I) A`.
     fn backward(&self, values: Values<'_>, grads: &mut Grads<'_>, scratch: &mut Vec<f32>) {
         let (dy, [da]) = grads.pull(self.y, [self.a]);
-        let (a, mut da, r) = (values.view(self.a), self.a.view_mut(da), self.a.cols);
+        let (r, offsets) = (self.a.cols, values.index(self.offsets));
+        if self.engine == Engine::Fused {
+            let scratch = grow(scratch, kernel::penalty_scratch_len(r));
+            let coef = self.k * dy[0];
+            return kernel::penalty_backward(values.level, r, offsets, values.get(self.a), coef, da, scratch);
+        }
+        let (a, mut da) = (values.view(self.a), self.a.view_mut(da));
         let e = grow(scratch, r * r);
-        for rows in segments(values.index(self.offsets)).filter(|rows| !rows.is_empty()) {
+        for rows in segments(offsets) {
             let a = a.slice(s![rows.clone(), ..]);
             gram(a, e);
             let e = ArrayViewMut2::from_shape((r, r), &mut *e).expect("r * r entries");
@@ -38,19 +46,24 @@ impl Op for Redundancy {
 }
 
 /// The penalty on hops that look at the same events, summed over samples and multiplied by `k`: `[1, 1]`.
-/// Empty segments count nothing.
+/// An empty segment counts its constant r.
 pub fn redundancy(g: &mut Graph<'_>, a: Var, offsets: Index, k: f32) -> Var {
-    let y = g.alloc(1, 1);
+    let (y, engine) = (g.alloc(1, 1), g.engine);
     g.compute(y, None, |v, out| {
+        if engine == Engine::Fused {
+            let scratch = grow(out.scratch, kernel::penalty_scratch_len(a.cols));
+            out.y[0] = (f64::from(k) * kernel::penalty(v.level, a.cols, v.index(offsets), v.get(a), scratch)) as f32;
+            return;
+        }
         let (a, e) = (v.view(a), grow(out.scratch, a.cols * a.cols));
         let mut sum = 0.0f64;
-        for rows in segments(v.index(offsets)).filter(|rows| !rows.is_empty()) {
+        for rows in segments(v.index(offsets)) {
             gram(a.slice(s![rows, ..]), e);
             sum += e.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
         }
         out.y[0] = (f64::from(k) * sum) as f32;
     });
-    g.push(Redundancy { a, offsets, y, k });
+    g.push(Redundancy { a, offsets, y, k, engine });
     y
 }
 
@@ -65,9 +78,12 @@ mod tests {
             let offsets = g.index([0, 2, 2, 3]);
             super::redundancy(g, g.param(x[0]), offsets, 0.5)
         };
-        // Hops on one event each are not redundant; both hops on the only event of a history cost r^2 - r = 2.
-        let got = check::forward(&[[3, 2]], &[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], Engine::Naive, f);
-        assert_eq!(got, [1.0]);
-        check::gradients(&[[3, 2]], Engine::Naive, |g, x| vec![f(g, x)]);
+        // Hops on one event each are not redundant; both hops on the only event of a history cost
+        // r^2 - r = 2, and a history without events costs r = 2.
+        for engine in [Engine::Naive, Engine::Fused] {
+            let got = check::forward(&[[3, 2]], &[1.0, 0.0, 0.0, 1.0, 1.0, 1.0], engine, f);
+            assert_eq!(got, [2.0]);
+            check::gradients(&[[3, 2]], engine, |g, x| vec![f(g, x)]);
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! `y = k * sum of x^2` (the l2 terms of eq 20-22), summed in 64 bits.
 
-use crate::tape::{Grads, Graph, Op, Values};
+use crate::tape::{Engine, Grads, Graph, Op, Values};
 use crate::tensor::Var;
+use dmran_kernels::{loss, optim};
 
 struct SumSquares {
     x: Var,
@@ -13,15 +14,18 @@ impl Op for SumSquares {
     fn backward(&self, values: Values<'_>, grads: &mut Grads<'_>, _: &mut Vec<f32>) {
         let (dy, [dx]) = grads.pull(self.y, [self.x]);
         let k = 2.0 * self.k * dy[0];
-        dx.iter_mut().zip(values.get(self.x)).for_each(|(d, x)| *d += k * x);
+        optim::add_scaled(values.level, dx, k, values.get(self.x));
     }
 }
 
 /// `k` times the sum of the squares of all entries: `[1, 1]`.
 pub fn sum_squares(g: &mut Graph<'_>, x: Var, k: f32) -> Var {
-    let y = g.alloc(1, 1);
+    let (y, engine) = (g.alloc(1, 1), g.engine);
     g.compute(y, None, |v, out| {
-        let sum: f64 = v.get(x).iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+        let sum = match engine {
+            Engine::Fused => loss::sum_squares(v.level, v.get(x)),
+            Engine::Naive => v.get(x).iter().map(|x| f64::from(*x) * f64::from(*x)).sum(),
+        };
         out.y[0] = (f64::from(k) * sum) as f32;
     });
     g.push(SumSquares { x, y, k });
@@ -37,7 +41,11 @@ mod tests {
     fn values_and_gradients() {
         let f =
             |g: &mut crate::tape::Graph<'_>, x: &[crate::params::ParamId]| super::sum_squares(g, g.param(x[0]), 0.5);
-        assert_eq!(check::forward(&[[1, 2]], &[3.0, 4.0], Engine::Naive, f), [12.5]);
-        check::gradients(&[[3, 5]], Engine::Naive, |g, x| vec![f(g, x)]);
+        for engine in [Engine::Naive, Engine::Fused] {
+            assert_eq!(check::forward(&[[1, 2]], &[3.0, 4.0], engine, f), [12.5]);
+        }
+        for engine in [Engine::Naive, Engine::Fused] {
+            check::gradients(&[[3, 5]], engine, |g, x| vec![f(g, x)]);
+        }
     }
 }

@@ -3,6 +3,8 @@
 use crate::params::Table;
 use crate::tape::Tape;
 use crate::train::optimizer::Rule;
+use dmran_kernels::Level;
+use dmran_kernels::loss::sum_squares;
 use rayon::prelude::*;
 
 /// Rows below which a range is updated by one thread.
@@ -25,7 +27,14 @@ pub struct RowGrads {
 impl RowGrads {
     /// Sums the gradients of every row of table number `table` that the shards' last forward passes read. The order
     /// of each sum is that of the shards and of the lookups within them.
-    pub fn collect<'a>(&mut self, table: usize, cols: usize, tapes: impl Fn(usize) -> &'a Tape + Sync, shards: usize) {
+    pub fn collect<'a>(
+        &mut self,
+        level: Level,
+        table: usize,
+        cols: usize,
+        tapes: impl Fn(usize) -> &'a Tape + Sync,
+        shards: usize,
+    ) {
         self.cols = cols;
         self.keys.clear();
         self.lookups.clear();
@@ -61,7 +70,7 @@ impl RowGrads {
                 let grad = tapes(shard as usize).grad_at(address, cols);
                 sum.iter_mut().zip(grad).for_each(|(s, g)| *s += g);
             }
-            *square = sum.iter().map(|g| f64::from(*g) * f64::from(*g)).sum();
+            *square = sum_squares(level, sum);
         });
     }
 
@@ -132,7 +141,6 @@ mod tests {
     use crate::params::Params;
     use crate::tape::{Engine, Graph};
     use crate::train::config::OptimizerKind;
-    use dmran_kernels::Level;
 
     #[test]
     fn repeated_rows_add_up_and_others_stay() {
@@ -150,11 +158,11 @@ mod tests {
             g.backward(&[(y, 1.0)]);
         }
         let mut rows = RowGrads::default();
-        rows.collect(0, 2, |i| &tapes[i], 2);
+        rows.collect(Level::best(), 0, 2, |i| &tapes[i], 2);
         assert_eq!(rows.rows().len(), 201);
         assert_eq!(rows.sum_squares(), 2.0 * (199.0 + 9.0 + 1.0));
         let before = params.table(v).data.clone();
-        let rule = Rule::new(OptimizerKind::Sgd, 1.0, 0.5, 1);
+        let rule = Rule::new(Level::best(), OptimizerKind::Sgd, 1.0, 0.5, 1);
         rows.apply(params.table_mut(v), &mut [vec![], vec![]], &rule);
         for (i, (a, b)) in before.iter().zip(&params.table(v).data).enumerate() {
             let times = match i / 2 {

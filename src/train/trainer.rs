@@ -13,8 +13,10 @@ use crate::train::sampler;
 use crate::train::shard::{Shard, Source, cut};
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
+use dmran_kernels::loss::sum_squares;
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Weights that one thread sums over the shards at a time.
 const CHUNK: usize = 1 << 13;
@@ -72,7 +74,7 @@ pub struct Trainer {
     /// Optimiser with its state.
     pub optimizer: Optimizer,
     level: Level,
-    pool: rayon::ThreadPool,
+    pool: Arc<rayon::ThreadPool>,
     shards: Vec<Shard>,
     cuts: Vec<Range<usize>>,
     prologue: Prologue,
@@ -98,12 +100,12 @@ impl Trainer {
             .num_threads(config.threads)
             .build()
             .map_err(|source| TrainError::Threads { threads: config.threads, source })?;
-        let optimizer = Optimizer::new(config.optimizer, model.params());
+        let optimizer = Optimizer::new(level, config.optimizer, model.params());
         let rows = model.params().tables().iter().map(|_| RowGrads::default()).collect();
         Ok(Trainer {
             optimizer,
             level,
-            pool,
+            pool: Arc::new(pool),
             shards: Vec::new(),
             cuts: Vec::new(),
             prologue: Prologue::default(),
@@ -150,8 +152,8 @@ impl Trainer {
     }
 
     /// The threads that the trainer computes on.
-    pub fn pool(&self) -> &rayon::ThreadPool {
-        &self.pool
+    pub fn pool(&self) -> Arc<rayon::ThreadPool> {
+        Arc::clone(&self.pool)
     }
 
     /// One training step on `batch` (positions in `samples`) of an epoch; `first` is the batch's place in the epoch.
@@ -243,7 +245,7 @@ impl Trainer {
             });
             for (table, rows) in rows.iter_mut().enumerate() {
                 let cols = model.params().tables()[table].cols;
-                rows.collect(table, cols, |i| &shards[i].tape, shards.len());
+                rows.collect(level, table, cols, |i| &shards[i].tape, shards.len());
             }
         });
         prologue.backward(model, config.engine, level, grads);
@@ -259,7 +261,7 @@ impl Trainer {
         }
         let dense: f64 = pool.install(|| {
             // Fixed chunks, summed in order: the same bits for any number of threads.
-            grads[..trained].chunks(CHUNK).map(sum_squares).sum()
+            grads[..trained].chunks(CHUNK).map(|part| sum_squares(level, part)).sum()
         });
         let norm = (dense + rows.iter().map(RowGrads::sum_squares).sum::<f64>()).sqrt();
         StepReport { terms, norm, samples: batch.len() }
@@ -317,8 +319,4 @@ impl Trainer {
             + self.prologue.bytes()
             + 4 * self.grads.len()
     }
-}
-
-fn sum_squares(x: &[f32]) -> f64 {
-    x.iter().map(|x| f64::from(*x) * f64::from(*x)).sum()
 }

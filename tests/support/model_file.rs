@@ -1,5 +1,5 @@
 //! Small models and tools to damage their files, for the tests of the model file.
-#![allow(dead_code)] // each test file uses a part of it
+#![allow(dead_code, unused_imports, unused_macros)] // each test file uses a part of it
 
 use dmran::scorer::{
     Card, Counts, Ids, Metric, Model, ModelFileError, ModelParts, Settings, expected_tensors, repair_checksums,
@@ -136,3 +136,22 @@ pub fn refused_entry(name: &str, field: usize, change: impl FnOnce(u64) -> u64) 
         put(file, at, &value.to_le_bytes());
     })
 }
+
+/// Changes the `field`-th `u32` of the settings.
+pub fn settings_field(field: usize, value: u32) -> ModelFileError {
+    refused(|file| {
+        let at = start(file, "settings") + 4 * field;
+        put(file, at, &value.to_le_bytes());
+    })
+}
+
+/// The error must match a pattern.
+macro_rules! assert_error {
+    ($error:expr, $($pattern:tt)+) => {{
+        let error = $error;
+        let shown = format!("{error:?}: {error}");
+        assert!(matches!(error, $($pattern)+), "{shown}");
+    }};
+}
+
+pub(crate) use assert_error;
