@@ -132,7 +132,7 @@ pub const fn scratch_len(d: usize, max_rows: usize) -> usize {
     // Exponentials, two tiles of pairs, a strip of products, gradients of a group of segments; room to align.
     let wide = padded(d);
     2 * max_rows * wide
-        + 2 * TILE_PAIRS * wide
+        + 2 * TILE_PAIRS * tile::stride(d)
         + 4 * 16 * TILE_PAIRS
         + 2 * (GROUP_ROWS + max_rows) * d
         + 16
