@@ -3,6 +3,8 @@
 
 pub mod scorer;
 
+pub use dmran_kernels::{Level, LevelError};
+
 #[cfg(feature = "train")]
 pub mod data;
 #[cfg(feature = "train")]
@@ -21,3 +23,8 @@ pub mod tape;
 pub mod tensor;
 #[cfg(feature = "train")]
 pub mod train;
+
+/// The README's example is compiled and run.
+#[cfg(all(doctest, feature = "train"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
