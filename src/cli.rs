@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 /// Next-item recommendation by hierarchical attention (DMRAN), trained and scored on plain CPUs.
 #[derive(Parser)]
-#[command(name = "dmran", version, max_term_width = 110)]
+#[command(name = "dmran", version, max_term_width = 110, args_override_self = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -10,6 +10,7 @@ pub mod dmran;
 pub mod export;
 pub mod init;
 
+use crate::ops::dropout::Rate;
 use crate::params::{ParamId, Params};
 use crate::tape::Graph;
 use crate::tensor::{Index, Var};
@@ -33,8 +34,8 @@ pub struct Batch<'a> {
     pub offsets: &'a [u32],
     /// Candidates, sample by sample; in training the first of each sample is the positive.
     pub candidates: &'a [u32],
-    /// Seed of this shard's dropout masks; `None` where nothing is trained.
-    pub dropout: Option<u64>,
+    /// Dropout of the histories' item vectors; `None` where nothing is trained.
+    pub dropout: Option<Rate>,
 }
 
 impl Batch<'_> {

@@ -118,6 +118,7 @@ impl Model for AtRank {
         let per = batch.per_sample() as u32;
         let of_samples = g.index((0..=batch.samples() as u32).map(|b| b * per));
         let x = self.items.vectors(g, history);
+        let x = batch.dropout.map_or(x, |rate| ops::dropout(g, x, rate));
         let c = self.items.vectors(g, candidates);
         let h = self.first.apply(g, x, batch);
         let e = self.encode(g, h, rows);

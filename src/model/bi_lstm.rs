@@ -92,6 +92,7 @@ impl Model for BiLstm {
         let offsets = g.index(batch.offsets.iter().copied());
         let candidates = g.index(batch.candidates.iter().copied());
         let x = self.items.vectors(g, history);
+        let x = batch.dropout.map_or(x, |rate| ops::dropout(g, x, rate));
         let c = self.items.vectors(g, candidates);
         let [along, against]: [Steps; 2] = [false, true].map(|reversed| ops::steps(g, offsets, reversed));
         let outputs = [ops::lstm(g, x, self.forward, along), ops::lstm(g, x, self.backward, against)];

@@ -76,6 +76,7 @@ impl Model for CnnPooling {
         let offsets = g.index(batch.offsets.iter().copied());
         let candidates = g.index(batch.candidates.iter().copied());
         let x = self.items.vectors(g, history);
+        let x = batch.dropout.map_or(x, |rate| ops::dropout(g, x, rate));
         let c = self.items.vectors(g, candidates);
         let h = self.first.apply(g, x, batch);
         let steps = ops::steps(g, offsets, false);

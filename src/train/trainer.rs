@@ -4,16 +4,18 @@ use crate::data::Dataset;
 use crate::data::Negatives;
 use crate::data::Sample;
 use crate::model::Model;
+use crate::ops::dropout::Rate;
 use crate::scorer::Settings;
 use crate::train::config::{L2Kind, TrainConfig};
 use crate::train::loss::Terms;
 use crate::train::optimizer::Optimizer;
 use crate::train::prologue::Prologue;
-use crate::train::sampler;
+use crate::train::sampler::{self, Purpose};
 use crate::train::shard::{Shard, Source, cut};
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
 use dmran_kernels::loss::sum_squares;
+use rand::RngExt;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -227,7 +229,10 @@ impl Trainer {
         }
         let shards = &mut shards[..cuts.len()];
         let (total, step) = (batch.len(), self.optimizer.step);
-        let dropout = |shard: usize| (config.dropout > 0.0).then(|| config.seed ^ (step << 8 | shard as u64));
+        let dropout = |shard: usize| {
+            let seed = || sampler::generator(config.seed, Purpose::Dropout, [step, shard as u64]).random();
+            (config.dropout > 0.0).then(|| Rate { rate: config.dropout, seed: seed() })
+        };
         pool.install(|| {
             shards.par_iter_mut().zip(&*cuts).enumerate().with_max_len(1).for_each(|(i, (shard, range))| {
                 let candidates = &candidates[range.start * per..range.end * per];
