@@ -3,7 +3,7 @@
 use super::{Batch, Model, Output};
 use crate::ops::{self, naive};
 use crate::params::{ParamId, Params, TableId};
-use crate::scorer::{Counts, Head, Settings, SettingsError, TensorSpec, expected_tensors};
+use crate::scorer::{Counts, Head, Settings, SettingsError, Shape, TensorSpec, expected_tensors};
 use crate::tape::{Engine, Graph};
 use crate::tensor::{Index, Var};
 
@@ -108,7 +108,7 @@ impl Dmran {
             match name {
                 "V" | "C" => drop(params.add_table(name, rows, cols)),
                 "bias" => drop(params.add_table(name, cols, 1)),
-                _ => drop(params.add(name, rows, cols, rows > 1)),
+                _ => drop(params.add(name, rows, cols, matches!(shape, Shape::Matrix(..)))),
             }
         }
         let p = &params;
