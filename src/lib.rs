@@ -3,6 +3,9 @@
 
 pub mod scorer;
 
+#[cfg(feature = "capi")]
+pub mod ffi;
+
 #[cfg(feature = "train")]
 pub mod data;
 #[cfg(feature = "train")]

@@ -121,7 +121,7 @@ impl Scorer {
         if !scratch.state.items.is_empty() {
             self.forward(&mut scratch.state, &mut scratch.work);
         }
-        User::new(self, scratch)
+        User::resume(self, scratch)
     }
 
     fn forward(&self, user: &mut State, work: &mut Work) {

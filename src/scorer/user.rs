@@ -14,7 +14,8 @@ pub struct User<'a> {
 }
 
 impl<'a> User<'a> {
-    pub(super) fn new(scorer: &'a Scorer, scratch: &'a mut Scratch) -> User<'a> {
+    /// The user that `scorer` encoded into `scratch` last; a cold one where it never did.
+    pub(crate) fn resume(scorer: &'a Scorer, scratch: &'a mut Scratch) -> User<'a> {
         User { scorer, scratch }
     }
 
