@@ -30,7 +30,6 @@ mod report;
 mod rows;
 mod source;
 mod split;
-pub mod time;
 mod vocabulary;
 
 pub use dataset::{Dataset, Events};
@@ -41,7 +40,6 @@ pub use read::{read, read_from};
 pub use report::{DataReport, LengthBin, Lengths, TimeRange};
 pub use rows::SkipReport;
 pub use split::{Protocol, Sample, test_samples, train_samples, validation_samples};
-pub use time::{TimeKind, bucket};
 pub use vocabulary::Vocabulary;
 
 /// A log that was read: events, names, and what happened on the way.

@@ -1,2 +1,8 @@
 //! The `dmran` program: parses the command line and calls the library.
-fn main() {}
+#![deny(unsafe_code)]
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,11 +1,24 @@
-//! Models: what the trainer sees of one ([`Model`]), and DMRAN itself.
+//! Models: what the trainer sees of one ([`Model`]), DMRAN itself, and the paper's baselines.
 
+pub mod atrank;
+mod baseline;
+pub mod bi_lstm;
+pub mod bpr_mf;
+pub mod build;
+pub mod cnn_pooling;
 pub mod dmran;
+pub mod export;
 pub mod init;
 
+use crate::ops::dropout::Rate;
 use crate::params::{ParamId, Params};
 use crate::tape::Graph;
 use crate::tensor::{Index, Var};
+pub use atrank::AtRank;
+pub use bi_lstm::BiLstm;
+pub use bpr_mf::BprMf;
+pub use build::{BuildError, NAMES, Sizes, Start, build};
+pub use cnn_pooling::CnnPooling;
 pub use dmran::Dmran;
 
 /// One shard of a batch: ragged histories and the same number of candidates for each of them.
@@ -21,8 +34,8 @@ pub struct Batch<'a> {
     pub offsets: &'a [u32],
     /// Candidates, sample by sample; in training the first of each sample is the positive.
     pub candidates: &'a [u32],
-    /// Seed of this shard's dropout masks; `None` where nothing is trained.
-    pub dropout: Option<u64>,
+    /// Dropout of the histories' item vectors; `None` where nothing is trained.
+    pub dropout: Option<Rate>,
 }
 
 impl Batch<'_> {

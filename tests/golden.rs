@@ -264,7 +264,7 @@ fn check(name: &str, engine: Engine, level: Level) {
         close_gradient(&format!("{name}: {}", table.name), &dense, &oracle_weight(&case, "g", &table.name));
         rows.push(row);
     }
-    let mut optimizer = Optimizer::new(config.optimizer, model.params());
+    let mut optimizer = Optimizer::new(level, config.optimizer, model.params());
     optimizer.update(model.params_mut(), &grads[..trained], &rows, case.number("lr") as f32, 1.0);
     for table in model.params().tables() {
         close_step(&case, name, &table.name, &table.data);

@@ -21,6 +21,7 @@ mod kernels;
 use crate::level::Level;
 use crate::segment;
 use crate::simd::LANES;
+use crate::small::{ALIGN_SLACK, aligned};
 use kernels::{Mean, MeanBackward, PoolRows, PoolRowsBackward, Weights, WeightsBackward};
 
 /// The shapes of a pooling over a batch.
@@ -64,7 +65,7 @@ impl Pool<'_> {
 
     /// Floats of scratch that [`weights`] needs.
     pub fn scratch_len(&self) -> usize {
-        segment::longest(self.offsets).next_multiple_of(LANES) * self.d
+        segment::longest(self.offsets).next_multiple_of(LANES) * self.d + ALIGN_SLACK
     }
 
     fn check(&self, queries: &[f32], rows: &[f32], weights: &[f32]) {
@@ -83,7 +84,7 @@ impl Pool<'_> {
 /// If a length does not fit, `heads` does not divide `d`, or `scratch` is shorter than [`Pool::scratch_len`].
 pub fn weights(level: Level, p: &Pool, q: &[f32], keys: &[f32], w: &mut [f32], scratch: &mut [f32]) {
     p.check(q, keys, w);
-    let transposed = &mut scratch[..p.scratch_len()];
+    let transposed = aligned(&mut scratch[..p.scratch_len()]);
     level.dispatch(Weights { p, q, keys, w, transposed });
 }
 

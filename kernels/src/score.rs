@@ -21,6 +21,7 @@ mod kernels;
 use crate::level::Level;
 use crate::segment;
 use crate::simd::LANES;
+use crate::small::ALIGN_SLACK;
 use kernels::{FixedScores, VanillaScores};
 
 /// The tables of one user for the head `vanilla`.
@@ -52,7 +53,7 @@ impl Vanilla<'_> {
     pub fn scratch_len(&self) -> usize {
         let rows = self.m.len() / self.d.max(1);
         let rows_hat = self.feature.map_or(0, |f| f.mhat.len() / self.d.max(1));
-        (self.d + rows + rows_hat + LANES) * LANES
+        (self.d + rows + rows_hat + LANES) * LANES + ALIGN_SLACK
     }
 
     fn check(&self) {

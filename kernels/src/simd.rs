@@ -167,6 +167,21 @@ pub trait Simd: Copy + Send + Sync + Sealed {
         }
         a[0]
     }
+    /// Rows to columns: lane j of vector i becomes lane i of vector j.
+    #[inline(always)]
+    fn transpose(self, v: [Self::F32; LANES]) -> [Self::F32; LANES] {
+        let mut columns = [[0.0; LANES]; LANES];
+        for (i, v) in v.into_iter().enumerate() {
+            for (column, x) in columns.iter_mut().zip(self.to_array(v)) {
+                column[i] = x;
+            }
+        }
+        let mut out = v;
+        for (out, column) in out.iter_mut().zip(&columns) {
+            *out = self.load(column);
+        }
+        out
+    }
     /// `if 0 > a { 0 } else { a }`: NaN stays NaN, and -0 stays -0.
     #[inline(always)]
     fn relu(self, a: Self::F32) -> Self::F32 {

@@ -242,6 +242,20 @@ pub(crate) fn add_scaled<S: Simd>(s: S, c: f32, x: &[f32], y: &mut [f32]) {
     }
 }
 
+/// Floats that [`aligned`] may skip.
+pub(crate) const ALIGN_SLACK: usize = LANES - 1;
+
+/// The part of `scratch` from the first cache line on: vectors there never straddle two lines.
+#[inline]
+pub(crate) fn aligned(scratch: &mut [f32]) -> &mut [f32] {
+    let skip = scratch.as_ptr().align_offset(64).min(scratch.len());
+    &mut scratch[skip..]
+}
+
+/// Lines of 16 floats on cache line borders.
+#[repr(align(64))]
+pub(crate) struct Lines<const N: usize>(pub [[f32; LANES]; N]);
+
 /// At most 16 elements.
 #[inline(always)]
 pub(crate) fn load<S: Simd>(s: S, x: &[f32]) -> S::F32 {

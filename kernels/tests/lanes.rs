@@ -143,3 +143,26 @@ fn a_short_slice_is_refused() {
         assert!(std::panic::catch_unwind(|| level.dispatch(Load(&x))).is_err(), "{level}");
     }
 }
+
+struct Transpose;
+
+impl Kernel for Transpose {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut v = [s.zero(); LANES];
+        for (i, v) in v.iter_mut().enumerate() {
+            *v = s.load(&std::array::from_fn::<f32, LANES, _>(|j| (100 * i + j) as f32));
+        }
+        for (j, column) in s.transpose(v).into_iter().enumerate() {
+            same("transpose", S::LEVEL, s.to_array(column), std::array::from_fn(|i| (100 * i + j) as f32));
+        }
+    }
+}
+
+#[test]
+fn rows_become_columns() {
+    for &level in Level::available() {
+        level.dispatch(Transpose);
+    }
+}

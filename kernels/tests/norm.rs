@@ -263,3 +263,23 @@ fn feed_forward_gradients_match_finite_differences() {
     check_gradient("b1", &b1, &grads[3], |b| loss(forward(&first, &second, b, &b2, &x)));
     check_gradient("b2", &b2, &grads[4], |b| loss(forward(&first, &second, &b1, b, &x)));
 }
+
+#[test]
+fn fma_levels_agree_bit_for_bit() {
+    if ![Level::Avx2, Level::Avx512].iter().all(|l| l.is_available()) {
+        println!("skipped: this CPU lacks AVX2 or AVX-512");
+        return;
+    }
+    let mut random = Random::new(8);
+    for d in WIDTHS {
+        let gain = random.vec(d, 2.0);
+        let p = LayerNorm { gain: &gain, bias: &gain, eps: 1e-8 };
+        let x = random.vec(7 * d, 3.0);
+        let [a, b] = [Level::Avx2, Level::Avx512].map(|level| {
+            let (xhat, rstd, out) = norm_forward(Some(level), &p, &x, None);
+            let grads = norm_backward(Some(level), &p, &xhat, &rstd, &x);
+            (bits(&out), grads.map(|g| bits(&g)))
+        });
+        assert_eq!(a, b, "d={d}");
+    }
+}

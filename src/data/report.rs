@@ -4,8 +4,15 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::time::day;
 use super::{Dataset, Log, ReadStats, SkipReport};
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
+/// The day of a time, counted from 1970.
+fn day(seconds: i64) -> i64 {
+    seconds.div_euclid(DAY)
+}
 
 /// What a log holds. Prints as a table, serializes as it stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -126,7 +133,7 @@ impl Lengths {
 fn time_range(dataset: &Dataset) -> Option<TimeRange> {
     let times = || (0..dataset.users() as u32).flat_map(|user| dataset.history(user).times);
     let (first, last) = (*times().min()?, *times().max()?);
-    let whole_days = times().all(|time| time.rem_euclid(super::time::DAY) == 0);
+    let whole_days = times().all(|time| time.rem_euclid(DAY) == 0);
     Some(TimeRange { first, last, first_date: date(first), last_date: date(last), whole_days })
 }
 

@@ -210,7 +210,8 @@ impl Dmran {
         let offsets = g.index(batch.offsets.iter().copied());
         let candidates = g.index(batch.candidates.iter().copied());
         let candidate_offsets = g.index((0..=samples).map(|b| b * per));
-        let x = self.items(g, history);
+        let looked_up = self.items(g, history);
+        let x = batch.dropout.map_or(looked_up, |rate| ops::dropout(g, looked_up, rate));
         let c = self.items(g, candidates);
         let t1 = self.time_rows(g);
 
@@ -282,7 +283,7 @@ impl Dmran {
         }
         .reshape(samples as usize, per as usize);
         let output =
-            Output { scores, attention: a.map(|a| (a, offsets)), activations: [h_c, c], rows: [Some(c), Some(x)] };
+            Output { scores, attention: a.map(|a| (a, offsets)), activations: [h_c, c], rows: [Some(c), Some(looked_up)] };
         (output, Trace { big_h, s, a, m, alignment, mhat, mx, h, hhat, gate, h_c })
     }
 }

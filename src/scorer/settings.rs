@@ -68,7 +68,7 @@ pub const MAX_BUCKETS: usize = 64;
 /// of items and categories.
 #[derive(Debug, Clone, PartialEq)]
 #[cfg_attr(feature = "train", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "train", serde(default))]
+#[cfg_attr(feature = "train", serde(default, deny_unknown_fields))]
 pub struct Settings {
     /// d, the width of every hidden vector.
     pub d: usize,

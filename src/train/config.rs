@@ -1,20 +1,187 @@
 //! Every setting of a run, as it stands in a TOML file: sections `[data]`, `[model]`, `[train]`, `[eval]`.
 
-use crate::data::Protocol;
-use crate::scorer::Settings;
+use crate::data::{Dataset, Protocol, ReadOptions};
+use crate::scorer::{Settings, SettingsError, TimeKind};
 use crate::tape::Engine;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A whole run's settings.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+///
+/// The default asks for categories and time; [`Config::adapt`] takes back what a log does not have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// How the log is read.
+    pub data: ReadOptions,
     /// Dimensions and choices of the model.
     pub model: Settings,
     /// The training itself.
     pub train: TrainConfig,
     /// How results are measured.
     pub eval: EvalConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data: ReadOptions::default(),
+            model: Settings { categories: true, ..Settings::default() },
+            train: TrainConfig::default(),
+            eval: EvalConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads settings from TOML. What the text leaves out has its default; the inner widths of the feed forward parts
+    /// follow d (a quarter of it) unless they are given.
+    ///
+    /// # Errors
+    /// An unknown key, a value of the wrong kind, or no TOML at all; the message shows the line.
+    pub fn from_toml(text: &str) -> Result<Config, toml::de::Error> {
+        let mut config: Config = toml::from_str(text)?;
+        let table: toml::Table = toml::from_str(text)?;
+        let given = |key: &str| table.get("model").is_some_and(|model| model.get(key).is_some());
+        config.model.categories |= !given("categories");
+        if !given("ff_width") {
+            config.model.ff_width = inner_width(config.model.d);
+        }
+        if !given("head_ff_width") {
+            config.model.head_ff_width = inner_width(config.model.d);
+        }
+        Ok(config)
+    }
+
+    /// Checks every setting by itself.
+    ///
+    /// # Errors
+    /// The first value out of its range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.model.validate()?;
+        let (train, eval) = (&self.train, &self.eval);
+        for (key, value, least, most) in [
+            ("train.epochs", train.epochs, 1, 1_000_000),
+            ("train.batch", train.batch, 1, 1 << 20),
+            ("train.negatives_per_positive", train.negatives_per_positive, 1, 1000),
+            ("train.shards", train.shards, 0, 4096),
+            ("train.threads", train.threads, 0, 1024),
+            ("eval.k", eval.k, 1, usize::MAX),
+            ("eval.validation_negatives", eval.validation_negatives, 1, 10_000),
+        ] {
+            if !(least..=most).contains(&value) {
+                let range = if most == usize::MAX { format!("at least {least}") } else { format!("{least} to {most}") };
+                return Err(ConfigError::Range { key, value: value.to_string(), range });
+            }
+        }
+        // TOML's integers have a sign.
+        if i64::try_from(train.seed).is_err() {
+            return Err(ConfigError::Range {
+                key: "train.seed",
+                value: train.seed.to_string(),
+                range: "below 2^63".into(),
+            });
+        }
+        for (key, value, rule) in [
+            ("train.lr", train.lr, Rule::Positive),
+            ("train.decay", train.decay, Rule::Positive),
+            ("train.step_factor", train.step_factor, Rule::Positive),
+            ("train.clip", train.clip, Rule::NotNegative),
+            ("train.l2_weight", train.l2_weight, Rule::NotNegative),
+            ("train.l2_rows", train.l2_rows, Rule::NotNegative),
+            ("train.penalty", train.penalty, Rule::NotNegative),
+            ("train.init_std", train.init_std, Rule::NotNegative),
+            ("train.dropout", train.dropout, Rule::BelowOne),
+        ] {
+            if !rule.holds(value) {
+                return Err(ConfigError::Range { key, value: value.to_string(), range: rule.to_string() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what the log does not have, times or categories, and says so.
+    pub fn adapt(&mut self, dataset: &Dataset) -> Vec<Adaptation> {
+        let mut done = Vec::new();
+        if !dataset.has_time() && self.model.uses_time() {
+            self.model.time = TimeKind::None;
+            done.push(Adaptation::NoTime);
+        }
+        if dataset.categories() == 0 && self.model.categories {
+            self.model.categories = false;
+            done.push(Adaptation::NoCategories);
+        }
+        done
+    }
+}
+
+/// The inner width of a feed forward part for a model of width `d`: a quarter.
+pub fn inner_width(d: usize) -> usize {
+    (d / 4).max(1)
+}
+
+/// What a log lacks and a configuration had asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adaptation {
+    /// Only the order of the events is known.
+    NoTime,
+    /// Items have no categories.
+    NoCategories,
+}
+
+impl fmt::Display for Adaptation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Adaptation::NoTime => "the log has no times, only an order: time = \"none\"",
+            Adaptation::NoCategories => "the log has no categories: categories = false",
+        })
+    }
+}
+
+/// A setting out of its range.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    /// Of the model.
+    #[error("model.{0}")]
+    Model(#[from] SettingsError),
+    /// Of training or evaluation.
+    #[error("{key} is {value}; it must be {range}")]
+    Range {
+        /// Section and key.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// What is allowed.
+        range: String,
+    },
+}
+
+#[derive(Clone, Copy)]
+enum Rule {
+    Positive,
+    NotNegative,
+    BelowOne,
+}
+
+impl Rule {
+    fn holds(self, x: f32) -> bool {
+        x.is_finite()
+            && match self {
+                Rule::Positive => x > 0.0,
+                Rule::NotNegative => x >= 0.0,
+                Rule::BelowOne => (0.0..1.0).contains(&x),
+            }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Rule::Positive => "finite and greater than 0",
+            Rule::NotNegative => "finite and not negative",
+            Rule::BelowOne => "at least 0 and below 1",
+        })
+    }
 }
 
 /// `[train]`.
@@ -153,4 +320,64 @@ pub enum NegativesKind {
     Fresh,
     /// Once, as in ATRank's code.
     Static,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_survives_toml() {
+        let config = Config::default();
+        let text = toml::to_string(&config).unwrap();
+        assert_eq!(Config::from_toml(&text).unwrap(), config);
+        assert_eq!(Config::from_toml("").unwrap(), config);
+        let mut other = config.clone();
+        other.model.categories = false;
+        other.model.ff_width = 7;
+        other.train.lr = 0.05;
+        other.data.k_core_users = 5;
+        assert_eq!(Config::from_toml(&toml::to_string(&other).unwrap()).unwrap(), other);
+    }
+
+    #[test]
+    fn inner_widths_follow_d_unless_given() {
+        let model = |text: &str| Config::from_toml(text).unwrap().model;
+        let got = model("[model]\nd = 64\nhead_ff_width = 5");
+        assert_eq!((got.d, got.ff_width, got.head_ff_width, got.categories), (64, 16, 5, true));
+        assert!(!model("[model]\ncategories = false").categories);
+    }
+
+    #[test]
+    fn unknown_keys_are_named_in_every_section() {
+        for text in ["epochs = 3", "[train]\nepoch = 3", "[model]\nwidth = 3", "[data]\ncore = 3", "[eval]\nks = 3"] {
+            let error = Config::from_toml(text).unwrap_err().to_string();
+            assert!(error.contains("unknown field"), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let broken = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        assert_eq!(Config::default().validate(), Ok(()));
+        assert_eq!(broken(|c| c.train.batch = 0), "train.batch is 0; it must be 1 to 1048576");
+        assert_eq!(broken(|c| c.train.lr = f32::NAN), "train.lr is NaN; it must be finite and greater than 0");
+        assert_eq!(broken(|c| c.train.dropout = 1.0), "train.dropout is 1; it must be at least 0 and below 1");
+        assert_eq!(broken(|c| c.eval.k = 0), "eval.k is 0; it must be at least 1");
+        assert_eq!(broken(|c| c.train.seed = u64::MAX), "train.seed is 18446744073709551615; it must be below 2^63");
+        assert_eq!(broken(|c| c.model.hops = 0), "model.hops is 0; it must be at least 1");
+    }
+
+    #[test]
+    fn a_log_without_times_and_categories_is_adapted_to() {
+        let mut config = Config::default();
+        let dataset = Dataset::from_histories(&[&[0, 1]], 2).unwrap();
+        assert_eq!(config.adapt(&dataset), [Adaptation::NoTime, Adaptation::NoCategories]);
+        assert_eq!((config.model.time, config.model.categories), (TimeKind::None, false));
+        assert_eq!(config.adapt(&dataset), []);
+    }
 }

@@ -80,7 +80,7 @@ pub fn sampled_auc(
 }
 
 /// The full ranking: every sample's item among all items that its user has not had, for `users` of the samples drawn
-/// by the seed (0 = all).
+/// by the seed (0 = all). Users who own every item are left out: nothing could stand above theirs.
 pub fn full_ranking(
     scorer: &mut impl Scorer,
     dataset: &Dataset,
@@ -90,12 +90,12 @@ pub fn full_ranking(
     cutoffs: &[usize],
     seed: u64,
 ) -> Ranking {
-    let mut chosen = samples.to_vec();
-    if users > 0 && users < samples.len() {
+    let mut chosen: Vec<Sample> = samples.iter().copied().filter(|s| negatives.available(s.user) > 0).collect();
+    if users > 0 && users < chosen.len() {
         let mut rng = generator(seed, Purpose::RankUsers, [0, 0]);
-        let mut at = index::sample(&mut rng, samples.len(), users).into_vec();
+        let mut at = index::sample(&mut rng, chosen.len(), users).into_vec();
         at.sort_unstable();
-        chosen = at.into_iter().map(|i| samples[i]).collect();
+        chosen = at.into_iter().map(|i| chosen[i]).collect();
     }
     let items = dataset.items();
     let mut ranks = Vec::with_capacity(chosen.len());

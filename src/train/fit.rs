@@ -189,7 +189,12 @@ impl<'a> Fit<'a> {
     ///
     /// # Errors
     /// [`TrainError::Diverged`]; the weights are then those of before the step.
-    pub fn run(&mut self, watch: &mut impl Watch) -> Result<bool, TrainError> {
+    pub fn run(&mut self, watch: &mut (impl Watch + Send)) -> Result<bool, TrainError> {
+        // Inside the pool once and for all: entering it for every step would cost a wake-up each time.
+        self.trainer.pool().install(|| self.run_inside(watch))
+    }
+
+    fn run_inside(&mut self, watch: &mut impl Watch) -> Result<bool, TrainError> {
         while self.state.epoch < self.config.train.epochs {
             if !self.rest_of_epoch(watch)? {
                 return Ok(false);

@@ -3,56 +3,45 @@
 use crate::params::Params;
 use crate::train::config::OptimizerKind;
 use crate::train::sparse::RowGrads;
+use dmran_kernels::Level;
+use dmran_kernels::optim::{self, Adagrad, Adam, Sgd, Target};
 use rayon::prelude::*;
 
 /// Weights that one thread updates at a time.
 const CHUNK: usize = 1 << 14;
 /// Where Adagrad's sums of squares start.
 const ADAGRAD_START: f32 = 0.1;
-const BETA: [f32; 2] = [0.9, 0.999];
-const ADAM_EPS: f32 = 1e-8;
 
 /// One step's update of a run of weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
+    level: Level,
     kind: OptimizerKind,
     lr: f32,
     scale: f32,
-    /// `1 - beta^t` of Adam's two averages.
-    correction: [f32; 2],
+    step: u64,
 }
 
 impl Rule {
     /// The rule of step `step` (counted from 1): gradients are multiplied by `scale` first (clipping).
-    pub fn new(kind: OptimizerKind, lr: f32, scale: f32, step: u64) -> Rule {
-        let correction = BETA.map(|b| (1.0 - f64::from(b).powf(step as f64)) as f32);
-        Rule { kind, lr, scale, correction }
+    pub fn new(level: Level, kind: OptimizerKind, lr: f32, scale: f32, step: u64) -> Rule {
+        Rule { level, kind, lr, scale, step }
     }
 
     /// Updates the weights `w` with their state by the gradient `g`, all of one length (state that the rule does not
     /// need is empty).
     pub fn apply(&self, w: &mut [f32], first: &mut [f32], second: &mut [f32], g: &[f32]) {
-        let Rule { lr, scale, .. } = *self;
+        let Rule { level, lr, scale, .. } = *self;
         match self.kind {
-            OptimizerKind::Sgd => {
-                let k = lr * scale;
-                w.iter_mut().zip(g).for_each(|(w, g)| *w -= k * g);
-            }
+            OptimizerKind::Sgd => optim::sgd(level, &Sgd { lr, scale }, Target::All, w, g),
             OptimizerKind::Adagrad => {
-                for ((w, sum), g) in w.iter_mut().zip(first).zip(g) {
-                    let g = scale * g;
-                    *sum += g * g;
-                    *w -= lr * g / sum.sqrt();
-                }
+                optim::adagrad(level, &Adagrad { lr, eps: 0.0, scale }, Target::All, w, g, first);
             }
             OptimizerKind::Adam => {
-                let [c1, c2] = self.correction.map(|c| 1.0 / c);
-                for (((w, m), v), g) in w.iter_mut().zip(first).zip(second).zip(g) {
-                    let g = scale * g;
-                    *m += (1.0 - BETA[0]) * (g - *m);
-                    *v += (1.0 - BETA[1]) * (g * g - *v);
-                    *w -= lr * (*m * c1) / ((*v * c2).sqrt() + ADAM_EPS);
-                }
+                // Both corrections are 1 to the last bit long before the step outgrows 32 bits.
+                let step = i32::try_from(self.step).unwrap_or(i32::MAX);
+                let rule = Adam { lr, beta1: 0.9, beta2: 0.999, eps: 1e-8, scale, step };
+                optim::adam(level, &rule, Target::All, w, g, first, second);
             }
         }
     }
@@ -61,6 +50,7 @@ impl Rule {
 /// An optimiser with its state.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
+    level: Level,
     kind: OptimizerKind,
     /// State of the dense weights; unused parts are empty.
     pub dense: [Vec<f32>; 2],
@@ -72,13 +62,14 @@ pub struct Optimizer {
 
 impl Optimizer {
     /// An optimiser that has not taken a step.
-    pub fn new(kind: OptimizerKind, params: &Params) -> Optimizer {
+    pub fn new(level: Level, kind: OptimizerKind, params: &Params) -> Optimizer {
         let state = |len: usize| match kind {
             OptimizerKind::Sgd => [vec![], vec![]],
             OptimizerKind::Adagrad => [vec![ADAGRAD_START; len], vec![]],
             OptimizerKind::Adam => [vec![0.0; len], vec![0.0; len]],
         };
         Optimizer {
+            level,
             kind,
             dense: state(params.trained().len()),
             tables: params.tables().iter().map(|t| state(t.data.len())).collect(),
@@ -89,7 +80,7 @@ impl Optimizer {
     /// Takes one step: gradients times `scale`, learning rate `lr`.
     pub fn update(&mut self, params: &mut Params, dense: &[f32], rows: &[RowGrads], lr: f32, scale: f32) {
         self.step += 1;
-        let rule = Rule::new(self.kind, lr, scale, self.step);
+        let rule = Rule::new(self.level, self.kind, lr, scale, self.step);
         let [first, second] = &mut self.dense;
         // Empty state has no chunks to zip with, hence a case for each kind.
         let weights = params.trained_mut().par_chunks_mut(CHUNK).zip(dense.par_chunks(CHUNK));
@@ -127,14 +118,14 @@ mod tests {
         }
         for step in 1..=steps {
             let g = w;
-            Rule::new(kind, 0.1, 1.0, step).apply(&mut w, &mut a, &mut b, &g);
+            Rule::new(Level::best(), kind, 0.1, 1.0, step).apply(&mut w, &mut a, &mut b, &g);
         }
         w[0]
     }
 
     #[test]
     fn first_steps_by_hand() {
-        assert_eq!(run(OptimizerKind::Sgd, 2), 0.81);
+        assert!((run(OptimizerKind::Sgd, 2) - 0.81).abs() < 1e-7);
         assert!((run(OptimizerKind::Adagrad, 1) - (1.0 - 0.1 / 1.1f32.sqrt())).abs() < 1e-7);
         // Adam's first step has the learning rate's length whatever the gradient.
         assert!((run(OptimizerKind::Adam, 1) - 0.9).abs() < 1e-6);

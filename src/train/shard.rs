@@ -3,6 +3,7 @@
 use crate::data::Dataset;
 use crate::data::Sample;
 use crate::model::{Batch, Model, Output};
+use crate::ops::dropout::Rate;
 use crate::scorer::time;
 use crate::scorer::{Settings, TimeKind};
 use crate::tape::{Engine, Graph, Tape};
@@ -79,7 +80,7 @@ impl Shard {
     }
 
     /// The shard's samples.
-    pub fn batch(&self, dropout: Option<u64>) -> Batch<'_> {
+    pub fn batch(&self, dropout: Option<Rate>) -> Batch<'_> {
         Batch {
             users: &self.users,
             history: &self.history,
@@ -91,7 +92,7 @@ impl Shard {
     }
 
     /// Forward and backward pass of a part of a batch of `batch` samples.
-    pub fn train(&mut self, model: &dyn Model, config: &TrainConfig, level: Level, batch: usize, dropout: Option<u64>) {
+    pub fn train(&mut self, model: &dyn Model, config: &TrainConfig, level: Level, batch: usize, dropout: Option<Rate>) {
         let mut tape = std::mem::take(&mut self.tape);
         let mut g = Graph::new(model.params(), &mut tape, config.engine, level);
         let output = model.forward(&mut g, &self.batch(dropout));

@@ -4,18 +4,21 @@ use crate::data::Dataset;
 use crate::data::Negatives;
 use crate::data::Sample;
 use crate::model::Model;
+use crate::ops::dropout::Rate;
 use crate::scorer::Settings;
 use crate::train::config::{L2Kind, TrainConfig};
 use crate::train::loss::Terms;
 use crate::train::optimizer::Optimizer;
 use crate::train::prologue::Prologue;
-use crate::train::sampler;
+use crate::train::sampler::{self, Purpose};
 use crate::train::shard::{Shard, Source, cut};
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
 use dmran_kernels::loss::sum_squares;
+use rand::RngExt;
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Weights that one thread sums over the shards at a time.
 const CHUNK: usize = 1 << 13;
@@ -73,7 +76,7 @@ pub struct Trainer {
     /// Optimiser with its state.
     pub optimizer: Optimizer,
     level: Level,
-    pool: rayon::ThreadPool,
+    pool: Arc<rayon::ThreadPool>,
     shards: Vec<Shard>,
     cuts: Vec<Range<usize>>,
     prologue: Prologue,
@@ -99,12 +102,12 @@ impl Trainer {
             .num_threads(config.threads)
             .build()
             .map_err(|source| TrainError::Threads { threads: config.threads, source })?;
-        let optimizer = Optimizer::new(config.optimizer, model.params());
+        let optimizer = Optimizer::new(level, config.optimizer, model.params());
         let rows = model.params().tables().iter().map(|_| RowGrads::default()).collect();
         Ok(Trainer {
             optimizer,
             level,
-            pool,
+            pool: Arc::new(pool),
             shards: Vec::new(),
             cuts: Vec::new(),
             prologue: Prologue::default(),
@@ -151,8 +154,8 @@ impl Trainer {
     }
 
     /// The threads that the trainer computes on.
-    pub fn pool(&self) -> &rayon::ThreadPool {
-        &self.pool
+    pub fn pool(&self) -> Arc<rayon::ThreadPool> {
+        Arc::clone(&self.pool)
     }
 
     /// One training step on `batch` (positions in `samples`) of an epoch; `first` is the batch's place in the epoch.
@@ -226,7 +229,10 @@ impl Trainer {
         }
         let shards = &mut shards[..cuts.len()];
         let (total, step) = (batch.len(), self.optimizer.step);
-        let dropout = |shard: usize| (config.dropout > 0.0).then(|| config.seed ^ (step << 8 | shard as u64));
+        let dropout = |shard: usize| {
+            let seed = || sampler::generator(config.seed, Purpose::Dropout, [step, shard as u64]).random();
+            (config.dropout > 0.0).then(|| Rate { rate: config.dropout, seed: seed() })
+        };
         pool.install(|| {
             shards.par_iter_mut().zip(&*cuts).enumerate().with_max_len(1).for_each(|(i, (shard, range))| {
                 let candidates = &candidates[range.start * per..range.end * per];

@@ -16,7 +16,12 @@ pub struct Case {
 impl Case {
     /// Reads a case by its name.
     pub fn load(name: &str) -> Case {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/golden_{name}.safetensors"));
+        Case::read(&format!("golden/golden_{name}.safetensors"))
+    }
+
+    /// Reads a file below `tests/`.
+    pub fn read(file: &str) -> Case {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file);
         let bytes = std::fs::read(path).unwrap();
         let len = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         Case { header: serde_json::from_slice(&bytes[8..8 + len]).unwrap(), data: bytes[8 + len..].to_vec() }
@@ -44,12 +49,17 @@ impl Case {
 
     /// A number of the case's description.
     pub fn number(&self, key: &str) -> f64 {
-        self.header["__metadata__"][key].as_str().unwrap_or_else(|| panic!("no {key}")).parse().unwrap()
+        self.text(key).parse().unwrap()
     }
 
     /// A size of the case's description.
     pub fn meta(&self, key: &str) -> usize {
         self.number(key) as usize
+    }
+
+    /// A text of the case's description.
+    pub fn text(&self, key: &str) -> &str {
+        self.header["__metadata__"][key].as_str().unwrap_or_else(|| panic!("no {key}"))
     }
 
     /// A yes or no of the case's description.

@@ -1,12 +1,11 @@
 //! The backward pass: computes each tile again and drains it into the gradients while it is in the cache.
 
-use super::tile::{self, GROUP_ROWS, Pairs, TILE_PAIRS, padded};
+use super::tile::{self, GROUP_ROWS, Pairs, TILE_PAIRS, load, padded, store};
 use super::{Backward, BackwardWeights, Weights};
 use crate::gemm::{Matrix, MatrixMut, Output, gemm_in, gemm_tn_in};
 use crate::math;
 use crate::simd::tile as simd_tile;
 use crate::simd::{Kernel, LANES, Simd, load_at, store_at};
-use std::ops::Range;
 
 pub(super) struct Run<'a, 'b> {
     pub weights: &'b Weights<'b>,
@@ -18,15 +17,23 @@ impl Kernel for Run<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { weights, transposed, args } = self;
-        let (d, wide) = (weights.d, padded(weights.d));
+        let Self {
+            weights,
+            transposed,
+            args,
+        } = self;
+        let (d, wide, stride) = (weights.d, padded(weights.d), tile::stride(weights.d));
         let (offsets, saved, gradients) = (args.offsets, args.saved, args.gradients);
         let bounded = tile::is_bounded(s, d, weights.w_s5);
-        let longest = offsets.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
+        let longest = offsets
+            .windows(2)
+            .map(|w| (w[1] - w[0]) as usize)
+            .max()
+            .unwrap_or(0);
 
         let mut rest = tile::aligned(args.scratch);
-        let t = tile::take(&mut rest, TILE_PAIRS * wide);
-        let df = tile::take(&mut rest, TILE_PAIRS * wide);
+        let t = tile::take(&mut rest, TILE_PAIRS * stride);
+        let df = tile::take(&mut rest, TILE_PAIRS * stride);
         let strip = tile::take(&mut rest, 4 * LANES * TILE_PAIRS);
         let pe = tile::take(&mut rest, longest * wide);
         let qe = tile::take(&mut rest, longest * wide);
@@ -39,7 +46,14 @@ impl Kernel for Run<'_, '_> {
             let r = to - from;
             let range = from * d..to * d;
             if r > 0 {
-                let factored = tile::prepare(s, &saved.p[range.clone()], &saved.q[range.clone()], d, pe, qe);
+                let factored = tile::prepare(
+                    s,
+                    &saved.p[range.clone()],
+                    &saved.q[range.clone()],
+                    d,
+                    pe,
+                    qe,
+                );
                 let dp = &mut group_p[(from - group) * d..(to - group) * d];
                 let dq = &mut group_q[(from - group) * d..(to - group) * d];
                 dp.fill(0.0);
@@ -75,8 +89,20 @@ impl Kernel for Run<'_, '_> {
                 let dq = Matrix::new(&group_q[..rows * d], rows, d);
                 let m = Matrix::new(&args.m[group * d..to * d], rows, d);
                 let dm = &mut gradients.dm[group * d..to * d];
-                gemm_in(s, dp, transposed.w_s4, MatrixMut::new(dm, rows, d), Output::ACCUMULATE);
-                gemm_in(s, dq, transposed.w_s3, MatrixMut::new(dm, rows, d), Output::ACCUMULATE);
+                gemm_in(
+                    s,
+                    dp,
+                    transposed.w_s4,
+                    MatrixMut::new(dm, rows, d),
+                    Output::ACCUMULATE,
+                );
+                gemm_in(
+                    s,
+                    dq,
+                    transposed.w_s3,
+                    MatrixMut::new(dm, rows, d),
+                    Output::ACCUMULATE,
+                );
                 gemm_tn_in(s, dp, m, MatrixMut::new(gradients.dw_s4, d, d), true);
                 gemm_tn_in(s, dq, m, MatrixMut::new(gradients.dw_s3, d, d), true);
                 add_rows(s, dp, gradients.db_s2);
@@ -132,32 +158,45 @@ struct Segment<'a> {
 impl Segment<'_> {
     #[inline(always)]
     fn run<S: Simd, const FACTORED: bool, const SHIFT: bool>(mut self, s: S) {
-        let (d, wide) = (self.d, padded(self.d));
-        let panels = wide / LANES;
+        let (d, stride) = (self.d, tile::stride(self.d));
+        let panels = d.div_ceil(LANES);
         let mut next = Some(Pairs::first(self.r, TILE_PAIRS));
         while let Some(pairs) = next {
             let count = pairs.count();
-            tile::tanh_tile::<S, FACTORED>(s, pairs, wide, self.factors, self.t);
+            tile::tanh_tile::<S, FACTORED>(s, pairs, d, self.factors, self.t);
             let mut panel = 0;
             while panel < panels {
                 let vectors = simd_tile::vectors::<S>(count, panels - panel);
                 let w = &self.w_s5[panel * d * LANES..];
-                tile::product(s, (self.t, wide), count, (w, d), vectors, self.strip);
+                tile::product(s, (self.t, stride), count, (w, d), vectors, self.strip);
                 for c in 0..vectors {
-                    self.softmax::<S, SHIFT>(s, pairs, (panel + c) * LANES, (c, vectors));
+                    let at = (panel + c) * LANES;
+                    if at + LANES <= d {
+                        self.softmax::<S, SHIFT, true>(s, pairs, at, (c, vectors));
+                    } else {
+                        self.softmax::<S, SHIFT, false>(s, pairs, at, (c, vectors));
+                    }
                 }
                 panel += vectors;
             }
-            let (t, df) = (&self.t[..count * wide], &self.df[..count * wide]);
-            let (t, df) = (Matrix::strided(t, count, d, wide), Matrix::strided(df, count, d, wide));
+            let (t, df) = (&self.t[..count * stride], &self.df[..count * stride]);
+            let (t, df) = (
+                Matrix::strided(t, count, d, stride),
+                Matrix::strided(df, count, d, stride),
+            );
             gemm_tn_in(s, df, t, MatrixMut::new(self.dw_s5, d, d), true);
             let mut panel = 0;
             while panel < panels {
                 let vectors = simd_tile::vectors::<S>(count, panels - panel);
                 let w = &self.w_s5_back[panel * d * LANES..];
-                tile::product(s, (self.df, wide), count, (w, d), vectors, self.strip);
+                tile::product(s, (self.df, stride), count, (w, d), vectors, self.strip);
                 for c in 0..vectors {
-                    self.tanh(s, pairs, (panel + c) * LANES, (c, vectors));
+                    let at = (panel + c) * LANES;
+                    if at + LANES <= d {
+                        self.tanh::<S, true>(s, pairs, at, (c, vectors));
+                    } else {
+                        self.tanh::<S, false>(s, pairs, at, (c, vectors));
+                    }
                 }
                 panel += vectors;
             }
@@ -165,59 +204,72 @@ impl Segment<'_> {
         }
     }
 
-    /// A row's range in a `[r, d]` slice.
-    #[inline(always)]
-    fn row(&self, i: usize) -> Range<usize> {
-        i * self.d..(i + 1) * self.d
-    }
-
     /// From the strip's products f: `beta`, its share of `dm`, and `df = beta * dmhat_i * (m_j - mhat_i)`, 16 columns from `at`.
     #[inline(always)]
-    fn softmax<S: Simd, const SHIFT: bool>(&mut self, s: S, pairs: Pairs, at: usize, (c, vectors): (usize, usize)) {
-        let (d, wide) = (self.d, padded(self.d));
-        let mut pair = 0;
-        for i in pairs.i..pairs.i + pairs.i_count {
-            let row = self.row(i);
-            let inverse = load_at(s, &self.inverse_sum[row.clone()], at);
-            let mhat = load_at(s, &self.mhat[row.clone()], at);
-            let dmhat = load_at(s, &self.dmhat[row.clone()], at);
-            let shift = if SHIFT { load_at(s, &self.shift[row], at) } else { s.zero() };
+    fn softmax<S: Simd, const SHIFT: bool, const FULL: bool>(
+        &mut self,
+        s: S,
+        pairs: Pairs,
+        at: usize,
+        (c, step): (usize, usize),
+    ) {
+        let (d, stride) = (self.d, tile::stride(self.d));
+        let (strip, _) = self.strip.as_chunks::<LANES>();
+        for i in 0..pairs.i_count {
+            let here = (pairs.i + i) * d + at;
+            let inverse = load::<S, FULL>(s, self.inverse_sum, here, d - at);
+            let mhat = load::<S, FULL>(s, self.mhat, here, d - at);
+            let dmhat = load::<S, FULL>(s, self.dmhat, here, d - at);
+            let shift = if SHIFT {
+                load::<S, FULL>(s, self.shift, here, d - at)
+            } else {
+                s.zero()
+            };
             let scale = s.mul(inverse, dmhat);
-            for j in pairs.j..pairs.j + pairs.j_count {
-                let f = s.load(&self.strip[(pair * vectors + c) * LANES..]);
-                let e = if SHIFT { math::exp_nonpositive(s, s.sub(f, shift)) } else { math::exp_in_range(s, f) };
+            for j in 0..pairs.j_count {
+                let pair = i * pairs.j_count + j;
+                let there = (pairs.j + j) * d + at;
+                let f = s.load(&strip[pair * step + c]);
+                let e = if SHIFT {
+                    math::exp_nonpositive(s, s.sub(f, shift))
+                } else {
+                    math::exp_in_range(s, f)
+                };
                 let g = s.mul(e, scale);
-                let m = load_at(s, &self.m[j * d..(j + 1) * d], at);
-                let dm = &mut self.dm[j * d..(j + 1) * d];
-                let sum = s.add(load_at(s, dm, at), g);
-                store_at(s, sum, dm, at);
-                s.store(s.mul(g, s.sub(m, mhat)), &mut self.df[pair * wide + at..]);
-                pair += 1;
+                let m = load::<S, FULL>(s, self.m, there, d - at);
+                let sum = s.add(load::<S, FULL>(s, self.dm, there, d - at), g);
+                store::<S, FULL>(s, sum, self.dm, there, d - at);
+                s.store(s.mul(g, s.sub(m, mhat)), &mut self.df[pair * stride + at..]);
             }
         }
     }
 
     /// From the strip's gradients of tanh: `dz = dt (1 - t^2)` into `dp_i` and `dq_j`, 16 columns from `at`.
     #[inline(always)]
-    fn tanh<S: Simd>(&mut self, s: S, pairs: Pairs, at: usize, (c, vectors): (usize, usize)) {
-        let (d, wide) = (self.d, padded(self.d));
+    fn tanh<S: Simd, const FULL: bool>(
+        &mut self,
+        s: S,
+        pairs: Pairs,
+        at: usize,
+        (c, step): (usize, usize),
+    ) {
+        let (d, stride) = (self.d, tile::stride(self.d));
+        let (strip, _) = self.strip.as_chunks::<LANES>();
         let one = s.splat(1.0);
-        let mut pair = 0;
-        for i in pairs.i..pairs.i + pairs.i_count {
-            let row = self.row(i);
-            let dp = &mut self.dp[row];
-            let mut sum = load_at(s, dp, at);
-            for j in pairs.j..pairs.j + pairs.j_count {
-                let dt = s.load(&self.strip[(pair * vectors + c) * LANES..]);
-                let t = s.load(&self.t[pair * wide + at..]);
+        for i in 0..pairs.i_count {
+            let here = (pairs.i + i) * d + at;
+            let mut sum = load::<S, FULL>(s, self.dp, here, d - at);
+            for j in 0..pairs.j_count {
+                let pair = i * pairs.j_count + j;
+                let there = (pairs.j + j) * d + at;
+                let dt = s.load(&strip[pair * step + c]);
+                let t = s.load(&self.t[pair * stride + at..]);
                 let dz = s.mul(dt, s.neg_mul_add(t, t, one));
                 sum = s.add(sum, dz);
-                let dq = &mut self.dq[j * d..(j + 1) * d];
-                let total = s.add(load_at(s, dq, at), dz);
-                store_at(s, total, dq, at);
-                pair += 1;
+                let total = s.add(load::<S, FULL>(s, self.dq, there, d - at), dz);
+                store::<S, FULL>(s, total, self.dq, there, d - at);
             }
-            store_at(s, sum, dp, at);
+            store::<S, FULL>(s, sum, self.dp, here, d - at);
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The forward pass: for some i, tanh of all pairs, times `W_s5`, and softmax and sum while the product is in the cache.
 
-use super::tile::{self, Pairs, TILE_PAIRS, padded};
+use super::tile::{self, Pairs, TILE_PAIRS, load, padded, store};
 use super::{Forward, Weights};
 use crate::gemm::{Matrix, MatrixMut, Output, gemm_in};
 use crate::math;
 use crate::simd::tile as simd_tile;
-use crate::simd::{Kernel, LANES, Simd, load_at, store_at};
+use crate::simd::{Kernel, LANES, Simd};
 
 pub(super) struct Run<'a, 'b> {
     pub weights: &'b Weights<'b>,
@@ -26,11 +26,17 @@ impl Kernel for Run<'_, '_> {
         let saved = args.saved;
         let bias = Output::OVERWRITE.bias(weights.b_s2);
         gemm_in(s, m, weights.w_s4, MatrixMut::new(saved.p, rows, d), bias);
-        gemm_in(s, m, weights.w_s3, MatrixMut::new(saved.q, rows, d), Output::OVERWRITE);
+        gemm_in(
+            s,
+            m,
+            weights.w_s3,
+            MatrixMut::new(saved.q, rows, d),
+            Output::OVERWRITE,
+        );
         let bounded = tile::is_bounded(s, d, weights.w_s5);
 
         let mut rest = tile::aligned(args.scratch);
-        let t = tile::take(&mut rest, TILE_PAIRS * wide);
+        let t = tile::take(&mut rest, TILE_PAIRS * tile::stride(d));
         let strip = tile::take(&mut rest, 4 * LANES * TILE_PAIRS);
         for ends in args.offsets.windows(2) {
             let r = (ends[1] - ends[0]) as usize;
@@ -39,7 +45,14 @@ impl Kernel for Run<'_, '_> {
             }
             let range = ends[0] as usize * d..ends[1] as usize * d;
             let (pe, qe) = rest[..2 * r * wide].split_at_mut(r * wide);
-            let factored = tile::prepare(s, &saved.p[range.clone()], &saved.q[range.clone()], d, pe, qe);
+            let factored = tile::prepare(
+                s,
+                &saved.p[range.clone()],
+                &saved.q[range.clone()],
+                d,
+                pe,
+                qe,
+            );
             let segment = Segment {
                 d,
                 r,
@@ -88,20 +101,29 @@ struct Segment<'a> {
 impl Segment<'_> {
     #[inline(always)]
     fn run<S: Simd, const FACTORED: bool, const SHIFT: bool>(mut self, s: S) {
-        let (d, wide) = (self.d, padded(self.d));
-        let panels = wide / LANES;
+        let d = self.d;
+        let panels = d.div_ceil(LANES);
         let mut next = Some(Pairs::first(self.r, TARGET_PAIRS));
         while let Some(pairs) = next {
-            tile::tanh_tile::<S, FACTORED>(s, pairs, wide, self.factors, self.t);
+            tile::tanh_tile::<S, FACTORED>(s, pairs, d, self.factors, self.t);
             let mut panel = 0;
             while panel < panels {
                 let vectors = simd_tile::vectors::<S>(pairs.count(), panels - panel);
                 let w = &self.w_s5[panel * d * LANES..];
-                tile::product(s, (self.t, wide), pairs.count(), (w, d), vectors, self.strip);
+                tile::product(
+                    s,
+                    (self.t, tile::stride(d)),
+                    pairs.count(),
+                    (w, d),
+                    vectors,
+                    self.strip,
+                );
                 for c in 0..vectors {
-                    for i in 0..pairs.i_count {
-                        let lines = (i * pairs.j_count * vectors + c, vectors);
-                        self.fold::<S, SHIFT>(s, pairs, pairs.i + i, (panel + c) * LANES, lines);
+                    let at = (panel + c) * LANES;
+                    if at + LANES <= d {
+                        self.fold::<S, SHIFT, true>(s, pairs, at, (c, vectors));
+                    } else {
+                        self.fold::<S, SHIFT, false>(s, pairs, at, (c, vectors));
                     }
                 }
                 panel += vectors;
@@ -110,57 +132,58 @@ impl Segment<'_> {
         }
     }
 
-    /// Softmax over j and weighted sum for row `i` and 16 columns from `at`.
+    /// Softmax over j and weighted sum, 16 columns from `at`; the products f of pair k are vector `k * step + c` of the strip.
     ///
-    /// The products `f` of the pairs stand in the strip: the vector `line`, then every `step`-th. Where the j come in several
-    /// parts, `mhat`, `inverse_sum` and `shift` hold the sums and the maximum so far.
+    /// Where the j come in several parts, `mhat`, `inverse_sum` and `shift` hold the sums and the maximum so far.
     #[inline(always)]
-    fn fold<S: Simd, const SHIFT: bool>(
+    fn fold<S: Simd, const SHIFT: bool, const FULL: bool>(
         &mut self,
         s: S,
         pairs: Pairs,
-        i: usize,
         at: usize,
-        (line, step): (usize, usize),
+        (c, step): (usize, usize),
     ) {
         let d = self.d;
-        let (f, _) = self.strip.as_chunks::<LANES>();
-        let f = f[line..].iter().step_by(step);
-        let m = &self.m[pairs.j * d..][..pairs.j_count * d];
-        let row = i * d..(i + 1) * d;
-        let mhat = &mut self.mhat[row.clone()];
-        let inverse_sum = &mut self.inverse_sum[row.clone()];
-        let shift = &mut self.shift[row];
-        let (mut sum, mut weighted) = (s.zero(), s.zero());
-        let mut high = s.splat(f32::NEG_INFINITY);
-        if pairs.j > 0 {
-            sum = load_at(s, inverse_sum, at);
-            weighted = load_at(s, mhat, at);
-        }
-        if SHIFT {
-            for f in f.clone().take(pairs.j_count) {
-                high = s.max(s.load(f), high);
-            }
+        let (strip, _) = self.strip.as_chunks::<LANES>();
+        for i in 0..pairs.i_count {
+            let here = (pairs.i + i) * d + at;
+            let first = i * pairs.j_count * step + c;
+            let (mut sum, mut weighted) = (s.zero(), s.zero());
+            let mut high = s.splat(f32::NEG_INFINITY);
             if pairs.j > 0 {
-                let before = load_at(s, shift, at);
-                high = s.max(before, high);
-                let scale = math::exp_nonpositive(s, s.sub(before, high));
-                sum = s.mul(sum, scale);
-                weighted = s.mul(weighted, scale);
+                sum = load::<S, FULL>(s, self.inverse_sum, here, d - at);
+                weighted = load::<S, FULL>(s, self.mhat, here, d - at);
             }
-            store_at(s, high, shift, at);
+            if SHIFT {
+                for j in 0..pairs.j_count {
+                    high = s.max(s.load(&strip[first + j * step]), high);
+                }
+                if pairs.j > 0 {
+                    let before = load::<S, FULL>(s, self.shift, here, d - at);
+                    high = s.max(before, high);
+                    let scale = math::exp_nonpositive(s, s.sub(before, high));
+                    sum = s.mul(sum, scale);
+                    weighted = s.mul(weighted, scale);
+                }
+                store::<S, FULL>(s, high, self.shift, here, d - at);
+            }
+            for j in 0..pairs.j_count {
+                let f = s.load(&strip[first + j * step]);
+                let m = load::<S, FULL>(s, self.m, (pairs.j + j) * d + at, d - at);
+                let e = if SHIFT {
+                    math::exp_nonpositive(s, s.sub(f, high))
+                } else {
+                    math::exp_in_range(s, f)
+                };
+                sum = s.add(sum, e);
+                weighted = s.mul_add(e, m, weighted);
+            }
+            if pairs.j + pairs.j_count == self.r {
+                sum = s.div(s.splat(1.0), sum);
+                weighted = s.mul(weighted, sum);
+            }
+            store::<S, FULL>(s, sum, self.inverse_sum, here, d - at);
+            store::<S, FULL>(s, weighted, self.mhat, here, d - at);
         }
-        for (f, m) in f.zip(m.chunks_exact(d)) {
-            let f = s.load(f);
-            let e = if SHIFT { math::exp_nonpositive(s, s.sub(f, high)) } else { math::exp_in_range(s, f) };
-            sum = s.add(sum, e);
-            weighted = s.mul_add(e, load_at(s, m, at), weighted);
-        }
-        if pairs.j + pairs.j_count == self.r {
-            sum = s.div(s.splat(1.0), sum);
-            weighted = s.mul(weighted, sum);
-        }
-        store_at(s, sum, inverse_sum, at);
-        store_at(s, weighted, mhat, at);
     }
 }

@@ -18,6 +18,12 @@ pub(super) const fn padded(d: usize) -> usize {
     d.div_ceil(LANES) * LANES
 }
 
+/// Where rows of a tile start: an odd number of cache lines apart, so that a column of them is spread over the cache.
+pub(super) const fn stride(d: usize) -> usize {
+    let vectors = d.div_ceil(LANES);
+    (vectors + 1 - vectors % 2) * LANES
+}
+
 /// Some pairs of one segment: rows `i..i + i_count`, each with the rows `j..j + j_count`; at most [`TILE_PAIRS`].
 #[derive(Clone, Copy)]
 pub(super) struct Pairs {
@@ -34,18 +40,32 @@ impl Pairs {
     #[inline(always)]
     pub fn first(r: usize, target: usize) -> Self {
         let i_count = (target / r).clamp(1, r);
-        Self { i: 0, i_count, j: 0, j_count: r.div_ceil(r.div_ceil(TILE_PAIRS)) }
+        Self {
+            i: 0,
+            i_count,
+            j: 0,
+            j_count: r.div_ceil(r.div_ceil(TILE_PAIRS)),
+        }
     }
     /// The pairs after these, if there are any.
     #[inline(always)]
     pub fn next(self, r: usize) -> Option<Self> {
         if self.j + self.j_count < r {
             let j = self.j + self.j_count;
-            return Some(Self { j, j_count: self.j_count.min(r - j), ..self });
+            return Some(Self {
+                j,
+                j_count: self.j_count.min(r - j),
+                ..self
+            });
         }
         let i = self.i + self.i_count;
         let j_count = r.div_ceil(r.div_ceil(TILE_PAIRS));
-        (i < r).then(|| Self { i, i_count: self.i_count.min(r - i), j: 0, j_count })
+        (i < r).then(|| Self {
+            i,
+            i_count: self.i_count.min(r - i),
+            j: 0,
+            j_count,
+        })
     }
     #[inline(always)]
     pub fn count(self) -> usize {
@@ -56,13 +76,15 @@ impl Pairs {
 /// Whether every `|f|` is bounded by [`SUM_LIMIT`], from the row sums of the packed `W_s5` (false if it has a NaN).
 #[inline(always)]
 pub(super) fn is_bounded<S: Simd>(s: S, d: usize, w_s5: &[f32]) -> bool {
-    w_s5.chunks_exact(d * LANES).all(|panel| {
+    let mut bounded = true;
+    for panel in w_s5.chunks_exact(d * LANES) {
         let mut sum = s.zero();
         for line in panel.chunks_exact(LANES) {
             sum = s.add(sum, s.abs(s.load(line)));
         }
-        s.all(s.le(sum, s.splat(SUM_LIMIT)))
-    })
+        bounded &= s.all(s.le(sum, s.splat(SUM_LIMIT)));
+    }
+    bounded
 }
 
 /// Writes `e^{2x}` of each row of `x [r, d]` to rows of `padded(d)`; false if some `|2x|` is above [`FACTOR_LIMIT`] or NaN.
@@ -82,7 +104,14 @@ fn factors<S: Simd>(s: S, x: &[f32], d: usize, out: &mut [f32]) -> bool {
 
 /// Prepares a segment's `p` and `q` `[r, d]` for [`tanh_tile`]: `e^{2x}` if both are in range, else a copy. Tells which.
 #[inline(always)]
-pub(super) fn prepare<S: Simd>(s: S, p: &[f32], q: &[f32], d: usize, pe: &mut [f32], qe: &mut [f32]) -> bool {
+pub(super) fn prepare<S: Simd>(
+    s: S,
+    p: &[f32],
+    q: &[f32],
+    d: usize,
+    pe: &mut [f32],
+    qe: &mut [f32],
+) -> bool {
     if factors(s, p, d, pe) && factors(s, q, d, qe) {
         return true;
     }
@@ -95,22 +124,26 @@ pub(super) fn prepare<S: Simd>(s: S, p: &[f32], q: &[f32], d: usize, pe: &mut [f
     false
 }
 
-/// `t [pairs, padded(d)] = tanh(p_i + q_j)` from what [`prepare`] made; `FACTORED` is what it returned.
+/// `t [pairs, stride(d)] = tanh(p_i + q_j)` from what [`prepare`] made; `FACTORED` is what it returned.
 #[inline(always)]
 pub(super) fn tanh_tile<S: Simd, const FACTORED: bool>(
     s: S,
     pairs: Pairs,
-    wide: usize,
+    d: usize,
     (p, q): (&[f32], &[f32]),
     t: &mut [f32],
 ) {
+    let (wide, stride) = (padded(d), stride(d));
     let one = s.splat(1.0);
     let q = &q[pairs.j * wide..][..pairs.j_count * wide];
     let p = &p[pairs.i * wide..][..pairs.i_count * wide];
-    for (p, t) in p.chunks_exact(wide).zip(t.chunks_exact_mut(pairs.j_count * wide)) {
+    for (p, t) in p
+        .chunks_exact(wide)
+        .zip(t.chunks_exact_mut(pairs.j_count * stride))
+    {
         for c in (0..wide).step_by(LANES) {
             let p = s.load(&p[c..]);
-            for (q, t) in q.chunks_exact(wide).zip(t.chunks_exact_mut(wide)) {
+            for (q, t) in q.chunks_exact(wide).zip(t.chunks_exact_mut(stride)) {
                 let q = s.load(&q[c..]);
                 let v = if FACTORED {
                     let e = s.mul(p, q);
@@ -134,13 +167,10 @@ pub(super) fn product<S: Simd>(
     vectors: usize,
     strip: &mut [f32],
 ) {
-    let mut first = 0;
-    while first < rows {
-        let count = tile::next_rows::<S>(rows, first);
+    for (first, count) in tile::row_tiles::<S>(rows) {
         let x = &x[first * stride..];
         let out = &mut strip[first * vectors * LANES..][..count * vectors * LANES];
         with_tile!(S, count, vectors, product_tile(s, (x, stride), (w, k), out));
-        first += count;
     }
 }
 
@@ -154,6 +184,32 @@ fn product_tile<S: Simd, const R: usize, const C: usize>(
     let acc = tile::packed::<S, R, C>(s, x, (w, k * LANES), k, [[s.zero(); C]; R]);
     for (acc, out) in acc.iter().flatten().zip(out.chunks_exact_mut(LANES)) {
         s.store(*acc, out);
+    }
+}
+
+/// The 16 columns of `x` from `at`, or the `left < 16` that its row still has where not `FULL`.
+#[inline(always)]
+pub(super) fn load<S: Simd, const FULL: bool>(s: S, x: &[f32], at: usize, left: usize) -> S::F32 {
+    if FULL {
+        s.load(&x[at..])
+    } else {
+        s.load_partial(&x[at..at + left])
+    }
+}
+
+/// Writes what [`load`] reads.
+#[inline(always)]
+pub(super) fn store<S: Simd, const FULL: bool>(
+    s: S,
+    v: S::F32,
+    out: &mut [f32],
+    at: usize,
+    left: usize,
+) {
+    if FULL {
+        s.store(v, &mut out[at..])
+    } else {
+        s.store_partial(v, &mut out[at..at + left])
     }
 }
 

@@ -5,7 +5,7 @@ use crate::gate;
 use crate::level::Level;
 use crate::math;
 use crate::simd::{Kernel, LANES, Simd};
-use crate::small::{dot, load, store};
+use crate::small::{Lines, aligned, dot, load, store};
 use crate::transpose::transpose_rows;
 
 pub(super) struct VanillaScores<'a> {
@@ -23,9 +23,11 @@ impl Kernel for VanillaScores<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { user, c, bias, score, scratch } = self;
         let d = user.d;
-        let (block, scratch) = scratch.split_at_mut(d * LANES);
+        let (block, scratch) = aligned(scratch).split_at_mut(d * LANES);
         let (w, scratch) = scratch.split_at_mut(user.m.len() / d * LANES);
-        let (what, partial) = scratch.split_at_mut(scratch.len() - LANES * LANES);
+        let (partial, scratch) = scratch.split_at_mut(LANES * LANES);
+        let rows_hat = user.feature.map_or(0, |f| f.mhat.len() / d);
+        let what = &mut scratch[..rows_hat * LANES];
         let scores = score.chunks_mut(LANES).zip(bias.chunks(LANES));
         for (c, (score, bias)) in c.chunks(LANES * d).zip(scores) {
             transpose_rows(s, c, d, block);
@@ -36,12 +38,7 @@ impl Kernel for VanillaScores<'_> {
                 Some(f) => {
                     weights(s, d, f.mhat, block, what);
                     let sides = Sides { d, m: user.m, f, w, what, block };
-                    // Wider tiles reuse a weight more often, as far as the registers reach.
-                    if S::LEVEL == Level::Avx512 {
-                        gated_dots::<S, 4>(s, &sides, partial);
-                    } else {
-                        gated_dots::<S, 2>(s, &sides, partial);
-                    }
+                    gated_dots(s, &sides, partial);
                 }
             }
             let v = s.add(reduce(s, partial), load(s, bias));
@@ -116,18 +113,18 @@ struct Sides<'a> {
 /// 16 dimensions at a time: first all their sums, then all their gates, so that the gates' long chains of operations
 /// overlap.
 #[inline(always)]
-fn gated_dots<S: Simd, const T: usize>(s: S, p: &Sides, partial: &mut [f32]) {
+fn gated_dots<S: Simd>(s: S, p: &Sides, partial: &mut [f32]) {
     let (partial, _) = partial.as_chunks_mut::<LANES>();
     let (block, _) = p.block.as_chunks::<LANES>();
-    let (mut h, mut z) = ([[0.0; LANES]; LANES], [[0.0; LANES]; LANES]);
-    let (mut hhat, mut zhat) = ([[0.0; LANES]; LANES], [[0.0; LANES]; LANES]);
+    let mut sums = [const { Lines([[0.0; LANES]; LANES]) }; 4];
+    let [Lines(h), Lines(z), Lines(hhat), Lines(zhat)] = &mut sums;
     let mut t = 0;
     while t < p.d {
         let n = LANES.min(p.d - t);
-        pool::<S, T>(s, p.d, p.w, (p.m, p.f.gate_m), t, (&mut h[..n], &mut z[..n]));
-        pool::<S, T>(s, p.d, p.what, (p.f.mhat, p.f.gate_mhat), t, (&mut hhat[..n], &mut zhat[..n]));
+        pool(s, p.d, p.w, (p.m, p.f.gate_m), t, (&mut h[..n], &mut z[..n]));
+        pool(s, p.d, p.what, (p.f.mhat, p.f.gate_mhat), t, (&mut hhat[..n], &mut zhat[..n]));
         let candidates = block[t..t + n].iter().zip(&p.f.gate_bias[t..t + n]);
-        let sums = h.iter().zip(&hhat).zip(z.iter().zip(&zhat));
+        let sums = h.iter().zip(&*hhat).zip(z.iter().zip(&*zhat));
         for (((c, bias), ((h, hhat), (z, zhat))), partial) in candidates.zip(sums).zip(&mut *partial) {
             let z = s.add(s.add(s.splat(*bias), s.load(z)), s.load(zhat));
             let (_, hc) = gate::fuse(s, z, s.load(h), s.load(hhat));
@@ -139,7 +136,7 @@ fn gated_dots<S: Simd, const T: usize>(s: S, p: &Sides, partial: &mut [f32]) {
 
 /// The weighted sums of the rows of two tables, in the dimensions from `t` on: one for each line of the outputs.
 #[inline(always)]
-fn pool<S: Simd, const T: usize>(
+fn pool<S: Simd>(
     s: S,
     d: usize,
     w: &[f32],
@@ -149,13 +146,15 @@ fn pool<S: Simd, const T: usize>(
 ) {
     let n = out_a.len();
     let mut i = 0;
-    while i + T <= n {
-        pool_tile::<S, T>(s, d, w, tables, t + i, (&mut out_a[i..], &mut out_b[i..]));
-        i += T;
-    }
     while i < n {
-        pool_tile::<S, 1>(s, d, w, tables, t + i, (&mut out_a[i..], &mut out_b[i..]));
-        i += 1;
+        let out = (&mut out_a[i..], &mut out_b[i..]);
+        // As many chains as the registers hold: fewer than 10 leave the multipliers waiting.
+        i += match n - i {
+            8.. if S::LEVEL == Level::Avx512 => pool_tile::<S, 8>(s, d, w, tables, t + i, out),
+            1 => pool_tile::<S, 1>(s, d, w, tables, t + i, out),
+            2 | 4 => pool_tile::<S, 2>(s, d, w, tables, t + i, out),
+            _ => pool_tile::<S, 3>(s, d, w, tables, t + i, out),
+        };
     }
 }
 
@@ -167,7 +166,7 @@ fn pool_tile<S: Simd, const T: usize>(
     (a, b): (&[f32], &[f32]),
     t: usize,
     (out_a, out_b): (&mut [[f32; LANES]], &mut [[f32; LANES]]),
-) {
+) -> usize {
     let (mut sum_a, mut sum_b) = ([s.zero(); T], [s.zero(); T]);
     let mut at = t;
     for w in w.as_chunks::<LANES>().0 {
@@ -183,6 +182,7 @@ fn pool_tile<S: Simd, const T: usize>(
         s.store(sum_a[i], &mut out_a[i]);
         s.store(sum_b[i], &mut out_b[i]);
     }
+    T
 }
 
 /// As [`gated_dots`] where `h_c = h`.

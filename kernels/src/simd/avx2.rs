@@ -43,6 +43,32 @@ impl Avx2 {
     }
 }
 
+impl Avx2 {
+    /// Rows to columns of an 8 x 8 block: pairs, then fours, then the halves of the registers.
+    #[inline(always)]
+    fn transpose8(self, v: [__m256; 8]) -> [__m256; 8] {
+        // SAFETY: the token proves AVX.
+        unsafe {
+            let (mut pairs, mut fours, mut out) = (v, v, v);
+            for i in 0..4 {
+                pairs[2 * i] = _mm256_unpacklo_ps(v[2 * i], v[2 * i + 1]);
+                pairs[2 * i + 1] = _mm256_unpackhi_ps(v[2 * i], v[2 * i + 1]);
+            }
+            for i in [0, 4] {
+                fours[i] = _mm256_shuffle_ps::<0x44>(pairs[i], pairs[i + 2]);
+                fours[i + 1] = _mm256_shuffle_ps::<0xee>(pairs[i], pairs[i + 2]);
+                fours[i + 2] = _mm256_shuffle_ps::<0x44>(pairs[i + 1], pairs[i + 3]);
+                fours[i + 3] = _mm256_shuffle_ps::<0xee>(pairs[i + 1], pairs[i + 3]);
+            }
+            for i in 0..4 {
+                out[i] = _mm256_permute2f128_ps::<0x20>(fours[i], fours[i + 4]);
+                out[i + 4] = _mm256_permute2f128_ps::<0x31>(fours[i], fours[i + 4]);
+            }
+            out
+        }
+    }
+}
+
 macro_rules! lanewise {
     ($($name:ident($($arg:ident),+) = $intrinsic:expr;)+) => {$(
         #[inline(always)]
@@ -176,6 +202,25 @@ impl Simd for Avx2 {
     fn to_array(self, v: Lanes) -> [f32; LANES] {
         let mut out = [0.0; LANES];
         self.store(v, &mut out);
+        out
+    }
+    #[inline(always)]
+    fn transpose(self, v: [Lanes; LANES]) -> [Lanes; LANES] {
+        let mut out = v;
+        for half in [0, 8] {
+            let (mut left, mut right) = ([v[half].0; 8], [v[half].1; 8]);
+            for (i, v) in v[half..half + 8].iter().enumerate() {
+                (left[i], right[i]) = (v.0, v.1);
+            }
+            let (left, right) = (self.transpose8(left), self.transpose8(right));
+            for i in 0..8 {
+                if half == 0 {
+                    (out[i].0, out[8 + i].0) = (left[i], right[i]);
+                } else {
+                    (out[i].1, out[8 + i].1) = (left[i], right[i]);
+                }
+            }
+        }
         out
     }
     #[inline(always)]

@@ -18,23 +18,47 @@ pub(crate) fn packed<S: Simd, const R: usize, const C: usize>(
 ) -> [[S::F32; C]; R] {
     assert!(R > 0 && C > 0 && x.len() >= (R - 1) * stride + k && w.len() >= (C - 1) * panel + k * LANES);
     let (x, w) = (x.as_ptr(), w.as_ptr());
-    for i in 0..k {
-        // SAFETY: r < R, c < C and i < k, so by the assertion every index is inside its slice:
-        // r * stride + i < (R - 1) * stride + k, and c * panel + 16 i + 15 < (C - 1) * panel + 16 k.
-        unsafe {
-            let mut b = [s.zero(); C];
-            for (c, b) in b.iter_mut().enumerate() {
-                *b = s.load_ptr(w.add(c * panel + i * LANES));
-            }
-            for (r, acc) in acc.iter_mut().enumerate() {
-                let a = s.splat(*x.add(r * stride + i));
-                for (acc, &b) in acc.iter_mut().zip(&b) {
-                    *acc = s.mul_add(a, b, *acc);
-                }
+    let whole = k - k % UNROLL;
+    for i in (0..whole).step_by(UNROLL) {
+        for i in i..i + UNROLL {
+            // SAFETY: i < k, so the assertion covers the reads.
+            unsafe { packed_step(s, (x.add(i), stride), (w.add(i * LANES), panel), &mut acc) };
+        }
+    }
+    for i in whole..k {
+        // SAFETY: i < k, so the assertion covers the reads.
+        unsafe { packed_step(s, (x.add(i), stride), (w.add(i * LANES), panel), &mut acc) };
+    }
+    acc
+}
+
+/// Rounds of a loop over k that are written out: short loops otherwise lose much to their end, which is mispredicted.
+const UNROLL: usize = 4;
+
+/// One k of [`packed`].
+///
+/// # Safety
+/// `x[r * stride]` for `r < R` and `w[c * panel..][..16]` for `c < C` must be readable.
+#[inline(always)]
+unsafe fn packed_step<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    (x, stride): (*const f32, usize),
+    (w, panel): (*const f32, usize),
+    acc: &mut [[S::F32; C]; R],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut b = [s.zero(); C];
+        for (c, b) in b.iter_mut().enumerate() {
+            *b = s.load_ptr(w.add(c * panel));
+        }
+        for (r, acc) in acc.iter_mut().enumerate() {
+            let a = s.splat(*x.add(r * stride));
+            for (acc, &b) in acc.iter_mut().zip(&b) {
+                *acc = s.mul_add(a, b, *acc);
             }
         }
     }
-    acc
 }
 
 /// `acc[r][c] += sum_k a[k][r] * b[k][16 c ..]`: a tile of `a^T b`.
@@ -53,24 +77,49 @@ pub(crate) fn transposed<S: Simd, const R: usize, const C: usize>(
         return acc;
     }
     assert!(a.len() >= (k - 1) * stride_a + R && b.len() >= (k - 1) * stride_b + C * LANES);
-    let (a, b) = (a.as_ptr(), b.as_ptr());
-    for i in 0..k {
-        // SAFETY: i < k, r < R and c < C, so by the assertion every index is inside its slice:
-        // i * stride_a + r < (k - 1) * stride_a + R, and i * stride_b + 16 c + 15 < (k - 1) * stride_b + 16 C.
-        unsafe {
-            let mut v = [s.zero(); C];
-            for (c, v) in v.iter_mut().enumerate() {
-                *v = s.load_ptr(b.add(i * stride_b + c * LANES));
-            }
-            for (r, acc) in acc.iter_mut().enumerate() {
-                let a = s.splat(*a.add(i * stride_a + r));
-                for (acc, &v) in acc.iter_mut().zip(&v) {
-                    *acc = s.mul_add(a, v, *acc);
-                }
+    let (mut a, mut b) = (a.as_ptr(), b.as_ptr());
+    for _ in 0..k / UNROLL {
+        for _ in 0..UNROLL {
+            // SAFETY: in round i < k, `a` and `b` point at row i of their slices, so the assertion covers the reads.
+            unsafe { transposed_step(s, a, b, &mut acc) };
+            // After the last round these may point past the end; nothing is read there.
+            a = a.wrapping_add(stride_a);
+            b = b.wrapping_add(stride_b);
+        }
+    }
+    for _ in 0..k % UNROLL {
+        // SAFETY: as above.
+        unsafe { transposed_step(s, a, b, &mut acc) };
+        a = a.wrapping_add(stride_a);
+        b = b.wrapping_add(stride_b);
+    }
+    acc
+}
+
+/// One k of [`transposed`].
+///
+/// # Safety
+/// `R` floats from `a` and `16 C` from `b` must be readable.
+#[inline(always)]
+unsafe fn transposed_step<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    a: *const f32,
+    b: *const f32,
+    acc: &mut [[S::F32; C]; R],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut v = [s.zero(); C];
+        for (c, v) in v.iter_mut().enumerate() {
+            *v = s.load_ptr(b.add(c * LANES));
+        }
+        for (r, acc) in acc.iter_mut().enumerate() {
+            let a = s.splat(*a.add(r));
+            for (acc, &v) in acc.iter_mut().zip(&v) {
+                *acc = s.mul_add(a, v, *acc);
             }
         }
     }
-    acc
 }
 
 /// Calls `$f::<S, R, C>($args)` for the run-time tile `$rows` x `$vectors`, with the tiles that level `S` has registers for.
@@ -113,10 +162,40 @@ pub(crate) fn vectors<S: Simd>(rows: usize, left: usize) -> usize {
     }
 }
 
-/// Splits `0..rows` into the fewest tiles of at most `S::TILE_ROWS`, as even as possible: the next tile's rows at `done`.
+/// Splits `0..rows` into the fewest tiles of at most `S::TILE_ROWS`, as even as possible: (first row, rows) of each.
 #[inline(always)]
-pub(crate) fn next_rows<S: Simd>(rows: usize, done: usize) -> usize {
-    let left = rows - done;
-    let tiles = left.div_ceil(S::TILE_ROWS);
-    left.div_ceil(tiles.max(1))
+pub(crate) fn row_tiles<S: Simd>(rows: usize) -> RowTiles {
+    let tiles = rows.div_ceil(S::TILE_ROWS);
+    let low = rows / tiles.max(1);
+    RowTiles {
+        at: 0,
+        rows,
+        low,
+        high: rows - low * tiles,
+    }
+}
+
+/// See [`row_tiles`].
+pub(crate) struct RowTiles {
+    at: usize,
+    rows: usize,
+    /// Rows of most tiles.
+    low: usize,
+    /// How many of the tiles to come have one row more.
+    high: usize,
+}
+
+impl Iterator for RowTiles {
+    type Item = (usize, usize);
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        if self.at == self.rows {
+            return None;
+        }
+        let more = usize::from(self.high > 0);
+        self.high -= more;
+        let tile = (self.at, self.low + more);
+        self.at += tile.1;
+        Some(tile)
+    }
 }

@@ -1,0 +1,111 @@
+//! Whole training steps: forward, backward, update, on the shapes that `compare_torch.sh` gives PyTorch too.
+//!
+//! Names read `engine/threads/B,n,r`; throughput is training samples (a history, a positive and a negative) a second.
+//! `cargo bench --bench step -- fused/1` runs one engine on one thread.
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use dmran::data::{Dataset, Negatives, Sample};
+use dmran::model::init::{initialise, normal};
+use dmran::model::{Dmran, Model};
+use dmran::scorer::{Block, Head, Settings};
+use dmran::tape::Engine;
+use dmran::train::Trainer;
+use dmran::train::config::{L2Kind, TrainConfig};
+use dmran_kernels::Level;
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use std::time::Duration;
+
+const ITEMS: usize = 63_001;
+const DAY: i64 = 86_400;
+
+/// Users with histories of the given lengths and one event to predict.
+fn dataset(lengths: impl Iterator<Item = usize>) -> (Dataset, Vec<Sample>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let (mut offsets, mut items, mut times, mut samples) = (vec![0], vec![], vec![], vec![]);
+    for (user, n) in lengths.enumerate() {
+        items.extend((0..=n).map(|_| rng.random_range(0..ITEMS as u32)));
+        // Gaps that fill all buckets.
+        times.extend((0..=n).map(|k| DAY * (20_000 - (1i64 << (13 * (n - k) / (n + 1)))) + k as i64));
+        offsets.push(items.len());
+        samples.push(Sample { user: user as u32, target: n as u32 });
+    }
+    (Dataset::from_parts(offsets, items, times, vec![], ITEMS, 0).expect("consistent parts"), samples)
+}
+
+/// Real histories: Beauty's have 8 events in the mean; here 1 + an exponential of mean 7, capped.
+fn real_lengths(count: usize, cap: usize) -> impl Iterator<Item = usize> {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    (0..count).map(move |_| (1 + (-7.0 * (1.0 - rng.random::<f64>()).ln()) as usize).min(cap))
+}
+
+fn trainer(batch: usize, hops: usize, engine: Engine, threads: usize) -> Trainer {
+    let settings = Settings { hops, history_cap: 200, head: Head::Vanilla, block: Block::Plain, ..Settings::default() };
+    let config = TrainConfig {
+        batch,
+        engine,
+        threads,
+        lr: 0.1,
+        clip: 0.0,
+        penalty: 1e-2,
+        l2: L2Kind::Weights,
+        ..TrainConfig::default()
+    };
+    let mut model = Dmran::new(settings.clone(), ITEMS, 0, vec![]).expect("valid settings");
+    initialise(model.params_mut(), 0.088, 1);
+    let table = model.params().find_table("V").expect("V");
+    normal(&mut ChaCha8Rng::seed_from_u64(3), 0.088, &mut model.params_mut().table_mut(table).data);
+    Trainer::new(Box::new(model), settings, config, Level::current()).expect("threads")
+}
+
+fn bench(c: &mut Criterion) {
+    let shapes = [
+        ("32,10,10", 32, 10, 10),
+        ("32,50,10", 32, 50, 10),
+        ("256,10,10", 256, 10, 10),
+        ("256,50,10", 256, 50, 10),
+        ("256,200,10", 256, 200, 10),
+        ("256,50,20", 256, 50, 20),
+        ("256,real,10", 256, 0, 10),
+    ];
+    for (engine, name) in [(Engine::Fused, "fused"), (Engine::Naive, "naive")] {
+        for threads in [1, 2] {
+            let mut group = c.benchmark_group(format!("{name}/{threads}"));
+            for (shape, batch, n, hops) in shapes {
+                // The reference is slow: a few shapes show by how much.
+                if engine == Engine::Naive && !matches!(shape, "32,10,10" | "256,50,10") {
+                    continue;
+                }
+                // Four batches in turn, so that a step does not find its rows in the cache.
+                let count = 4 * batch;
+                let (dataset, samples) =
+                    if n == 0 { dataset(real_lengths(count, 50)) } else { dataset((0..count).map(|_| n)) };
+                let negatives = Negatives::new(&dataset);
+                let order: Vec<u32> = (0..count as u32).collect();
+                let mut trainer = trainer(batch, hops, engine, threads);
+                let pool = trainer.pool();
+                let mut at = 0;
+                group.throughput(Throughput::Elements(batch as u64));
+                group.bench_function(BenchmarkId::from_parameter(shape), |b| {
+                    b.iter(|| {
+                        let part = &order[at..at + batch];
+                        at = (at + batch) % count;
+                        let step = || trainer.step(&dataset, &negatives, &samples, part, 0, 0);
+                        pool.install(step).expect("no divergence at this learning rate")
+                    });
+                });
+            }
+            group.finish();
+        }
+    }
+}
+
+criterion_group! {
+    name = step;
+    config = Criterion::default()
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(3))
+        .sample_size(20);
+    targets = bench
+}
+criterion_main!(step);

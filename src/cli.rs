@@ -1,0 +1,64 @@
+//! The command line: one file a subcommand.
+
+mod card;
+mod data_flags;
+mod evaluate;
+mod failure;
+mod inspect;
+mod mapped;
+mod print_config;
+mod ranker;
+mod recommend;
+mod settings;
+mod show;
+mod train;
+mod watch;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Next-item recommendation by hierarchical attention (DMRAN), trained and scored on plain CPUs.
+#[derive(Parser)]
+#[command(name = "dmran", version, max_term_width = 110, args_override_self = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a model on a log of events, show what it learned, and write it to a file.
+    Train(Box<train::Args>),
+    /// Measure a model on a log.
+    Evaluate(evaluate::Args),
+    /// Recommend items to users of a log.
+    Recommend(recommend::Args),
+    /// Show what is in a log or in a model.
+    Inspect(inspect::Args),
+}
+
+/// Runs the program. Exit codes: 0 done (also where the reader of a pipe went away), 2 bad input or settings, 1 any
+/// other failure.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Train(args) => train::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Recommend(args) => recommend::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+    };
+    let (message, code) = match result {
+        Ok(()) | Err(Failure::Closed) => return ExitCode::SUCCESS,
+        Err(Failure::Input(message)) => (message, 2),
+        Err(Failure::Other(message)) => (message, 1),
+    };
+    // Nobody is left to tell if stderr is closed.
+    let _ = writeln!(io::stderr(), "error: {message}");
+    ExitCode::from(code)
+}
+
+/// A line to the person at the terminal, apart from the results.
+fn note(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{text}");
+}

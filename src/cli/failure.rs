@@ -1,0 +1,78 @@
+//! How a subcommand ends when it does not end well.
+
+use dmran::data::DataError;
+use dmran::scorer::ModelFileError;
+use dmran::train::config::ConfigError;
+use dmran::train::trainer::TrainError;
+use dmran_kernels::level::LevelError;
+use std::io;
+use std::path::Path;
+
+/// Why a subcommand stopped.
+#[derive(Debug)]
+pub enum Failure {
+    /// What the user gave cannot be used: exit code 2.
+    Input(String),
+    /// Anything else: exit code 1.
+    Other(String),
+    /// The reader of the output went away (`| head`): not a failure of ours.
+    Closed,
+}
+
+impl Failure {
+    /// Bad input.
+    pub fn input(message: impl Into<String>) -> Failure {
+        Failure::Input(message.into())
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Failure {
+        Failure::Input(error.to_string())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure::Input(error.to_string())
+    }
+}
+
+impl From<LevelError> for Failure {
+    fn from(error: LevelError) -> Failure {
+        Failure::Input(format!("{}: {error}", dmran_kernels::level::LEVEL_VARIABLE))
+    }
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Failure {
+        Failure::Other(error.to_string())
+    }
+}
+
+/// Of writing results.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Failure {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::Closed,
+            _ => Failure::Other(format!("cannot write the output: {error}")),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Failure {
+        match error.io_error_kind() {
+            Some(io::ErrorKind::BrokenPipe) => Failure::Closed,
+            _ => Failure::Other(format!("cannot write the output: {error}")),
+        }
+    }
+}
+
+/// Reading a model: the file is the user's.
+pub fn unreadable(path: &Path) -> impl FnOnce(ModelFileError) -> Failure {
+    move |error| {
+        let (path, message) = (path.display().to_string(), error.to_string());
+        Failure::Input(if message.contains(&path) { message } else { format!("{path}: {message}") })
+    }
+}

@@ -1,0 +1,257 @@
+//! Settings of a training run: a TOML file, and flags that win over it.
+
+use super::data_flags::{DataFlags, named};
+use super::failure::Failure;
+use clap::Args;
+use dmran::data::Protocol;
+use dmran::scorer::{Block, Head, TimeKind, Variant};
+use dmran::tape::Engine;
+use dmran::train::Config;
+use dmran::train::config::{L2Kind, NegativesKind, OptimizerKind, inner_width};
+use std::path::Path;
+
+/// Puts the fields that were given over fields of the same names.
+macro_rules! over {
+    ($from:expr => $to:expr; $($field:ident),+ $(,)?) => {
+        $(if let Some(value) = $from.$field { $to.$field = value; })+
+    };
+}
+pub(super) use over;
+
+/// Dimensions and choices of the model.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Model")]
+pub struct ModelFlags {
+    /// Width of every hidden vector
+    #[arg(long, value_name = "N")]
+    d: Option<usize>,
+    /// Hops of the item level attention (the paper's r)
+    #[arg(long, short = 'r', value_name = "N")]
+    hops: Option<usize>,
+    /// How many of a user's latest events the model reads
+    #[arg(long, value_name = "N")]
+    history_cap: Option<usize>,
+    /// Number of time buckets
+    #[arg(long, value_name = "N")]
+    buckets: Option<usize>,
+    /// How an event's age becomes a bucket: paper, atrank or none
+    #[arg(long, value_parser = named::<TimeKind>)]
+    time: Option<TimeKind>,
+    /// full, no-time, item or feature
+    #[arg(long, value_parser = named::<Variant>)]
+    variant: Option<Variant>,
+    /// What follows the feature level attention: transformer or plain
+    #[arg(long, value_parser = named::<Block>)]
+    block: Option<Block>,
+    /// How a candidate reads the user: atrank, vanilla or mean
+    #[arg(long, value_parser = named::<Head>)]
+    head: Option<Head>,
+    /// Heads of the head atrank; divides d
+    #[arg(long, value_name = "N")]
+    heads: Option<usize>,
+    /// Inner width of the block's feed forward part [default: d / 4]
+    #[arg(long, value_name = "N")]
+    ff_width: Option<usize>,
+    /// Inner width of the head's feed forward part [default: d / 4]
+    #[arg(long, value_name = "N")]
+    head_ff_width: Option<usize>,
+    /// Whether each item has a bias
+    #[arg(long, value_name = "BOOL")]
+    item_bias: Option<bool>,
+    /// Whether half of an item's vector is its category's, where the log has categories
+    #[arg(long, value_name = "BOOL")]
+    categories: Option<bool>,
+    /// Epsilon of the block's layer norms
+    #[arg(long, value_name = "X")]
+    block_eps: Option<f32>,
+    /// Epsilon of the head's layer norms
+    #[arg(long, value_name = "X")]
+    head_eps: Option<f32>,
+}
+
+/// The training itself.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Training")]
+pub struct TrainFlags {
+    /// Passes over the training samples
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Samples a step
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// sgd, adagrad or adam
+    #[arg(long, value_parser = named::<OptimizerKind>)]
+    optimizer: Option<OptimizerKind>,
+    /// Learning rate of the first epoch
+    #[arg(long, value_name = "X")]
+    lr: Option<f32>,
+    /// The learning rate is multiplied by this after each epoch
+    #[arg(long, value_name = "X")]
+    decay: Option<f32>,
+    /// From this step on the learning rate is multiplied by --step-factor; 0 = never
+    #[arg(long, value_name = "STEP")]
+    step_at: Option<u64>,
+    /// See --step-at
+    #[arg(long, value_name = "X")]
+    step_factor: Option<f32>,
+    /// Largest global norm of a gradient; 0 = no limit
+    #[arg(long, value_name = "X")]
+    clip: Option<f32>,
+    /// What the l2 term counts: activation or weights
+    #[arg(long, value_parser = named::<L2Kind>)]
+    l2: Option<L2Kind>,
+    /// Weight of the l2 term
+    #[arg(long, value_name = "X")]
+    l2_weight: Option<f32>,
+    /// Weight of the looked-up rows' l2 term with --l2 weights
+    #[arg(long, value_name = "X")]
+    l2_rows: Option<f32>,
+    /// Weight of the redundancy penalty (the paper's lambda 3)
+    #[arg(long, value_name = "X")]
+    penalty: Option<f32>,
+    /// When negatives are drawn: fresh (anew in each epoch) or static (once)
+    #[arg(long, value_parser = named::<NegativesKind>)]
+    negatives: Option<NegativesKind>,
+    /// Negatives for each positive
+    #[arg(long, value_name = "N")]
+    negatives_per_positive: Option<usize>,
+    /// Standard deviation of the tables' starting values
+    #[arg(long, value_name = "X")]
+    init_std: Option<f32>,
+    /// Share of the entries of history vectors that training drops
+    #[arg(long, value_name = "X")]
+    dropout: Option<f32>,
+    /// Parts of a batch that are computed side by side; changes the last bits of results; 0 = by batch size
+    #[arg(long, value_name = "N")]
+    shards: Option<usize>,
+}
+
+/// Where and how to compute; results do not depend on the threads.
+#[derive(Args, Debug, Default, Clone, Copy)]
+#[command(next_help_heading = "Computing")]
+pub struct ComputeFlags {
+    /// fused (SIMD kernels) or naive (the reference, slow)
+    #[arg(long, value_parser = named::<Engine>)]
+    pub engine: Option<Engine>,
+    /// Threads; 0 = one a core, or RAYON_NUM_THREADS. Results do not depend on it
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+/// How results are measured.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Measuring")]
+pub struct EvalFlags {
+    /// honest (pick the epoch on each user's second to last event, test on the last) or paper (pick it on the test set)
+    #[arg(long, value_parser = named::<Protocol>)]
+    protocol: Option<Protocol>,
+    /// The k of HR@k and NDCG@k
+    #[arg(long, short, value_name = "N")]
+    k: Option<usize>,
+    /// Negatives a user of the validation AUC (honest protocol)
+    #[arg(long, value_name = "N")]
+    validation_negatives: Option<usize>,
+    /// Users of the full ranking, drawn by the seed; 0 = all
+    #[arg(long, value_name = "N")]
+    rank_users: Option<usize>,
+}
+
+impl ModelFlags {
+    fn apply(&self, config: &mut Config) {
+        let model = &mut config.model;
+        if let Some(d) = self.d {
+            // Widths that were left to follow d follow the new one.
+            let follows = [model.ff_width, model.head_ff_width].map(|width| width == inner_width(model.d));
+            model.d = d;
+            if follows[0] {
+                model.ff_width = inner_width(d);
+            }
+            if follows[1] {
+                model.head_ff_width = inner_width(d);
+            }
+        }
+        over!(self => model; hops, history_cap, buckets, time, variant, block, head, heads, ff_width, head_ff_width,
+            item_bias, categories, block_eps, head_eps);
+    }
+}
+
+impl TrainFlags {
+    fn apply(&self, config: &mut Config) {
+        over!(self => config.train; epochs, batch, seed, optimizer, lr, decay, step_at, step_factor, clip, l2,
+            l2_weight, l2_rows, penalty, negatives, negatives_per_positive, init_std, dropout, shards);
+    }
+}
+
+impl ComputeFlags {
+    /// Puts the flags that were given over the settings.
+    pub fn apply(&self, config: &mut Config) {
+        over!(self => config.train; engine, threads);
+    }
+}
+
+impl EvalFlags {
+    /// Puts the flags that were given over the settings.
+    pub fn apply(&self, config: &mut Config) {
+        over!(self => config.eval; protocol, k, validation_negatives, rank_users);
+    }
+}
+
+/// The settings of a training run, checked.
+pub fn gather(
+    file: Option<&Path>,
+    data: &DataFlags,
+    model: &ModelFlags,
+    train: &TrainFlags,
+    compute: ComputeFlags,
+    eval: &EvalFlags,
+) -> Result<Config, Failure> {
+    let mut config = match file {
+        Some(path) => from_file(path)?,
+        None => Config::default(),
+    };
+    data.apply(&mut config.data);
+    model.apply(&mut config);
+    train.apply(&mut config);
+    compute.apply(&mut config);
+    eval.apply(&mut config);
+    config.validate()?;
+    Ok(config)
+}
+
+fn from_file(path: &Path) -> Result<Config, Failure> {
+    let wrong = |why: String| Failure::Input(format!("{}: {why}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text".into()))?;
+    Config::from_toml(&text).map_err(|error| wrong(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(text: &str, flags: ModelFlags) -> Config {
+        let mut config = Config::from_toml(text).unwrap();
+        flags.apply(&mut config);
+        config
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let config = with("[model]\nd = 64\nhops = 3", ModelFlags { hops: Some(5), ..Default::default() });
+        assert_eq!((config.model.d, config.model.hops), (64, 5));
+    }
+
+    #[test]
+    fn inner_widths_follow_the_width_of_a_flag() {
+        let d = || ModelFlags { d: Some(16), ..Default::default() };
+        let model = with("", d()).model;
+        assert_eq!((model.ff_width, model.head_ff_width), (4, 4));
+        let model = with("[model]\nff_width = 9", d()).model;
+        assert_eq!((model.ff_width, model.head_ff_width), (9, 4));
+        let model = with("", ModelFlags { ff_width: Some(7), ..d() }).model;
+        assert_eq!((model.ff_width, model.head_ff_width), (7, 4));
+    }
+}

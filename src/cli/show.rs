@@ -1,0 +1,94 @@
+//! Results as text.
+
+use dmran::data::Protocol;
+use dmran::metrics::Estimate;
+use dmran::scorer::Model;
+use dmran::train::fit::Figures;
+use std::fmt;
+
+/// A name from a file with its control characters escaped, so that it cannot steer a terminal.
+pub struct Plain<'a>(pub &'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.chars().any(char::is_control) {
+            return f.pad(self.0);
+        }
+        let escaped: String =
+            self.0.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
+        f.pad(&escaped)
+    }
+}
+
+/// Names of a model's items and of their categories.
+#[derive(Clone, Copy)]
+pub struct Names<'a>(pub &'a Model);
+
+impl<'a> Names<'a> {
+    /// Name of an item.
+    pub fn item(self, item: u32) -> &'a str {
+        self.0.items().get(item as usize).unwrap_or_default()
+    }
+
+    /// Name of an item's category, where the model has categories.
+    pub fn category(self, item: u32) -> Option<&'a str> {
+        let category = *self.0.item_category().get(item as usize)?;
+        self.0.categories().get(category as usize)
+    }
+
+    /// An item and its category in columns.
+    pub fn line(self, item: u32) -> String {
+        let name = Plain(self.item(item));
+        match self.category(item) {
+            Some(category) => format!("{name:<14} {}", Plain(category)),
+            None => name.to_string(),
+        }
+    }
+}
+
+/// Each figure's name, in the order of the table.
+pub fn rows(figures: &Figures) -> Vec<(String, Estimate)> {
+    let ranking = &figures.ranking;
+    let mut rows = vec![("AUC, 1 negative".into(), figures.auc), ("AUC, all items".into(), ranking.auc)];
+    for at in &ranking.at {
+        rows.push((format!("HR@{}", at.k), at.hr));
+        rows.push((format!("NDCG@{}", at.k), at.ndcg));
+    }
+    rows.push(("MRR".into(), ranking.mrr));
+    rows
+}
+
+/// A model's figures beside those of "most popular".
+pub fn table(model: &Figures, popular: &Figures) -> String {
+    let mut out = format!("{:<18} {:<18} {:<18}\n", "", "DMRAN", "most popular").trim_end().to_owned() + "\n";
+    for ((name, model), (_, popular)) in rows(model).into_iter().zip(rows(popular)) {
+        out += &format!("{name:<18} {:<18} {popular}\n", model.to_string());
+    }
+    let (one, all) = (model.auc.n, model.ranking.mrr.n);
+    out += &format!("mean ± standard error over {one} users (the first row) and {all} users (full ranking)\n");
+    out
+}
+
+/// How the model was picked, in words that do not promise too much.
+pub fn picked(protocol: Protocol, epoch: Option<usize>) -> String {
+    match (protocol, epoch) {
+        (_, None) => "No epoch could be measured: the figures are those of the last one.".into(),
+        (Protocol::Honest, Some(epoch)) => {
+            format!("Epoch {epoch} was picked on the validation set; the test set was not looked at before.")
+        }
+        (Protocol::Paper, Some(epoch)) => format!(
+            "Epoch {epoch} was picked on the test set itself, as the paper does: its figures are too good by a little."
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_steer_a_terminal() {
+        assert_eq!(Plain("a\u{1b}[2Jb\n").to_string(), "a\\u{1b}[2Jb\\n");
+        assert_eq!(format!("{:<4}|", Plain("ä")), "ä   |");
+    }
+}

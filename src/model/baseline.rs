@@ -1,0 +1,192 @@
+//! What the baselines share: item vectors, scores, layers on either engine, starting values.
+
+use super::init::normal;
+use super::{Batch, Sizes, Start};
+use crate::ops;
+use crate::params::{ParamId, Params, TableId};
+use crate::scorer::Settings;
+use crate::tape::{Engine, Graph};
+use crate::tensor::{Index, Var};
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+/// Adds weights and fills each at once; the order of adding is the order of drawing.
+pub(super) struct Builder {
+    pub params: Params,
+    rng: ChaCha8Rng,
+    table_std: Option<f32>,
+}
+
+/// A dense layer's weights.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layer {
+    w: ParamId,
+    b: ParamId,
+}
+
+impl Builder {
+    pub fn new(start: Start) -> Builder {
+        let Start { seed, table_std } = start;
+        Builder { params: Params::default(), rng: ChaCha8Rng::seed_from_u64(seed), table_std }
+    }
+
+    /// A table that starts uniform after Glorot over its whole shape, or normal where the start says so.
+    pub fn table(&mut self, name: &str, rows: usize, cols: usize) -> TableId {
+        let id = self.params.add_table(name, rows, cols);
+        let values = &mut self.params.table_mut(id).data;
+        match self.table_std {
+            Some(std) => normal(&mut self.rng, std, values),
+            None => uniform(&mut self.rng, rows + cols, values),
+        }
+        id
+    }
+
+    /// A matrix that starts uniform after Glorot, where it is a part of a matrix of `fan` rows and columns together.
+    pub fn matrix(&mut self, name: &str, rows: usize, cols: usize, fan: usize) -> ParamId {
+        let id = self.params.add(name, rows, cols, true);
+        uniform(&mut self.rng, fan, self.params.get_mut(id));
+        id
+    }
+
+    /// A matrix that starts normal with a standard deviation of `std`, cut off at two of them.
+    pub fn truncated_normal(&mut self, name: &str, rows: usize, cols: usize, std: f32) -> ParamId {
+        let id = self.params.add(name, rows, cols, true);
+        for x in self.params.get_mut(id) {
+            let mut drawn = [f32::INFINITY];
+            while drawn[0].abs() > 2.0 * std {
+                normal(&mut self.rng, std, &mut drawn);
+            }
+            *x = drawn[0];
+        }
+        id
+    }
+
+    /// A vector of equal numbers.
+    pub fn vector(&mut self, name: &str, len: usize, value: f32) -> ParamId {
+        let id = self.params.add(name, 1, len, false);
+        self.params.get_mut(id).fill(value);
+        id
+    }
+
+    /// `W_name` `[n, k]` and `b_name`.
+    pub fn layer(&mut self, name: &str, n: usize, k: usize) -> Layer {
+        let w = self.matrix(&format!("W_{name}"), n, k, n + k);
+        Layer { w, b: self.vector(&format!("b_{name}"), n, 0.0) }
+    }
+}
+
+/// Uniform numbers whose bound is `sqrt(6 / fan)`.
+fn uniform(rng: &mut ChaCha8Rng, fan: usize, out: &mut [f32]) {
+    let bound = (6.0 / fan as f32).sqrt();
+    out.iter_mut().for_each(|x| *x = rng.random_range(-bound..bound));
+}
+
+impl Layer {
+    /// `x W^T + b`.
+    pub fn apply(self, g: &mut Graph<'_>, x: Var) -> Var {
+        match g.engine {
+            Engine::Fused => ops::dense(g, x, self.w, Some(self.b), false),
+            Engine::Naive => ops::linear(g, x, g.param(self.w), Some(g.param(self.b))),
+        }
+    }
+}
+
+/// Items: their vectors, their bias, and the score of a user's vector with them.
+#[derive(Clone, Debug)]
+pub(super) struct Items {
+    v: TableId,
+    c: Option<TableId>,
+    bias: Option<TableId>,
+    item_category: Vec<u32>,
+}
+
+impl Items {
+    /// `V` (d wide, or d/2 beside a `C` of d/2 where items have categories) and `bias`, which starts at 0.
+    ///
+    /// # Panics
+    /// If the settings ask for categories and `sizes` does not name one for each item.
+    pub fn new(builder: &mut Builder, settings: &Settings, sizes: &Sizes) -> Items {
+        let d = settings.d;
+        let (mut c, mut item_category) = (None, vec![]);
+        let v = if settings.categories {
+            let of = &sizes.item_category;
+            assert_eq!(of.len(), sizes.items, "one category for each item");
+            assert!(of.iter().all(|c| (*c as usize) < sizes.categories), "categories below {}", sizes.categories);
+            item_category.clone_from(of);
+            let v = builder.table("V", sizes.items, d / 2);
+            c = Some(builder.table("C", sizes.categories, d / 2));
+            v
+        } else {
+            builder.table("V", sizes.items, d)
+        };
+        let bias = settings.item_bias.then(|| builder.params.add_table("bias", sizes.items, 1));
+        Items { v, c, bias, item_category }
+    }
+
+    /// Vectors of the items `ids`: `[n, d]`.
+    pub fn vectors(&self, g: &mut Graph<'_>, ids: Index) -> Var {
+        let Some(c) = self.c else {
+            return ops::embed(g, &[(self.v, ids)]);
+        };
+        let of = g.index_from(|all| {
+            for k in ids.start..ids.start + ids.len {
+                all.push(self.item_category[all[k] as usize]);
+            }
+        });
+        ops::embed(g, &[(self.v, ids), (c, of)])
+    }
+
+    /// `u . c + bias` of candidates `ids` with the vectors `c`, where `u` has a row for each candidate:
+    /// `[samples, candidates of one sample]`.
+    pub fn scores(&self, g: &mut Graph<'_>, batch: &Batch<'_>, u: Var, c: Var, ids: Index) -> Var {
+        let bias = self.bias.map(|bias| ops::embed(g, &[(bias, ids)]));
+        let scores = match (g.engine, bias) {
+            (Engine::Fused, bias) => ops::score(g, u, c, bias),
+            (Engine::Naive, bias) => {
+                let dots = ops::row_dot(g, u, c);
+                bias.map_or(dots, |bias| ops::add(g, dots, bias))
+            }
+        };
+        scores.reshape(batch.samples(), batch.per_sample())
+    }
+}
+
+/// ATRank's first layer: `W_v x + T[bucket] + b`, a dense layer of the item vector and the one-hot time bucket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TimeLayer {
+    items: Layer,
+    buckets: Option<ParamId>,
+}
+
+impl TimeLayer {
+    pub fn new(builder: &mut Builder, settings: &Settings) -> TimeLayer {
+        let d = settings.d;
+        let one_hot = if settings.uses_time() { settings.buckets } else { 0 };
+        let w = builder.matrix("W_v", d, d, 2 * d + one_hot);
+        let buckets = settings.uses_time().then(|| {
+            // Rows of W^T: not packed, as no product is taken with them.
+            let id = builder.params.add("T", one_hot, d, false);
+            uniform(&mut builder.rng, 2 * d + one_hot, builder.params.get_mut(id));
+            id
+        });
+        TimeLayer { items: Layer { w, b: builder.vector("b_v", d, 0.0) }, buckets }
+    }
+
+    pub fn apply(&self, g: &mut Graph<'_>, x: Var, batch: &Batch<'_>) -> Var {
+        let h = self.items.apply(g, x);
+        match self.buckets {
+            Some(t) => {
+                let bucket = g.index(batch.buckets.iter().copied());
+                let rows = ops::select_rows(g, g.param(t), bucket);
+                ops::add(g, h, rows)
+            }
+            None => h,
+        }
+    }
+}
+
+/// Row of the sample that each candidate belongs to.
+pub(super) fn sample_of_candidates(g: &mut Graph<'_>, batch: &Batch<'_>) -> Index {
+    let per = batch.per_sample();
+    g.index((0..batch.candidates.len()).map(|i| (i / per) as u32))
+}

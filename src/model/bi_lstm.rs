@@ -1,0 +1,115 @@
+//! Bi-LSTM and Bi-LSTM+Attention: a long short-term memory each way over the history's item vectors.
+
+use super::baseline::{Builder, Items, Layer, sample_of_candidates};
+use super::{Batch, Model, Output, Sizes, Start};
+use crate::ops;
+use crate::ops::lstm::Cell;
+use crate::ops::steps::Steps;
+use crate::params::Params;
+use crate::scorer::Settings;
+use crate::tape::{Engine, Graph};
+use crate::tensor::{Index, Var};
+
+/// Bi-LSTM, with or without the candidate's attention over its outputs.
+///
+/// Without: `u = W_u [forward output at the last event ; backward output at the first] + b_u`.
+/// With: `u = W_u (softmax_t([c ; c] . [f_t ; b_t] / sqrt(2d)) [f_t ; b_t]) + b_u`.
+/// Every history has at least one event. The l2 term counts `u` once for each candidate, as ATRank's code does, which has a row for each of them.
+#[derive(Clone, Debug)]
+pub struct BiLstm {
+    params: Params,
+    items: Items,
+    forward: Cell,
+    backward: Cell,
+    out: Layer,
+    attention: bool,
+}
+
+/// One direction: one matrix `[W_x ; W_h]` in TensorFlow, hence the fan of its start.
+fn cell(builder: &mut Builder, name: &str, d: usize) -> Cell {
+    Cell {
+        w_x: builder.matrix(&format!("{name}.W_x"), 4 * d, d, 6 * d),
+        w_h: builder.matrix(&format!("{name}.W_h"), 4 * d, d, 6 * d),
+        b: builder.vector(&format!("{name}.b"), 4 * d, 0.0),
+        forget: 1.0,
+    }
+}
+
+impl BiLstm {
+    /// The model with its starting values.
+    ///
+    /// # Panics
+    /// If the settings ask for categories and `sizes` does not name one for each item.
+    pub fn new(settings: &Settings, sizes: &Sizes, start: Start, attention: bool) -> BiLstm {
+        let d = settings.d;
+        let mut builder = Builder::new(start);
+        let items = Items::new(&mut builder, settings, sizes);
+        let forward = cell(&mut builder, "forward", d);
+        let backward = cell(&mut builder, "backward", d);
+        let out = builder.layer("u", d, 2 * d);
+        BiLstm { params: builder.params, items, forward, backward, out, attention }
+    }
+
+    /// `[f_t ; b_t]` at each history's two ends: `[B, 2d]`.
+    fn ends(&self, g: &mut Graph<'_>, [f, b]: [Var; 2], batch: &Batch<'_>) -> Var {
+        let last = g.index(batch.offsets[1..].iter().map(|end| end - 1));
+        let first = g.index(batch.offsets[..batch.samples()].iter().copied());
+        let (f, b) = (ops::select_rows(g, f, last), ops::select_rows(g, b, first));
+        ops::concat(g, f, b)
+    }
+
+    /// What each candidate reads off the outputs: `[B C, 2d]`.
+    fn attend(&self, g: &mut Graph<'_>, [f, b]: [Var; 2], c: Var, rows: Index) -> Var {
+        let outputs = ops::concat(g, f, b);
+        let q = ops::concat(g, c, c);
+        match g.engine {
+            Engine::Fused => ops::pool_vanilla(g, outputs, q, rows).h,
+            Engine::Naive => {
+                let samples = (rows.len - 1) as u32;
+                let per = c.rows as u32 / samples.max(1);
+                let candidates = g.index((0..=samples).map(|b| b * per));
+                ops::naive::pool_vanilla(g, outputs, q, rows, candidates)
+            }
+        }
+    }
+}
+
+impl Model for BiLstm {
+    fn name(&self) -> &'static str {
+        if self.attention { "bi-lstm-attention" } else { "bi-lstm" }
+    }
+
+    fn params(&self) -> &Params {
+        &self.params
+    }
+
+    fn params_mut(&mut self) -> &mut Params {
+        &mut self.params
+    }
+
+    fn forward(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Output {
+        let history = g.index(batch.history.iter().copied());
+        let offsets = g.index(batch.offsets.iter().copied());
+        let candidates = g.index(batch.candidates.iter().copied());
+        let x = self.items.vectors(g, history);
+        let x = batch.dropout.map_or(x, |rate| ops::dropout(g, x, rate));
+        let c = self.items.vectors(g, candidates);
+        let [along, against]: [Steps; 2] = [false, true].map(|reversed| ops::steps(g, offsets, reversed));
+        let outputs = [ops::lstm(g, x, self.forward, along), ops::lstm(g, x, self.backward, against)];
+        let u = if self.attention {
+            let read = self.attend(g, outputs, c, offsets);
+            self.out.apply(g, read)
+        } else {
+            let ends = self.ends(g, outputs, batch);
+            let u = self.out.apply(g, ends);
+            let of = sample_of_candidates(g, batch);
+            ops::select_rows(g, u, of)
+        };
+        let scores = self.items.scores(g, batch, u, c, candidates);
+        Output { scores, attention: None, activations: [u, c], rows: [Some(c), Some(x)] }
+    }
+
+    fn uses_time(&self) -> bool {
+        false
+    }
+}

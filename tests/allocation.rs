@@ -1,0 +1,52 @@
+//! A training step allocates nothing once its buffers have seen their largest batch. A file of its own: the counter
+//! sees every thread of the process.
+#![cfg(feature = "train")]
+
+mod common;
+
+use common::counting::{Counting, allocations};
+use common::ring::ring;
+use dmran::data::{Negatives, Protocol, train_samples};
+use dmran::model::init::initialise;
+use dmran::model::{Dmran, Model};
+use dmran::scorer::{Head, Settings, TimeKind, Variant};
+use dmran::train::Trainer;
+use dmran::train::config::{OptimizerKind, TrainConfig};
+use dmran_kernels::Level;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_warm_step_allocates_nothing() {
+    let dataset = ring(60, 30);
+    let (negatives, samples) = (Negatives::new(&dataset), train_samples(&dataset, Protocol::Paper));
+    let order: Vec<u32> = (0..samples.len() as u32).collect();
+    for (head, optimizer) in
+        [(Head::Vanilla, OptimizerKind::Sgd), (Head::Atrank, OptimizerKind::Adagrad), (Head::Mean, OptimizerKind::Adam)]
+    {
+        for variant in [Variant::Full, Variant::Item, Variant::Feature] {
+            let settings =
+                Settings { d: 16, hops: 3, heads: 2, time: TimeKind::None, head, variant, ..Settings::default() };
+            let config = TrainConfig { threads: 2, lr: 0.05, optimizer, ..TrainConfig::default() };
+            let mut model = Dmran::new(settings.clone(), dataset.items(), 0, vec![]).unwrap();
+            initialise(model.params_mut(), 0.1, 1);
+            let mut trainer = Trainer::new(Box::new(model), settings, config.clone(), Level::current()).unwrap();
+            let pool = trainer.pool();
+            // From inside the pool, as a run does: entering it takes a place in a queue that grows now and then.
+            let count = pool.install(|| {
+                let mut before = 0;
+                for round in 0..3 {
+                    if round == 1 {
+                        before = allocations();
+                    }
+                    for batch in order.chunks(config.batch) {
+                        trainer.step(&dataset, &negatives, &samples, batch, 0, 0).unwrap();
+                    }
+                }
+                allocations() - before
+            });
+            assert_eq!(count, 0, "{head}, {variant}: {count} allocations in {} steps", 2 * order.chunks(32).len());
+        }
+    }
+}
