@@ -1,0 +1,44 @@
+//! The scorer, one thread: encoding a user of 50 events, and encoding with 1, 100, 1,000 candidates or all 63,001 items
+//! (top 10), for each head.
+//!
+//! `cargo bench --no-default-features --bench score -- vanilla` runs one head;
+//! `cargo run --release --no-default-features --example score_latency` gives p50 and p99 instead.
+
+#[path = "score/catalogue.rs"]
+mod catalogue;
+
+use catalogue::{candidates, history, scorer};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use dmran::scorer::{Head, Scratch};
+use std::hint::black_box;
+
+fn bench(c: &mut Criterion) {
+    let (events, now) = history();
+    for &head in Head::ALL {
+        let scorer = scorer(head);
+        let (mut scratch, mut best) = (Scratch::new(), Vec::new());
+        let mut group = c.benchmark_group(format!("score/{head}"));
+        group.sample_size(20);
+        group.bench_function("encode", |b| {
+            b.iter(|| black_box(scorer.encode(&events, now, &mut scratch).unknown()));
+        });
+        for n in [1, 100, 1000] {
+            let (candidates, mut scores) = (candidates(n), vec![0.0; n]);
+            group.throughput(Throughput::Elements(n as u64));
+            group.bench_with_input(BenchmarkId::new("encode and score", n), &candidates, |b, candidates| {
+                b.iter(|| scorer.encode(&events, now, &mut scratch).score(candidates, black_box(&mut scores)));
+            });
+        }
+        group.throughput(Throughput::Elements(catalogue::ITEMS as u64));
+        group.bench_function("encode and top 10 of all", |b| {
+            b.iter(|| {
+                scorer.encode(&events, now, &mut scratch).top_k(10, &[], &mut best);
+                black_box(best.len())
+            });
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(score, bench);
+criterion_main!(score);

@@ -1,0 +1,49 @@
+//! A model of random weights with as many items as the Amazon Electronics log, and a user of 50 events.
+
+use dmran::scorer::{Card, Counts, Event, Head, Ids, Model, ModelParts, Scorer, Settings, expected_tensors};
+
+/// Items.
+pub const ITEMS: usize = 63_001;
+const DAY: i64 = 86_400;
+
+/// A scorer with width 128, 10 hops and this head.
+pub fn scorer(head: Head) -> Scorer {
+    let settings = Settings { head, ..Settings::default() };
+    let mut state = 1u32;
+    let mut weight = |scale: f32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 8) as f32 / (1 << 23) as f32 - 1.0) * scale
+    };
+    let counts = Counts { items: ITEMS, categories: 0 };
+    let tensors = expected_tensors(&settings, counts)
+        .into_iter()
+        .map(|spec| {
+            let (rows, columns) = spec.shape.rows_columns();
+            let scale = (6.0 / (rows.min(columns) + columns) as f32).sqrt();
+            (spec.name.to_owned(), (0..rows * columns).map(|_| weight(scale)).collect())
+        })
+        .collect();
+    let items = Ids::from_sorted((0..ITEMS).map(|i| format!("B{i:09}"))).expect("sorted");
+    let parts = ModelParts {
+        settings,
+        items,
+        categories: Ids::default(),
+        item_category: Vec::new(),
+        card: Card::default(),
+        tensors,
+    };
+    Scorer::new(Model::from_parts(parts).expect("a whole model")).expect("a level of this CPU")
+}
+
+/// 50 events, and the time after them.
+pub fn history() -> (Vec<Event>, i64) {
+    let now = 16_000 * DAY;
+    let event =
+        |i: u32| Event { item: i.wrapping_mul(2_654_435_761) % ITEMS as u32, time: now - i64::from(i * i) * DAY };
+    ((0..50).rev().map(event).collect(), now)
+}
+
+/// `n` candidates all over the table.
+pub fn candidates(n: usize) -> Vec<u32> {
+    (0..n as u32).map(|i| i.wrapping_mul(40_503).wrapping_add(77) % ITEMS as u32).collect()
+}

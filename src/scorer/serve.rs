@@ -1,0 +1,154 @@
+//! The scorer itself: a model with its weights packed, ready for any number of threads.
+
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+
+use dmran_kernels::{Level, LevelError};
+
+use super::file::ModelFileError;
+use super::ids::Ids;
+use super::model::Model;
+use super::network::Network;
+use super::settings::Settings;
+
+/// A trained model, ready to encode users and score items.
+///
+/// `Scorer` is `Send + Sync`, has no locks, no threads and no global state: share one by reference or in an `Arc`, and
+/// give each thread a [`Scratch`](super::Scratch) of its own. A call with a warm scratch allocates nothing.
+///
+/// On one [`Level`] all scores have the bits of the training forward pass (fused engine).
+///
+/// **Memory.** Embedding tables are used where the [`Model`] has them (with categories an item's two halves are put
+/// side by side per block of candidates, never as a whole table); dense weights are held twice, as in the file and
+/// packed.
+#[derive(Debug, Clone)]
+pub struct Scorer {
+    model: Model,
+    level: Level,
+    pub(super) network: Network,
+    v: usize,
+    c: Option<usize>,
+    bias: Option<usize>,
+}
+
+/// Why a model could not be made ready.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ScorerError {
+    /// The model file breaks a rule.
+    File(ModelFileError),
+    /// The SIMD level asked for (by `DMRAN_SIMD` or the caller) does not exist or is not there on this CPU.
+    Level(LevelError),
+}
+
+impl fmt::Display for ScorerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(f),
+            Self::Level(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for ScorerError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::File(error) => error.source(),
+            Self::Level(error) => error.source(),
+        }
+    }
+}
+
+impl From<ModelFileError> for ScorerError {
+    fn from(error: ModelFileError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<LevelError> for ScorerError {
+    fn from(error: LevelError) -> Self {
+        Self::Level(error)
+    }
+}
+
+impl Scorer {
+    /// Packs a model's weights for the best SIMD level of this CPU, or the one that `DMRAN_SIMD` names.
+    ///
+    /// # Errors
+    /// [`ScorerError::Level`] if `DMRAN_SIMD` names a level that does not exist or is not there on this CPU.
+    pub fn new(model: Model) -> Result<Scorer, ScorerError> {
+        Scorer::with_level(model, Level::from_env()?)
+    }
+
+    /// Reads a model file into memory and packs its weights.
+    ///
+    /// # Errors
+    /// The first rule that the file breaks, or as [`Scorer::new`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Scorer, ScorerError> {
+        Scorer::new(Model::load(path)?)
+    }
+
+    /// As [`Scorer::new`], on a given level.
+    ///
+    /// # Errors
+    /// [`ScorerError::Level`] if this CPU lacks the level.
+    pub fn with_level(model: Model, level: Level) -> Result<Scorer, ScorerError> {
+        if !level.is_available() {
+            return Err(LevelError::Unavailable { level }.into());
+        }
+        let at = |name: &str| model.tensors().iter().position(|tensor| tensor.name() == name);
+        let (v, c, bias) = (at("V").unwrap_or_default(), at("C"), at("bias"));
+        let network = Network::new(&model, level);
+        Ok(Scorer { model, level, network, v, c, bias })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Dimensions and choices of the model.
+    pub fn settings(&self) -> &Settings {
+        self.model.settings()
+    }
+
+    /// Ids of the items. An item's index, which the scorer takes and gives, is its place here:
+    /// `scorer.items().find("B0042")`, `scorer.items().get(7)`.
+    pub fn items(&self) -> &Ids {
+        self.model.items()
+    }
+
+    /// The SIMD level of all computations.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// The item vectors (eq 1) of `ids`, `[ids, d]`.
+    pub(super) fn gather(&self, ids: impl Iterator<Item = usize>, out: &mut [f32]) {
+        let d = self.settings().d;
+        let table = |at: usize| self.model.tensors()[at].values();
+        let v = table(self.v);
+        match self.c {
+            None => out.chunks_exact_mut(d).zip(ids).for_each(|(row, id)| row.copy_from_slice(&v[id * d..][..d])),
+            Some(c) => {
+                let (c, half, category) = (table(c), d / 2, self.model.item_category());
+                for (row, id) in out.chunks_exact_mut(d).zip(ids) {
+                    let (item, of) = row.split_at_mut(half);
+                    item.copy_from_slice(&v[id * half..][..half]);
+                    of.copy_from_slice(&c[category[id] as usize * half..][..half]);
+                }
+            }
+        }
+    }
+
+    /// The item vectors of all items, where they stand as one table.
+    pub(super) fn whole_table(&self) -> Option<&[f32]> {
+        self.c.is_none().then(|| self.model.tensors()[self.v].values())
+    }
+
+    /// The bias of each item, where the model has one.
+    pub(super) fn item_bias(&self) -> Option<&[f32]> {
+        self.bias.map(|at| self.model.tensors()[at].values())
+    }
+}
