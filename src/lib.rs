@@ -3,12 +3,9 @@
 
 pub mod scorer;
 
-<<<<<<< HEAD
 pub use dmran_kernels::{Level, LevelError};
-=======
 #[cfg(feature = "capi")]
 pub mod ffi;
->>>>>>> scorer
 
 #[cfg(feature = "train")]
 pub mod data;

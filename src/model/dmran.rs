@@ -108,10 +108,7 @@ impl Dmran {
             match name {
                 "V" | "C" => drop(params.add_table(name, rows, cols)),
                 "bias" => drop(params.add_table(name, cols, 1)),
-<<<<<<< HEAD
                 // A matrix of one row (one hop, inner width 1) is a matrix still.
-=======
->>>>>>> scorer
                 _ => drop(params.add(name, rows, cols, matches!(shape, Shape::Matrix(..)))),
             }
         }
@@ -286,8 +283,12 @@ impl Dmran {
             }
         }
         .reshape(samples as usize, per as usize);
-        let output =
-            Output { scores, attention: a.map(|a| (a, offsets)), activations: [h_c, c], rows: [Some(c), Some(looked_up)] };
+        let output = Output {
+            scores,
+            attention: a.map(|a| (a, offsets)),
+            activations: [h_c, c],
+            rows: [Some(c), Some(looked_up)],
+        };
         (output, Trace { big_h, s, a, m, alignment, mhat, mx, h, hhat, gate, h_c })
     }
 }
