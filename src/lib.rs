@@ -6,6 +6,8 @@ pub mod scorer;
 #[cfg(feature = "capi")]
 pub mod ffi;
 
+pub use dmran_kernels::{Level, LevelError};
+
 #[cfg(feature = "train")]
 pub mod data;
 #[cfg(feature = "train")]
@@ -24,3 +26,8 @@ pub mod tape;
 pub mod tensor;
 #[cfg(feature = "train")]
 pub mod train;
+
+/// The README's example is compiled and run.
+#[cfg(all(doctest, feature = "train"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -117,7 +117,8 @@ fn one_item() {
 }
 
 #[test]
-fn more_hops_than_events() {
+fn one_hop_and_more_hops_than_events() {
+    train(cli::log(), &["--hops", "1", "--ff-width", "1", "--head-ff-width", "1"]).ok();
     // Legal: the redundancy penalty is then at least r - n.
     let ran = train(cli::log(), &["--hops", "30"]).ok();
     assert!(!ran.out.contains("NaN"), "{}", ran.out);

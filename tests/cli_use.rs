@@ -87,7 +87,7 @@ fn recommendations_leave_out_what_a_user_has() {
     let got = items(&recommend(&["--user", "u7", "--user", "u3", "-k", "25", "--json"]));
     for (user, got) in ["u7", "u3"].iter().zip(&got) {
         let mut all: HashSet<String> = (0..25).map(|i| format!("i{i}")).collect();
-        items_of(user).iter().for_each(|item| drop(all.remove(item)));
+        items_of(user).iter().for_each(|item| _ = all.remove(item));
         assert_eq!(got.iter().cloned().collect::<HashSet<_>>(), all, "{user}");
         assert_eq!(got.len(), all.len());
     }

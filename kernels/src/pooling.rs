@@ -21,7 +21,7 @@ mod kernels;
 use crate::level::Level;
 use crate::segment;
 use crate::simd::LANES;
-use crate::small::{ALIGN_SLACK, aligned};
+use crate::small::{ALIGN_SLACK, Old, aligned};
 use kernels::{Mean, MeanBackward, PoolRows, PoolRowsBackward, Weights, WeightsBackward};
 
 /// The shapes of a pooling over a batch.
@@ -110,13 +110,13 @@ pub fn weights_backward(
 
 /// Equation 15's sum: `out[c, d] = sum_j w[c, head of d, j] y[j, d]`, over any row table `y` `[rows, d]`.
 ///
-/// With `accumulate` the finished sum is added to `out` `[B C, d]`.
+/// With `accumulate` the sums go on from what `out` `[B C, d]` holds.
 ///
 /// # Panics
 /// If a length does not fit or `heads` does not divide `d`.
 pub fn pool_rows(level: Level, p: &Pool, w: &[f32], y: &[f32], accumulate: bool, out: &mut [f32]) {
     p.check(out, y, w);
-    level.dispatch(PoolRows { p, w, y, add: accumulate, out });
+    level.dispatch(PoolRows { p, w, y, old: if accumulate { Old::Start } else { Old::Forget }, out });
 }
 
 /// The gradients of [`pool_rows`], both added to: `dw` and `dy`.

@@ -9,7 +9,7 @@
 //! ```text
 //! w    = pooling::weights(c, M)            what = pooling::weights(c, Mhat)
 //! h    = pooling::pool_rows(w, M)          hhat = pooling::pool_rows(what, Mhat)
-//! z    = b_f in every row;  z += pool_rows(w, M W_f1^T);  z += pool_rows(what, Mhat W_f2^T)
+//! z    = b_f in every row, accumulated: pool_rows(w, M W_f1^T), then pool_rows(what, Mhat W_f2^T)
 //! hc   = gate::forward(z, h, hhat)
 //! score = gate::dot_rows(hc, c, bias)
 //! ```
@@ -22,7 +22,7 @@ use crate::level::Level;
 use crate::segment;
 use crate::simd::LANES;
 use crate::small::ALIGN_SLACK;
-use kernels::{FixedScores, VanillaScores};
+use kernels::{FixedScores, VanillaScores, tables_per_chunk};
 
 /// The tables of one user for the head `vanilla`.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +51,11 @@ pub struct Feature<'a> {
 impl Vanilla<'_> {
     /// Floats of scratch that [`vanilla`] needs.
     pub fn scratch_len(&self) -> usize {
-        let rows = self.m.len() / self.d.max(1);
-        let rows_hat = self.feature.map_or(0, |f| f.mhat.len() / self.d.max(1));
-        (self.d + rows + rows_hat + LANES) * LANES + ALIGN_SLACK
+        let d = self.d.max(1);
+        let rows = self.m.len() / d;
+        let rows_hat = self.feature.map_or(0, |f| f.mhat.len() / d);
+        let tables = d.div_ceil(LANES) * tables_per_chunk(rows, rows_hat);
+        (d + rows + rows_hat + LANES + tables) * LANES + ALIGN_SLACK
     }
 
     fn check(&self) {

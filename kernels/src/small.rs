@@ -66,21 +66,24 @@ pub(crate) struct Coefs<'a> {
     pub term: usize,
 }
 
-/// `out[i, :] = sum_t coefs(i, t) * src[t, :]`, or `+=` with `add`, for `i < m`, `t < terms`.
+/// What [`combine`] does with what `out` holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Old {
+    /// Overwritten.
+    Forget,
+    /// The finished sum is added to it, row after row: looked-up rows may repeat.
+    Add,
+    /// The chain starts from it. Rows must not repeat.
+    Start,
+}
+
+/// `out[i, :] = sum_t coefs(i, t) * src[t, :]` for `i < m`, `t < terms`, with the old values treated as `old` says.
 ///
-/// One chain of `mul_add` in the order of `t`, starting from 0; `add` adds the finished sum, row after row, so that
-/// looked-up rows may repeat.
+/// One chain of `mul_add` in the order of `t`.
 #[inline(always)]
-pub(crate) fn combine<S: Simd>(
-    s: S,
-    (m, terms): (usize, usize),
-    coefs: Coefs,
-    src: Rows,
-    out: &mut RowsMut,
-    add: bool,
-) {
+pub(crate) fn combine<S: Simd>(s: S, (m, terms): (usize, usize), coefs: Coefs, src: Rows, out: &mut RowsMut, old: Old) {
     // A function of its own: the tiles are much code, and there are many callers.
-    s.call(Combine { m, terms, coefs, src, out, add });
+    s.call(Combine { m, terms, coefs, src, out, old });
 }
 
 struct Combine<'a, 'o, 'r> {
@@ -89,7 +92,7 @@ struct Combine<'a, 'o, 'r> {
     coefs: Coefs<'a>,
     src: Rows<'a>,
     out: &'o mut RowsMut<'r>,
-    add: bool,
+    old: Old,
 }
 
 impl Kernel for Combine<'_, '_, '_> {
@@ -97,15 +100,15 @@ impl Kernel for Combine<'_, '_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { m, terms, coefs, src, out, add } = self;
+        let Self { m, terms, coefs, src, out, old } = self;
         let mut i = 0;
         while i < m {
             i += match m - i {
-                1 => combine_tile::<S, 1>(s, i, terms, coefs, src, out, add),
-                2 => combine_tile::<S, 2>(s, i, terms, coefs, src, out, add),
-                3 => combine_tile::<S, 3>(s, i, terms, coefs, src, out, add),
-                4 => combine_tile::<S, 4>(s, i, terms, coefs, src, out, add),
-                _ => combine_tile::<S, 5>(s, i, terms, coefs, src, out, add),
+                1 => combine_tile::<S, 1>(s, i, terms, coefs, src, out, old),
+                2 => combine_tile::<S, 2>(s, i, terms, coefs, src, out, old),
+                3 => combine_tile::<S, 3>(s, i, terms, coefs, src, out, old),
+                4 => combine_tile::<S, 4>(s, i, terms, coefs, src, out, old),
+                _ => combine_tile::<S, 5>(s, i, terms, coefs, src, out, old),
             }
         }
     }
@@ -119,12 +122,17 @@ fn combine_tile<S: Simd, const H: usize>(
     coefs: Coefs,
     src: Rows,
     out: &mut RowsMut,
-    add: bool,
+    old: Old,
 ) -> usize {
     let mut at = 0;
     while at < src.width {
         let end = (at + LANES).min(src.width);
         let mut acc = [s.zero(); H];
+        if old == Old::Start {
+            for (h, acc) in acc.iter_mut().enumerate() {
+                *acc = load(s, &out.row(first + h)[at..end]);
+            }
+        }
         for t in 0..terms {
             let x = load(s, &src.row(t)[at..end]);
             for (h, acc) in acc.iter_mut().enumerate() {
@@ -134,7 +142,7 @@ fn combine_tile<S: Simd, const H: usize>(
         }
         for (h, acc) in acc.into_iter().enumerate() {
             let row = &mut out.row(first + h)[at..end];
-            let v = if add { s.add(load(s, row), acc) } else { acc };
+            let v = if old == Old::Add { s.add(load(s, row), acc) } else { acc };
             store(s, v, row);
         }
         at = end;

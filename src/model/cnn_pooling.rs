@@ -16,8 +16,8 @@ const STD: f32 = 0.1;
 /// The filters' bias at the start.
 const BIAS: f32 = 0.1;
 
-/// `u = W_u conv_max(h) + b_u` with `h_t = W_v x_t + T[bucket_t] + b_v`; see [`crate::ops::conv_max`] for how
-/// histories shorter than a filter are treated.
+/// `u = W_u conv_max(h) + b_u` with `h_t = W_v x_t + T[bucket_t] + b_v`; see [`conv_max`](mod@crate::ops::conv_max)
+/// for how histories shorter than a filter are treated.
 ///
 /// The l2 term counts `u` once for each candidate, as ATRank's code does, which has a row for each of them.
 #[derive(Clone, Debug)]

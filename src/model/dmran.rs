@@ -108,6 +108,7 @@ impl Dmran {
             match name {
                 "V" | "C" => drop(params.add_table(name, rows, cols)),
                 "bias" => drop(params.add_table(name, cols, 1)),
+                // A matrix of one row (one hop, inner width 1) is a matrix still.
                 _ => drop(params.add(name, rows, cols, matches!(shape, Shape::Matrix(..)))),
             }
         }

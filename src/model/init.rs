@@ -20,7 +20,7 @@ pub fn initialise(params: &mut Params, table_std: f32, seed: u64) {
             normal(&mut rng, table_std, values);
         } else if spec.name.ends_with(".g") {
             values.fill(1.0);
-        } else if spec.var.rows > 1 {
+        } else if spec.var.rows > 1 || spec.name.rsplit('.').next().is_some_and(|name| name.starts_with("W_")) {
             let bound = (6.0 / (spec.var.rows + spec.var.cols) as f32).sqrt();
             values.iter_mut().for_each(|x| *x = rng.random_range(-bound..bound));
         }

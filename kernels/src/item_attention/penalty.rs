@@ -3,7 +3,7 @@
 use crate::level::Level;
 use crate::segment::{self, ranges};
 use crate::simd::{Kernel, LANES, Simd};
-use crate::small::{Coefs, Rows, RowsMut, combine, load, store};
+use crate::small::{Coefs, Old, Rows, RowsMut, combine, load, store};
 
 /// Floats of scratch that [`penalty`] and [`penalty_backward`] need.
 pub fn penalty_scratch_len(r: usize) -> usize {
@@ -84,7 +84,7 @@ impl Kernel for PenaltyBackward<'_> {
             scale(s, 4.0 * coef, gram);
             // The Gram matrix is symmetric: event e's gradient is the combination of its rows by a[e, :].
             let coefs = Coefs { data: &a[at.clone()], row: r, term: 1 };
-            combine(s, (n, r), coefs, Rows::new(gram, r), &mut RowsMut::new(&mut da[at], r), true);
+            combine(s, (n, r), coefs, Rows::new(gram, r), &mut RowsMut::new(&mut da[at], r), Old::Add);
         }
     }
 }
@@ -93,7 +93,7 @@ impl Kernel for PenaltyBackward<'_> {
 #[inline(always)]
 fn gram_minus_identity<S: Simd>(s: S, r: usize, a: &[f32], gram: &mut [f32]) {
     let coefs = Coefs { data: a, row: 1, term: r };
-    combine(s, (r, a.len() / r), coefs, Rows::new(a, r), &mut RowsMut::new(gram, r), false);
+    combine(s, (r, a.len() / r), coefs, Rows::new(a, r), &mut RowsMut::new(gram, r), Old::Forget);
     for h in 0..r {
         gram[h * r + h] -= 1.0;
     }

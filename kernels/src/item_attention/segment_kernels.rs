@@ -4,7 +4,7 @@ use super::ItemAttention;
 use crate::math;
 use crate::segment::ranges;
 use crate::simd::{Kernel, LANES, Simd};
-use crate::small::{Coefs, Rows, RowsMut, add, add_dots, combine, load, store};
+use crate::small::{Coefs, Old, Rows, RowsMut, add, add_dots, combine, load, store};
 
 /// Softmax over the events of each history, `A X`, and M's part that comes from the buckets.
 pub(super) struct SegmentForward<'a> {
@@ -30,15 +30,15 @@ impl Kernel for SegmentForward<'_> {
             softmax_events(s, r, a);
             let coefs = Coefs { data: a, row: 1, term: r };
             let x = Rows::new(&p.x[seg.start * d..seg.end * d], d);
-            combine(s, (r, n), coefs, x, &mut RowsMut::new(&mut ax[hops.clone()], d), false);
+            combine(s, (r, n), coefs, x, &mut RowsMut::new(&mut ax[hops.clone()], d), Old::Forget);
             let m = &mut RowsMut::new(&mut m[hops], d);
             let bucket = &p.bucket[seg];
             if n < buckets {
-                combine(s, (r, n), coefs, Rows::lookup(p.t1, bucket, d), m, false);
+                combine(s, (r, n), coefs, Rows::lookup(p.t1, bucket, d), m, Old::Forget);
             } else {
                 sum_by_bucket(s, r, a, bucket, by_bucket);
                 let coefs = Coefs { data: by_bucket, row: 1, term: r };
-                combine(s, (r, buckets), coefs, Rows::new(p.t1, d), m, false);
+                combine(s, (r, buckets), coefs, Rows::new(p.t1, d), m, Old::Forget);
             }
         }
     }
@@ -79,11 +79,11 @@ impl Kernel for SegmentBackward<'_> {
             if n < buckets {
                 add_dots(s, (n, r), Rows::lookup(p.t1, bucket, d), dm, ds, r);
                 let out = &mut RowsMut { ids: Some(bucket), ..RowsMut::new(dt1, d) };
-                combine(s, (n, r), Coefs { data: a, row: r, term: 1 }, dm, out, true);
+                combine(s, (n, r), Coefs { data: a, row: r, term: 1 }, dm, out, Old::Add);
             } else {
                 sum_by_bucket(s, r, a, bucket, by_bucket);
                 let coefs = Coefs { data: by_bucket, row: r, term: 1 };
-                combine(s, (buckets, r), coefs, dm, &mut RowsMut::new(dt1, d), true);
+                combine(s, (buckets, r), coefs, dm, &mut RowsMut::new(dt1, d), Old::Add);
                 dby_bucket.fill(0.0);
                 add_dots(s, (buckets, r), Rows::new(p.t1, d), dm, dby_bucket, r);
                 for (ds, &k) in ds.chunks_exact_mut(r).zip(bucket) {
@@ -92,7 +92,7 @@ impl Kernel for SegmentBackward<'_> {
             }
             softmax_events_backward(s, r, a, ds);
             let coefs = Coefs { data: a, row: r, term: 1 };
-            combine(s, (n, r), coefs, dax, &mut RowsMut::new(&mut dx[events], d), true);
+            combine(s, (n, r), coefs, dax, &mut RowsMut::new(&mut dx[events], d), Old::Add);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::Pool;
 use crate::math;
 use crate::segment::ranges;
 use crate::simd::{Kernel, LANES, Simd};
-use crate::small::{Coefs, Rows, RowsMut, add, add_dots, add_scaled, combine, load, store};
+use crate::small::{Coefs, Old, Rows, RowsMut, add, add_dots, add_scaled, combine, load, store};
 use crate::transpose::transpose_rows;
 
 /// Where one sample's parts lie.
@@ -158,10 +158,10 @@ impl Kernel for WeightsBackward<'_> {
                 let dw = &dw[h * n..];
                 let dq = &mut head_mut(p, width, &mut dq[at.queries.clone()], h);
                 let coefs = Coefs { data: dw, row: p.heads * n, term: 1 };
-                combine(s, (c, n), coefs, head(p, width, &keys[at.rows.clone()], h), dq, true);
+                combine(s, (c, n), coefs, head(p, width, &keys[at.rows.clone()], h), dq, Old::Add);
                 let dkeys = &mut head_mut(p, width, &mut dkeys[at.rows.clone()], h);
                 let coefs = Coefs { data: dw, row: 1, term: p.heads * n };
-                combine(s, (n, c), coefs, head(p, width, &q[at.queries.clone()], h), dkeys, true);
+                combine(s, (n, c), coefs, head(p, width, &q[at.queries.clone()], h), dkeys, Old::Add);
             }
         }
     }
@@ -185,7 +185,7 @@ pub(super) struct PoolRows<'a> {
     pub p: &'a Pool<'a>,
     pub w: &'a [f32],
     pub y: &'a [f32],
-    pub add: bool,
+    pub old: Old,
     pub out: &'a mut [f32],
 }
 
@@ -194,7 +194,7 @@ impl Kernel for PoolRows<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { p, w, y, add, out } = self;
+        let Self { p, w, y, old, out } = self;
         let width = p.d / p.heads;
         for b in 0..p.samples() {
             let at = sample(p, b);
@@ -203,7 +203,7 @@ impl Kernel for PoolRows<'_> {
                 let coefs = Coefs { data: w.get(h * at.n..).unwrap_or(&[]), row: p.heads * at.n, term: 1 };
                 let y = head(p, width, &y[at.rows.clone()], h);
                 let out = &mut head_mut(p, width, &mut out[at.queries.clone()], h);
-                combine(s, (p.candidates, at.n), coefs, y, out, add);
+                combine(s, (p.candidates, at.n), coefs, y, out, old);
             }
         }
     }
@@ -237,7 +237,7 @@ impl Kernel for PoolRowsBackward<'_> {
                 add_dots(s, (p.candidates, at.n), dout, y, &mut dw[h * at.n..], p.heads * at.n);
                 let coefs = Coefs { data: &w[h * at.n..], row: 1, term: p.heads * at.n };
                 let dy = &mut head_mut(p, width, &mut dy[at.rows.clone()], h);
-                combine(s, (at.n, p.candidates), coefs, dout, dy, true);
+                combine(s, (at.n, p.candidates), coefs, dout, dy, Old::Add);
             }
         }
     }

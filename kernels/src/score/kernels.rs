@@ -1,6 +1,6 @@
 //! The loops over candidates.
 
-use super::{Feature, Vanilla};
+use super::Vanilla;
 use crate::gate;
 use crate::level::Level;
 use crate::math;
@@ -23,22 +23,35 @@ impl Kernel for VanillaScores<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { user, c, bias, score, scratch } = self;
         let d = user.d;
-        let (block, scratch) = aligned(scratch).split_at_mut(d * LANES);
-        let (w, scratch) = scratch.split_at_mut(user.m.len() / d * LANES);
-        let (partial, scratch) = scratch.split_at_mut(LANES * LANES);
+        let rows = user.m.len() / d;
         let rows_hat = user.feature.map_or(0, |f| f.mhat.len() / d);
-        let what = &mut scratch[..rows_hat * LANES];
+        let (lines, _) = aligned(scratch).as_chunks_mut::<LANES>();
+        let (block, lines) = lines.split_at_mut(d);
+        let (w, lines) = lines.split_at_mut(rows + rows_hat);
+        let (partial, tables) = lines.split_at_mut(LANES);
+        let tables = pack_tables(user, tables);
+
         let scores = score.chunks_mut(LANES).zip(bias.chunks(LANES));
-        for (c, (score, bias)) in c.chunks(LANES * d).zip(scores) {
-            transpose_rows(s, c, d, block);
-            weights(s, d, user.m, block, w);
-            partial.fill(0.0);
-            match &user.feature {
-                None => pooled_dots(s, d, user.m, w, block, partial),
-                Some(f) => {
-                    weights(s, d, f.mhat, block, what);
-                    let sides = Sides { d, m: user.m, f, w, what, block };
-                    gated_dots(s, &sides, partial);
+        let blocks = c.chunks(LANES * d);
+        // The block after this one is fetched while this one is computed.
+        let ahead = c.chunks(LANES * d).skip(1).chain([&[][..]]);
+        for ((c, next), (score, bias)) in blocks.zip(ahead).zip(scores) {
+            transpose_rows(s, c, d, block.as_flattened_mut());
+            weights(s, d, user.m, block, &mut w[..rows]);
+            if let Some(f) = &user.feature {
+                weights(s, d, f.mhat, block, &mut w[rows..]);
+            }
+            partial.fill([0.0; LANES]);
+            let step = next.len().div_ceil(block.len().div_ceil(LANES));
+            for (k, block) in block.chunks(LANES).enumerate() {
+                prefetch(s, next, k * step, step);
+                let tables = &tables[k * tables_per_chunk(rows, rows_hat)..];
+                match &user.feature {
+                    None => pooled_dots(s, tables, w, block, partial),
+                    Some(f) => {
+                        let bias = &f.gate_bias[k * LANES..][..block.len()];
+                        gated_dots(s, (tables, rows), w, bias, block, partial);
+                    }
                 }
             }
             let v = s.add(reduce(s, partial), load(s, bias));
@@ -47,14 +60,51 @@ impl Kernel for VanillaScores<'_> {
     }
 }
 
+/// Lines of the user's tables for 16 dimensions.
+pub(super) const fn tables_per_chunk(rows: usize, rows_hat: usize) -> usize {
+    if rows_hat == 0 { rows } else { 2 * (rows + rows_hat) }
+}
+
+/// Lays the user's tables out in the order in which they are read: for each 16 dimensions the rows of M, Mhat,
+/// `M W_f1^T` and `Mhat W_f2^T`.
+#[inline(always)]
+fn pack_tables<'a>(user: &Vanilla, out: &'a mut [[f32; LANES]]) -> &'a [[f32; LANES]] {
+    let d = user.d;
+    let tables = match &user.feature {
+        None => [user.m, &[], &[], &[]],
+        Some(f) => [user.m, f.mhat, f.gate_m, f.gate_mhat],
+    };
+    let mut lines = out.iter_mut();
+    let mut t = 0;
+    while t < d {
+        let n = LANES.min(d - t);
+        for table in tables {
+            for (row, line) in table.chunks_exact(d).zip(&mut lines) {
+                line[..n].copy_from_slice(&row[t..t + n]);
+            }
+        }
+        t += LANES;
+    }
+    out
+}
+
+/// Asks for the cache lines of `x[from..from + len]`, as far as there are.
+#[inline(always)]
+fn prefetch<S: Simd>(s: S, x: &[f32], from: usize, len: usize) {
+    let end = (from + len).min(x.len());
+    for line in x.get(from..end).unwrap_or(&[]).chunks(LANES) {
+        s.prefetch(line);
+    }
+}
+
 /// `pooling::weights` with candidates in the lanes: `w[j, lane]`.
 #[inline(always)]
-fn weights<S: Simd>(s: S, d: usize, keys: &[f32], block: &[f32], w: &mut [f32]) {
-    let rows = keys.len() / d;
+fn weights<S: Simd>(s: S, d: usize, keys: &[f32], block: &[[f32; LANES]], w: &mut [[f32; LANES]]) {
+    let rows = w.len();
     let mut j = 0;
     while j < rows {
         let keys = &keys[j * d..];
-        let w = &mut w[j * LANES..];
+        let w = &mut w[j..];
         j += match rows - j {
             1 => scores::<S, 1>(s, d, keys, block, w),
             2 => scores::<S, 2>(s, d, keys, block, w),
@@ -64,27 +114,32 @@ fn weights<S: Simd>(s: S, d: usize, keys: &[f32], block: &[f32], w: &mut [f32]) 
         };
     }
     let mut max = s.splat(f32::NEG_INFINITY);
-    for w in w.chunks_exact(LANES) {
+    for w in &*w {
         max = s.max(max, s.load(w));
     }
     let mut sum = s.zero();
-    for w in w.chunks_exact_mut(LANES) {
+    for w in &mut *w {
         let e = math::exp_nonpositive(s, s.sub(s.load(w), max));
         sum = s.add(sum, e);
         s.store(e, w);
     }
     let scale = s.div(s.splat(1.0), sum);
-    for w in w.chunks_exact_mut(LANES) {
+    for w in &mut *w {
         s.store(s.mul(s.load(w), scale), w);
     }
 }
 
 /// The scaled scores of `R` rows.
 #[inline(always)]
-fn scores<S: Simd, const R: usize>(s: S, d: usize, keys: &[f32], block: &[f32], w: &mut [f32]) -> usize {
+fn scores<S: Simd, const R: usize>(
+    s: S,
+    d: usize,
+    keys: &[f32],
+    block: &[[f32; LANES]],
+    w: &mut [[f32; LANES]],
+) -> usize {
     let mut acc = [s.zero(); R];
     let rows: [&[f32]; R] = core::array::from_fn(|j| &keys[j * d..][..d]);
-    let (block, _) = block.as_chunks::<LANES>();
     for (t, c) in block[..d].iter().enumerate() {
         let c = s.load(c);
         for (acc, row) in acc.iter_mut().zip(rows) {
@@ -92,68 +147,74 @@ fn scores<S: Simd, const R: usize>(s: S, d: usize, keys: &[f32], block: &[f32], 
         }
     }
     let scale = s.splat(1.0 / (d as f32).sqrt());
-    for (acc, w) in acc.into_iter().zip(w.chunks_exact_mut(LANES)) {
+    for (acc, w) in acc.into_iter().zip(w) {
         s.store(s.mul(acc, scale), w);
     }
     R
 }
 
-/// What the gated half of a block reads.
-struct Sides<'a> {
-    d: usize,
-    m: &'a [f32],
-    f: &'a Feature<'a>,
-    w: &'a [f32],
-    what: &'a [f32],
-    block: &'a [f32],
-}
-
-/// Pooled rows, gate and product with the candidate, into the 16 partial sums of [`crate::small::dot`].
+/// Pooled rows, gate and product with the candidate for the up to 16 dimensions of `block`, added to the partial sums
+/// of [`crate::small::dot`].
 ///
-/// 16 dimensions at a time: first all their sums, then all their gates, so that the gates' long chains of operations
-/// overlap.
+/// First all sums, then all gates, so that the gates' long chains of operations overlap.
 #[inline(always)]
-fn gated_dots<S: Simd>(s: S, p: &Sides, partial: &mut [f32]) {
-    let (partial, _) = partial.as_chunks_mut::<LANES>();
-    let (block, _) = p.block.as_chunks::<LANES>();
-    let mut sums = [const { Lines([[0.0; LANES]; LANES]) }; 4];
-    let [Lines(h), Lines(z), Lines(hhat), Lines(zhat)] = &mut sums;
-    let mut t = 0;
-    while t < p.d {
-        let n = LANES.min(p.d - t);
-        pool(s, p.d, p.w, (p.m, p.f.gate_m), t, (&mut h[..n], &mut z[..n]));
-        pool(s, p.d, p.what, (p.f.mhat, p.f.gate_mhat), t, (&mut hhat[..n], &mut zhat[..n]));
-        let candidates = block[t..t + n].iter().zip(&p.f.gate_bias[t..t + n]);
-        let sums = h.iter().zip(&*hhat).zip(z.iter().zip(&*zhat));
-        for (((c, bias), ((h, hhat), (z, zhat))), partial) in candidates.zip(sums).zip(&mut *partial) {
-            let z = s.add(s.add(s.splat(*bias), s.load(z)), s.load(zhat));
-            let (_, hc) = gate::fuse(s, z, s.load(h), s.load(hhat));
-            s.store(s.mul_add(hc, s.load(c), s.load(partial)), partial);
-        }
-        t += LANES;
+fn gated_dots<S: Simd>(
+    s: S,
+    (tables, rows): (&[[f32; LANES]], usize),
+    w: &[[f32; LANES]],
+    bias: &[f32],
+    block: &[[f32; LANES]],
+    partial: &mut [[f32; LANES]],
+) {
+    let n = block.len();
+    let mut sums = [const { Lines([[0.0; LANES]; LANES]) }; 3];
+    let [Lines(h), Lines(hhat), Lines(z)] = &mut sums;
+    for (z, &bias) in z.iter_mut().zip(bias) {
+        s.store(s.splat(bias), z);
+    }
+    let (m, tables) = tables.split_at(rows);
+    let (mhat, gates) = tables.split_at(w.len() - rows);
+    pool(s, &w[..rows], m, &mut h[..n]);
+    pool(s, &w[rows..], mhat, &mut hhat[..n]);
+    pool(s, w, gates, &mut z[..n]);
+    let sums = z.iter().zip(h.iter().zip(&*hhat));
+    for (((z, (h, hhat)), c), partial) in sums.zip(block).zip(partial) {
+        let (_, hc) = gate::fuse(s, s.load(z), s.load(h), s.load(hhat));
+        s.store(s.mul_add(hc, s.load(c), s.load(partial)), partial);
     }
 }
 
-/// The weighted sums of the rows of two tables, in the dimensions from `t` on: one for each line of the outputs.
+/// As [`gated_dots`] where `h_c = h`.
 #[inline(always)]
-fn pool<S: Simd>(
+fn pooled_dots<S: Simd>(
     s: S,
-    d: usize,
-    w: &[f32],
-    tables: (&[f32], &[f32]),
-    t: usize,
-    (out_a, out_b): (&mut [[f32; LANES]], &mut [[f32; LANES]]),
+    m: &[[f32; LANES]],
+    w: &[[f32; LANES]],
+    block: &[[f32; LANES]],
+    partial: &mut [[f32; LANES]],
 ) {
-    let n = out_a.len();
-    let mut i = 0;
-    while i < n {
-        let out = (&mut out_a[i..], &mut out_b[i..]);
-        // As many chains as the registers hold: fewer than 10 leave the multipliers waiting.
-        i += match n - i {
-            8.. if S::LEVEL == Level::Avx512 => pool_tile::<S, 8>(s, d, w, tables, t + i, out),
-            1 => pool_tile::<S, 1>(s, d, w, tables, t + i, out),
-            2 | 4 => pool_tile::<S, 2>(s, d, w, tables, t + i, out),
-            _ => pool_tile::<S, 3>(s, d, w, tables, t + i, out),
+    let mut h = Lines([[0.0; LANES]; LANES]);
+    pool(s, w, m, &mut h.0[..block.len()]);
+    for ((h, c), partial) in h.0.iter().zip(block).zip(partial) {
+        s.store(s.mul_add(s.load(h), s.load(c), s.load(partial)), partial);
+    }
+}
+
+/// Goes on from `out[t]` with the sums `sum_j w[j] * y[j][t]`, in the order of j.
+#[inline(always)]
+fn pool<S: Simd>(s: S, w: &[[f32; LANES]], y: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
+    let n = out.len();
+    let mut t = 0;
+    while t < n {
+        // As many chains as the registers hold: with fewer than 8 the multipliers wait for results.
+        t += match n - t {
+            LANES if S::LEVEL == Level::Avx512 => pool_tile::<S, LANES>(s, w, y, t, out),
+            1 => pool_tile::<S, 1>(s, w, y, t, out),
+            2 => pool_tile::<S, 2>(s, w, y, t, out),
+            3 => pool_tile::<S, 3>(s, w, y, t, out),
+            4 => pool_tile::<S, 4>(s, w, y, t, out),
+            5 | 10 => pool_tile::<S, 5>(s, w, y, t, out),
+            _ => pool_tile::<S, 6>(s, w, y, t, out),
         };
     }
 }
@@ -161,62 +222,33 @@ fn pool<S: Simd>(
 #[inline(always)]
 fn pool_tile<S: Simd, const T: usize>(
     s: S,
-    d: usize,
-    w: &[f32],
-    (a, b): (&[f32], &[f32]),
+    w: &[[f32; LANES]],
+    y: &[[f32; LANES]],
     t: usize,
-    (out_a, out_b): (&mut [[f32; LANES]], &mut [[f32; LANES]]),
+    out: &mut [[f32; LANES]],
 ) -> usize {
-    let (mut sum_a, mut sum_b) = ([s.zero(); T], [s.zero(); T]);
-    let mut at = t;
-    for w in w.as_chunks::<LANES>().0 {
-        let w = s.load(w);
-        let (a, b) = (&a[at..at + T], &b[at..at + T]);
-        for i in 0..T {
-            sum_a[i] = s.mul_add(w, s.splat(a[i]), sum_a[i]);
-            sum_b[i] = s.mul_add(w, s.splat(b[i]), sum_b[i]);
-        }
-        at += d;
+    let out = &mut out[t..t + T];
+    let mut sums = [s.zero(); T];
+    for (sum, out) in sums.iter_mut().zip(&*out) {
+        *sum = s.load(out);
     }
-    for i in 0..T {
-        s.store(sum_a[i], &mut out_a[i]);
-        s.store(sum_b[i], &mut out_b[i]);
+    for (w, y) in w.iter().zip(y) {
+        let w = s.load(w);
+        for (sum, &y) in sums.iter_mut().zip(&y[t..t + T]) {
+            *sum = s.mul_add(w, s.splat(y), *sum);
+        }
+    }
+    for (sum, out) in sums.into_iter().zip(out) {
+        s.store(sum, out);
     }
     T
 }
 
-/// As [`gated_dots`] where `h_c = h`.
-#[inline(always)]
-fn pooled_dots<S: Simd>(s: S, d: usize, m: &[f32], w: &[f32], block: &[f32], partial: &mut [f32]) {
-    let mut t = 0;
-    while t < d {
-        let end = (t + 4).min(d);
-        let mut sum = [s.zero(); 4];
-        for (m, w) in m.chunks_exact(d).zip(w.chunks_exact(LANES)) {
-            let w = s.load(w);
-            for (sum, &m) in sum.iter_mut().zip(&m[t..end]) {
-                *sum = s.mul_add(w, s.splat(m), *sum);
-            }
-        }
-        for (i, h) in sum.into_iter().take(end - t).enumerate() {
-            add_product(s, h, &block[(t + i) * LANES..], t + i, partial);
-        }
-        t = end;
-    }
-}
-
-/// Adds `hc * c` of dimension `t` to its partial sum.
-#[inline(always)]
-fn add_product<S: Simd>(s: S, hc: S::F32, c: &[f32], t: usize, partial: &mut [f32]) {
-    let partial = &mut partial[t % LANES * LANES..][..LANES];
-    s.store(s.mul_add(hc, s.load(c), s.load(partial)), partial);
-}
-
 /// Adds up the 16 partial sums of each lane in the order of [`Simd::reduce_sum`].
 #[inline(always)]
-fn reduce<S: Simd>(s: S, partial: &[f32]) -> S::F32 {
+fn reduce<S: Simd>(s: S, partial: &[[f32; LANES]]) -> S::F32 {
     let mut sums = [s.zero(); LANES];
-    for (sum, partial) in sums.iter_mut().zip(partial.chunks_exact(LANES)) {
+    for (sum, partial) in sums.iter_mut().zip(partial) {
         *sum = s.load(partial);
     }
     for half in [8, 4, 2, 1] {
