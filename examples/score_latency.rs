@@ -58,7 +58,7 @@ fn main() {
         };
         line(&format!("{head}: top 10 of {ITEMS}"), percentiles(call));
         if let (Head::Mean, Some(table)) = (head, scorer.model().tensor("V")) {
-            // Sixteen sums, so that the additions do not wait for each other.
+            // Many sums, so that the additions do not wait for each other.
             let call = || {
                 let mut sums = [0.0f32; 64];
                 for row in table.as_chunks::<64>().0 {

@@ -3,9 +3,10 @@
 
 pub mod scorer;
 
-pub use dmran_kernels::{Level, LevelError};
 #[cfg(feature = "capi")]
 pub mod ffi;
+
+pub use dmran_kernels::{Level, LevelError};
 
 #[cfg(feature = "train")]
 pub mod data;

@@ -258,16 +258,13 @@ fn unknown_items_are_skipped_and_counted() {
     let by_index = [(0, 10), (7, 11), (3, 20), (u32::MAX, 21), (4, 90_000)].map(|(item, time)| Event { item, time });
     let all: Vec<u32> = (0..7).collect();
     let mut scratch = Scratch::new();
-    let mut run = |encode: &dyn Fn(&mut Scratch) -> (usize, Vec<u32>, Vec<u32>)| encode(&mut scratch);
     macro_rules! scored {
-        ($history:expr) => {
-            run(&|scratch| {
-                let mut user = scorer.encode($history, 200_000, scratch);
-                let mut scores = [0.0; 7];
-                user.score(&all, &mut scores).unwrap();
-                (user.unknown(), user.history().to_vec(), bits(&scores))
-            })
-        };
+        ($history:expr) => {{
+            let mut user = scorer.encode($history, 200_000, &mut scratch);
+            let mut scores = [0.0; 7];
+            user.score(&all, &mut scores).unwrap();
+            (user.unknown(), user.history().to_vec(), bits(&scores))
+        }};
     }
     let (unknown, history, want) = scored!(&known);
     assert_eq!((unknown, history), (0, vec![0, 3, 4]));
