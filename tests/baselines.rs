@@ -114,7 +114,7 @@ fn check(name: &str, case_name: &str, engine: Engine, level: Level) {
     }
     for (k, table) in model.params().tables().iter().enumerate() {
         let mut rows = RowGrads::default();
-        rows.collect(k, table.cols, |_| &tape, 1);
+        rows.collect(level, k, table.cols, |_| &tape, 1);
         let mut got = vec![0.0; table.data.len()];
         for (row, grad) in rows.rows().iter().zip(rows.grads().chunks(table.cols)) {
             got[*row as usize * table.cols..][..table.cols].copy_from_slice(grad);
