@@ -89,7 +89,7 @@ impl Tape {
     }
 
     /// Entries of the index buffer.
-    pub fn index(&self, index: Index) -> &[u32] {
+    pub fn ids(&self, index: Index) -> &[u32] {
         &self.indices[index.start..index.start + index.len]
     }
 
@@ -132,7 +132,7 @@ impl<'a> Values<'a> {
     }
 
     /// Entries of an index.
-    pub fn index(&self, index: Index) -> &'a [u32] {
+    pub fn ids(&self, index: Index) -> &'a [u32] {
         &self.indices[index.start..index.start + index.len]
     }
 
@@ -225,7 +225,7 @@ impl<'a> Graph<'a> {
 
     /// Entries of an index.
     pub fn indices(&self, index: Index) -> &[u32] {
-        self.tape.index(index)
+        self.tape.ids(index)
     }
 
     fn values(&self) -> Values<'_> {

@@ -14,7 +14,7 @@ struct Bce {
 
 /// `ln(1 + e^x)` without overflow.
 fn softplus(x: f32) -> f32 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p() + (x - x)
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 impl Op for Bce {

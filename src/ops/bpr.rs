@@ -31,7 +31,7 @@ pub fn bpr(g: &mut Graph<'_>, s: Var, k: f32) -> Var {
         for row in v.get(s).chunks(s.cols) {
             for negative in &row[1..] {
                 let x = f64::from(row[0]) - f64::from(*negative);
-                sum += (-x).max(0.0) + (-x.abs()).exp().ln_1p() + (x - x);
+                sum += (-x).max(0.0) + (-x.abs()).exp().ln_1p();
             }
         }
         out.y[0] = (f64::from(k) * sum) as f32;

@@ -26,7 +26,7 @@ pub fn embed(g: &mut Graph<'_>, parts: &[(TableId, Index)]) -> Var {
         for (table, ids) in parts {
             let table = v.params.table(*table);
             let d = table.cols;
-            for (row, id) in out.y.chunks_mut(cols).zip(v.index(*ids)) {
+            for (row, id) in out.y.chunks_mut(cols).zip(v.ids(*ids)) {
                 row[column..column + d].copy_from_slice(&table.data[*id as usize * d..][..d]);
             }
             column += d;
@@ -56,7 +56,7 @@ mod tests {
         let y = crate::ops::sum_squares(&mut g, x, 0.5);
         g.backward(&[(y, 1.0)]);
         assert_eq!(tape.grad(x), [5., 6., 10., 1., 2., 20.]);
-        let at: Vec<_> = tape.gathered().iter().map(|g| (g.table, g.column, tape.index(g.ids).to_vec())).collect();
+        let at: Vec<_> = tape.gathered().iter().map(|g| (g.table, g.column, tape.ids(g.ids).to_vec())).collect();
         assert_eq!(at, [(v, 0, vec![2, 0]), (c, 2, vec![0, 1])]);
     }
 }

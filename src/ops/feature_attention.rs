@@ -47,7 +47,7 @@ impl Op for FeatureAttention {
             grads.pull(self.mhat, [self.m, vars[0], vars[1], vars[2], vars[3]]);
         let mut parts = v.saved(self.saved).chunks(self.m.len().max(1));
         let mut next = || parts.next().unwrap_or(&[]);
-        let offsets = v.index(self.offsets);
+        let offsets = v.ids(self.offsets);
         let args = kernel::Backward {
             offsets,
             m: v.get(self.m),
@@ -73,7 +73,7 @@ pub fn feature_attention(g: &mut Graph<'_>, m: Var, w: [ParamId; 4], offsets: In
         let mut parts = out.saved.chunks_mut(m.len().max(1));
         let mut next = || parts.next().unwrap_or(&mut []);
         let saved = kernel::SavedMut { p: next(), q: next(), shift: next(), inverse_sum: next() };
-        let offsets = v.index(offsets);
+        let offsets = v.ids(offsets);
         let scratch = grow(out.scratch, kernel::scratch_len(m.cols, longest(offsets)));
         let args = kernel::Forward { offsets, m: v.get(m), mhat: out.y, saved, scratch };
         kernel::forward(v.level, &op.weights(v), args);

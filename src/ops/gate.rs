@@ -88,7 +88,7 @@ pub fn gate(g: &mut Graph<'_>, sides: [Side; 2], [w_f1, w_f2, b_f]: [ParamId; 3]
                     let table = &mut table[..x.len()];
                     let product = MatrixMut::new(table, x.rows, d);
                     gemm(v.level, Matrix::new(v.get(x), x.rows, d), w, product, Output::OVERWRITE);
-                    let offsets = v.index(segments);
+                    let offsets = v.ids(segments);
                     let candidates = rows / (offsets.len() - 1).max(1);
                     let pool = Pool { d, heads: 1, candidates, offsets };
                     pool_rows(v.level, &pool, v.get(weights), table, true, z);

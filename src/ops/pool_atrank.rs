@@ -32,7 +32,7 @@ struct Attention {
 
 impl Attend {
     fn pool<'a>(&self, v: Values<'a>) -> kernel::Pool<'a> {
-        let offsets = v.index(self.rows);
+        let offsets = v.ids(self.rows);
         let candidates = self.q.rows / (offsets.len() - 1).max(1);
         kernel::Pool { d: self.q.cols, heads: self.heads, candidates, offsets }
     }

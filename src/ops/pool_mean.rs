@@ -22,7 +22,7 @@ impl Op for PoolMean {
                 sum.iter_mut().zip(dh).for_each(|(s, g)| *s += g);
             }
         }
-        kernel::mean_backward(v.level, d, v.index(self.rows), sums, dx);
+        kernel::mean_backward(v.level, d, v.ids(self.rows), sums, dx);
     }
 }
 
@@ -34,7 +34,7 @@ pub fn pool_mean(g: &mut Graph<'_>, x: Var, rows: Index, per: usize) -> Var {
     let h = g.alloc((rows.len - 1) * per, x.cols);
     g.compute(h, None, |v, out| {
         let means = grow(out.scratch, (rows.len - 1) * x.cols);
-        kernel::mean(v.level, x.cols, v.index(rows), v.get(x), means);
+        kernel::mean(v.level, x.cols, v.ids(rows), v.get(x), means);
         for (mean, candidates) in means.chunks(x.cols).zip(out.y.chunks_mut(per * x.cols)) {
             candidates.chunks_mut(x.cols).for_each(|h| h.copy_from_slice(mean));
         }

@@ -28,7 +28,7 @@ impl Op for Redundancy {
     /// `dA = 4 k (A A^T - I) A`.
     fn backward(&self, values: Values<'_>, grads: &mut Grads<'_>, scratch: &mut Vec<f32>) {
         let (dy, [da]) = grads.pull(self.y, [self.a]);
-        let (r, offsets) = (self.a.cols, values.index(self.offsets));
+        let (r, offsets) = (self.a.cols, values.ids(self.offsets));
         if self.engine == Engine::Fused {
             let scratch = grow(scratch, kernel::penalty_scratch_len(r));
             let coef = self.k * dy[0];
@@ -52,12 +52,12 @@ pub fn redundancy(g: &mut Graph<'_>, a: Var, offsets: Index, k: f32) -> Var {
     g.compute(y, None, |v, out| {
         if engine == Engine::Fused {
             let scratch = grow(out.scratch, kernel::penalty_scratch_len(a.cols));
-            out.y[0] = (f64::from(k) * kernel::penalty(v.level, a.cols, v.index(offsets), v.get(a), scratch)) as f32;
+            out.y[0] = (f64::from(k) * kernel::penalty(v.level, a.cols, v.ids(offsets), v.get(a), scratch)) as f32;
             return;
         }
         let (a, e) = (v.view(a), grow(out.scratch, a.cols * a.cols));
         let mut sum = 0.0f64;
-        for rows in segments(v.index(offsets)) {
+        for rows in segments(v.ids(offsets)) {
             gram(a.slice(s![rows, ..]), e);
             sum += e.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>();
         }

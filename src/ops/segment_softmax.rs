@@ -15,7 +15,7 @@ impl Op for SegmentSoftmax {
     fn backward(&self, values: Values<'_>, grads: &mut Grads<'_>, _: &mut Vec<f32>) {
         let (dy, [dx]) = grads.pull(self.y, [self.x]);
         let (y, dy, mut dx) = (values.view(self.y), self.y.view(dy), self.x.view_mut(dx));
-        for rows in segments(values.index(self.offsets)) {
+        for rows in segments(values.ids(self.offsets)) {
             for c in 0..self.x.cols {
                 let dot: f32 = rows.clone().map(|i| y[[i, c]] * dy[[i, c]]).sum();
                 for i in rows.clone() {
@@ -31,7 +31,7 @@ pub fn segment_softmax(g: &mut Graph<'_>, x: Var, offsets: Index) -> Var {
     let y = g.alloc(x.rows, x.cols);
     g.compute(y, None, |v, out| {
         let (from, mut to) = (v.view(x), y.view_mut(out.y));
-        for rows in segments(v.index(offsets)) {
+        for rows in segments(v.ids(offsets)) {
             for c in 0..x.cols {
                 let top = rows.clone().fold(f32::NEG_INFINITY, |m, i| m.max(from[[i, c]]));
                 let mut sum = 0.0;

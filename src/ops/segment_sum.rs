@@ -14,7 +14,7 @@ impl Op for SegmentSum {
     fn backward(&self, values: Values<'_>, grads: &mut Grads<'_>, _: &mut Vec<f32>) {
         let (dy, [dx]) = grads.pull(self.y, [self.x]);
         let (dy, mut dx) = (self.y.view(dy), self.x.view_mut(dx));
-        for (b, rows) in segments(values.index(self.offsets)).enumerate() {
+        for (b, rows) in segments(values.ids(self.offsets)).enumerate() {
             for i in rows {
                 dx.row_mut(i).zip_mut_with(&dy.row(b), |d, g| *d += g);
             }
@@ -28,7 +28,7 @@ pub fn segment_sum(g: &mut Graph<'_>, x: Var, offsets: Index) -> Var {
     g.compute(y, None, |v, out| {
         out.y.fill(0.0);
         let (from, mut to) = (v.view(x), y.view_mut(out.y));
-        for (b, rows) in segments(v.index(offsets)).enumerate() {
+        for (b, rows) in segments(v.ids(offsets)).enumerate() {
             for i in rows {
                 to.row_mut(b).zip_mut_with(&from.row(i), |y, x| *y += x);
             }

@@ -19,7 +19,7 @@ impl Op for SegmentTn {
         let (a, x, dy) = (values.view(self.a), values.view(self.x), self.y.view(dy));
         let (mut da, mut dx) = (self.a.view_mut(da), self.x.view_mut(dx));
         let r = self.a.cols;
-        for (b, rows) in segments(values.index(self.offsets)).enumerate() {
+        for (b, rows) in segments(values.ids(self.offsets)).enumerate() {
             let dm = dy.slice(s![b * r..(b + 1) * r, ..]);
             gemm(1.0, x.slice(s![rows.clone(), ..]), dm.t(), 1.0, da.slice_mut(s![rows.clone(), ..]));
             gemm(1.0, a.slice(s![rows.clone(), ..]), dm, 1.0, dx.slice_mut(s![rows, ..]));
@@ -38,7 +38,7 @@ pub fn segment_tn(g: &mut Graph<'_>, a: Var, x: Var, offsets: Index) -> Var {
     let y = g.alloc((offsets.len - 1) * r, x.cols);
     g.compute(y, None, |v, out| {
         let (a, x, mut to) = (v.view(a), v.view(x), y.view_mut(out.y));
-        for (b, rows) in segments(v.index(offsets)).enumerate() {
+        for (b, rows) in segments(v.ids(offsets)).enumerate() {
             let a = a.slice(s![rows.clone(), ..]);
             gemm(1.0, a.t(), x.slice(s![rows, ..]), 0.0, to.slice_mut(s![b * r..(b + 1) * r, ..]));
         }

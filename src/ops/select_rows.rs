@@ -13,7 +13,7 @@ impl Op for SelectRows {
     fn backward(&self, values: Values<'_>, grads: &mut Grads<'_>, _: &mut Vec<f32>) {
         let (dy, [dx]) = grads.pull(self.y, [self.x]);
         let mut dx = self.x.view_mut(dx);
-        for (row, id) in self.y.view(dy).rows().into_iter().zip(values.index(self.ids)) {
+        for (row, id) in self.y.view(dy).rows().into_iter().zip(values.ids(self.ids)) {
             dx.row_mut(*id as usize).zip_mut_with(&row, |d, g| *d += g);
         }
     }
@@ -27,7 +27,7 @@ pub fn select_rows(g: &mut Graph<'_>, x: Var, ids: Index) -> Var {
     let y = g.alloc(ids.len, x.cols);
     g.compute(y, None, |v, out| {
         let from = v.view(x);
-        for (mut row, id) in y.view_mut(out.y).rows_mut().into_iter().zip(v.index(ids)) {
+        for (mut row, id) in y.view_mut(out.y).rows_mut().into_iter().zip(v.ids(ids)) {
             row.assign(&from.row(*id as usize));
         }
     });

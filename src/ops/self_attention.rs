@@ -45,7 +45,7 @@ impl Op for SelfAttention {
         let (q, keys, values) = (v.get(self.q), v.get(self.keys), v.get(self.values));
         let (dy, [dq, dkeys, dvalues]) = grads.pull(self.y, [self.q, self.keys, self.values]);
         let saved = v.saved(self.saved);
-        for segment in segments(v.index(self.rows), d, self.heads) {
+        for segment in segments(v.ids(self.rows), d, self.heads) {
             let pool = segment.pool(d, self.heads);
             let (rows, w) = (segment.elements.clone(), &saved[segment.weights.clone()]);
             let dw = grow(scratch, w.len());
@@ -70,7 +70,7 @@ pub fn self_attention(g: &mut Graph<'_>, q: Var, keys: Var, values: Var, rows: I
     let saved = g.save(weights);
     g.compute(y, Some(saved), |v, out| {
         let (q, keys, values) = (v.get(q), v.get(keys), v.get(values));
-        for segment in segments(v.index(rows), d, heads) {
+        for segment in segments(v.ids(rows), d, heads) {
             let pool = segment.pool(d, heads);
             let rows = segment.elements.clone();
             let w = &mut out.saved[segment.weights.clone()];

@@ -82,7 +82,7 @@ impl Steps {
     }
 
     pub(super) fn view<'a>(&self, v: Values<'a>) -> StepsView<'a> {
-        StepsView { order: v.index(self.order), rows: v.index(self.rows), starts: v.index(self.starts) }
+        StepsView { order: v.ids(self.order), rows: v.ids(self.rows), starts: v.ids(self.starts) }
     }
 }
 

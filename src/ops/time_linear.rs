@@ -18,7 +18,7 @@ impl TimeLinear {
         LinearTime {
             d: self.h.cols,
             x: v.get(self.x),
-            bucket: v.index(self.bucket),
+            bucket: v.ids(self.bucket),
             t1: v.params.get(self.t1),
             w_v: v.params.weight(self.w_v),
         }

@@ -41,7 +41,7 @@ impl RowGrads {
         for shard in 0..shards {
             let tape = tapes(shard);
             for gathered in tape.gathered().iter().filter(|g| g.table.0 == table) {
-                for (i, id) in tape.index(gathered.ids).iter().enumerate() {
+                for (i, id) in tape.ids(gathered.ids).iter().enumerate() {
                     let address = gathered.var.start + i * gathered.var.cols + gathered.column;
                     self.keys.push(u64::from(*id) << 32 | self.lookups.len() as u64);
                     self.lookups.push((shard as u32, address));
