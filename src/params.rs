@@ -25,6 +25,11 @@ pub struct ParamSpec {
 }
 
 impl ParamSpec {
+    /// Whether this is a matrix (of one row, perhaps) and not a vector: matrices are those that products run over.
+    pub fn is_matrix(&self) -> bool {
+        self.packed.is_some()
+    }
+
     /// Where the weight begins in the flat buffer.
     pub fn offset(&self) -> usize {
         self.var.start

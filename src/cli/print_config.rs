@@ -96,6 +96,6 @@ mod tests {
             assert!(text.contains(comment), "{name} is no setting");
         }
         assert_eq!(Config::from_toml(&text).unwrap(), config);
-        assert!(text.contains("l2_weight = 5e-5"), "{text}");
+        assert!(text.contains("l2_weight = 0.00005"), "{text}");
     }
 }

@@ -61,7 +61,8 @@ mod tests {
     #[test]
     fn each_kind_of_weight_has_its_start() {
         let mut params = Params::default();
-        let w = params.add("W_s1", 64, 32, false);
+        let w = params.add("W_s1", 64, 32, true);
+        let hop = params.add("W_s2", 1, 8, true);
         let g = params.add("block.ln1.g", 1, 8, false);
         let b = params.add("b_d", 1, 8, false);
         let v = params.add_table("V", 100, 8);
@@ -69,6 +70,7 @@ mod tests {
         initialise(&mut params, 0.01, 1);
         let bound = 0.25;
         assert!(params.get(w).iter().all(|x| x.abs() <= bound) && params.get(w).iter().any(|x| x.abs() > 0.9 * bound));
+        assert!(params.get(hop).iter().all(|x| *x != 0.0), "a matrix of one row is a matrix");
         assert_eq!(params.get(g), [1.0; 8]);
         assert_eq!(params.get(b), [0.0; 8]);
         assert!(params.table(bias).data.iter().all(|x| *x == 0.0));

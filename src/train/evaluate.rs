@@ -7,9 +7,11 @@ use crate::train::sampler::{Purpose, generator};
 use rand::seq::index;
 
 /// Candidates that are scored at once in a full ranking.
-const BLOCK: usize = 1024;
+const BLOCK: usize = 512;
 /// Users that are scored at once.
 const USERS: usize = 256;
+/// Users whose rankings are computed at once: each takes memory for a block of candidates.
+const RANKED: usize = 8;
 
 /// What gives scores to candidates.
 pub trait Scorer {
@@ -100,7 +102,7 @@ pub fn full_ranking(
     let items = dataset.items();
     let mut ranks = Vec::with_capacity(chosen.len());
     let (mut candidates, mut part, mut scores) = (Vec::new(), Vec::new(), Vec::new());
-    for batch in chosen.chunks(USERS) {
+    for batch in chosen.chunks(RANKED) {
         scores.resize(batch.len() * items, 0.0f32);
         for first in (0..items).step_by(BLOCK) {
             let block = first..items.min(first + BLOCK);
