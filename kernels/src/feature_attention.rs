@@ -131,11 +131,7 @@ pub struct Backward<'a> {
 pub const fn scratch_len(d: usize, max_rows: usize) -> usize {
     // Exponentials, two tiles of pairs, a strip of products, gradients of a group of segments; room to align.
     let wide = padded(d);
-    2 * max_rows * wide
-        + 2 * TILE_PAIRS * tile::stride(d)
-        + 4 * 16 * TILE_PAIRS
-        + 2 * (GROUP_ROWS + max_rows) * d
-        + 16
+    2 * max_rows * wide + 2 * TILE_PAIRS * tile::stride(d) + 4 * 16 * TILE_PAIRS + 2 * (GROUP_ROWS + max_rows) * d + 16
 }
 
 /// Computes `Mhat` (eq 12) and what backward needs.
@@ -164,12 +160,7 @@ pub fn forward(level: Level, weights: &Weights<'_>, args: Forward<'_>) {
 ///
 /// # Panics
 /// As [`forward`].
-pub fn backward(
-    level: Level,
-    weights: &Weights<'_>,
-    transposed: &BackwardWeights<'_>,
-    args: Backward<'_>,
-) {
+pub fn backward(level: Level, weights: &Weights<'_>, transposed: &BackwardWeights<'_>, args: Backward<'_>) {
     let d = weights.d;
     let rows = check_segments(args.offsets, d, args.scratch.len());
     weights.check();
@@ -193,20 +184,12 @@ pub fn backward(
     ] {
         check_len(name, len, expected);
     }
-    level.dispatch(backward::Run {
-        weights,
-        transposed,
-        args,
-    });
+    level.dispatch(backward::Run { weights, transposed, args });
 }
 
 impl Weights<'_> {
     fn check(&self) {
-        for (name, w) in [
-            ("w_s3", self.w_s3),
-            ("w_s4", self.w_s4),
-            ("w_s5", self.w_s5),
-        ] {
+        for (name, w) in [("w_s3", self.w_s3), ("w_s4", self.w_s4), ("w_s5", self.w_s5)] {
             check_len(name, w.len(), packed_len(self.d, self.d));
         }
         check_len("b_s2", self.b_s2.len(), self.d);
@@ -214,10 +197,7 @@ impl Weights<'_> {
 }
 
 fn check_len(name: &str, len: usize, expected: usize) {
-    assert_eq!(
-        len, expected,
-        "{name} has {len} elements instead of {expected}"
-    );
+    assert_eq!(len, expected, "{name} has {len} elements instead of {expected}");
 }
 
 /// The number of rows, after checking the offsets and the scratch.
@@ -227,9 +207,6 @@ fn check_segments(offsets: &[u32], d: usize, scratch: usize) -> usize {
     assert!(offsets.is_sorted(), "offsets rise");
     let max_rows = offsets.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(0) as usize;
     let need = scratch_len(d, max_rows);
-    assert!(
-        scratch >= need,
-        "the scratch has {scratch} elements instead of {need}"
-    );
+    assert!(scratch >= need, "the scratch has {scratch} elements instead of {need}");
     offsets[offsets.len() - 1] as usize
 }

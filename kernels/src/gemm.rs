@@ -26,24 +26,13 @@ pub struct Output<'a> {
 
 impl<'a> Output<'a> {
     /// `y = x W`
-    pub const OVERWRITE: Self = Self {
-        accumulate: false,
-        bias: None,
-        relu: false,
-    };
+    pub const OVERWRITE: Self = Self { accumulate: false, bias: None, relu: false };
     /// `y += x W`
-    pub const ACCUMULATE: Self = Self {
-        accumulate: true,
-        bias: None,
-        relu: false,
-    };
+    pub const ACCUMULATE: Self = Self { accumulate: true, bias: None, relu: false };
     /// Adds a row of `n` elements to every row.
     #[inline]
     pub const fn bias(self, bias: &'a [f32]) -> Self {
-        Self {
-            bias: Some(bias),
-            ..self
-        }
+        Self { bias: Some(bias), ..self }
     }
     /// Replaces negative results by 0; NaN stays.
     #[inline]
@@ -72,18 +61,11 @@ pub const fn packed_len(k: usize, n: usize) -> usize {
 /// If a length is wrong.
 pub fn pack_transposed(w: &[f32], n_out: usize, n_in: usize, out: &mut [f32]) {
     assert_eq!(w.len(), n_out * n_in, "a weight of [{n_out}, {n_in}]");
-    assert_eq!(
-        out.len(),
-        packed_len(n_in, n_out),
-        "the packed transpose of [{n_out}, {n_in}]"
-    );
+    assert_eq!(out.len(), packed_len(n_in, n_out), "the packed transpose of [{n_out}, {n_in}]");
     if n_in == 0 {
         return;
     }
-    for (panel, rows) in out
-        .chunks_exact_mut(n_in * LANES)
-        .zip(w.chunks(n_in * LANES))
-    {
+    for (panel, rows) in out.chunks_exact_mut(n_in * LANES).zip(w.chunks(n_in * LANES)) {
         let (panel, _) = panel.as_chunks_mut::<LANES>();
         if rows.len() < n_in * LANES {
             panel.fill([0.0; LANES]);
@@ -102,11 +84,7 @@ pub fn pack_transposed(w: &[f32], n_out: usize, n_in: usize, out: &mut [f32]) {
 /// If a length is wrong.
 pub fn pack(w: &[f32], n_out: usize, n_in: usize, out: &mut [f32]) {
     assert_eq!(w.len(), n_out * n_in, "a weight of [{n_out}, {n_in}]");
-    assert_eq!(
-        out.len(),
-        packed_len(n_out, n_in),
-        "the packed form of [{n_out}, {n_in}]"
-    );
+    assert_eq!(out.len(), packed_len(n_out, n_in), "the packed form of [{n_out}, {n_in}]");
     if n_out == 0 {
         return;
     }
@@ -126,12 +104,7 @@ pub fn pack(w: &[f32], n_out: usize, n_in: usize, out: &mut [f32]) {
 /// # Panics
 /// If the numbers of rows differ, `packed` or the bias has a wrong length, or this CPU lacks `level`.
 pub fn gemm(level: Level, x: Matrix<'_>, packed: &[f32], y: MatrixMut<'_>, output: Output<'_>) {
-    level.dispatch(Gemm {
-        x,
-        packed,
-        y,
-        output,
-    });
+    level.dispatch(Gemm { x, packed, y, output });
 }
 
 /// `c [m, n] = a^T b` for `a [rows, m]` and `b [rows, n]`; with `accumulate`, `c += a^T b`. Meant for many rows.
@@ -139,12 +112,7 @@ pub fn gemm(level: Level, x: Matrix<'_>, packed: &[f32], y: MatrixMut<'_>, outpu
 /// # Panics
 /// If the shapes do not fit each other, or this CPU lacks `level`.
 pub fn gemm_tn(level: Level, a: Matrix<'_>, b: Matrix<'_>, c: MatrixMut<'_>, accumulate: bool) {
-    level.dispatch(GemmTn {
-        a,
-        b,
-        c,
-        accumulate,
-    });
+    level.dispatch(GemmTn { a, b, c, accumulate });
 }
 
 struct Gemm<'a> {
@@ -158,26 +126,15 @@ impl Kernel for Gemm<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            x,
-            packed,
-            mut y,
-            output,
-        } = self;
+        let Self { x, packed, mut y, output } = self;
         let (rows, k, n) = (x.rows, x.cols, y.cols);
         assert_eq!(rows, y.rows, "a product of {rows} rows into {}", y.rows);
-        assert_eq!(
-            packed.len(),
-            packed_len(k, n),
-            "a packed matrix of [{k}, {n}]"
-        );
+        assert_eq!(packed.len(), packed_len(k, n), "a packed matrix of [{k}, {n}]");
         if let Some(bias) = output.bias {
             assert_eq!(bias.len(), n, "a bias for {n} columns");
         }
         // A block of rows that stays in half of a first level cache while the panels pass.
-        let block = (4096 / k.max(1))
-            .clamp(S::TILE_ROWS, 240)
-            .next_multiple_of(S::TILE_ROWS);
+        let block = (4096 / k.max(1)).clamp(S::TILE_ROWS, 240).next_multiple_of(S::TILE_ROWS);
         let mut row = 0;
         while row < rows {
             let end = rows.min(row + block);
@@ -216,11 +173,7 @@ fn gemm_tile<S: Simd, const R: usize, const C: usize>(
         for c in 0..C {
             let bias = load_at(s, bias, col + c * LANES);
             for acc in &mut acc {
-                acc[c] = if output.accumulate {
-                    s.add(acc[c], bias)
-                } else {
-                    bias
-                };
+                acc[c] = if output.accumulate { s.add(acc[c], bias) } else { bias };
             }
         }
     }
@@ -246,11 +199,7 @@ fn load_tile<S: Simd, const R: usize, const C: usize>(
     for (r, acc) in acc.iter_mut().enumerate() {
         let line = &y.data[(row + r) * y.stride + col..][..width];
         for (c, v) in acc.iter_mut().enumerate() {
-            *v = if width == C * LANES {
-                s.load(&line[c * LANES..])
-            } else {
-                load_at(s, line, c * LANES)
-            };
+            *v = if width == C * LANES { s.load(&line[c * LANES..]) } else { load_at(s, line, c * LANES) };
         }
     }
     acc
@@ -268,11 +217,7 @@ fn store_tile<S: Simd, const R: usize, const C: usize>(
     for (r, acc) in acc.into_iter().enumerate() {
         let line = &mut y.data[(row + r) * y.stride + col..][..width];
         for (c, v) in acc.into_iter().enumerate() {
-            if width == C * LANES {
-                s.store(v, &mut line[c * LANES..])
-            } else {
-                store_at(s, v, line, c * LANES)
-            }
+            if width == C * LANES { s.store(v, &mut line[c * LANES..]) } else { store_at(s, v, line, c * LANES) }
         }
     }
 }
@@ -280,21 +225,11 @@ fn store_tile<S: Simd, const R: usize, const C: usize>(
 /// [`gemm`] for a kernel that already runs on level `S`.
 #[inline(always)]
 pub fn gemm_in<S: Simd>(s: S, x: Matrix<'_>, packed: &[f32], y: MatrixMut<'_>, output: Output<'_>) {
-    s.call(Gemm {
-        x,
-        packed,
-        y,
-        output,
-    });
+    s.call(Gemm { x, packed, y, output });
 }
 
 /// [`gemm_tn`] for a kernel that already runs on level `S`.
 #[inline(always)]
 pub fn gemm_tn_in<S: Simd>(s: S, a: Matrix<'_>, b: Matrix<'_>, c: MatrixMut<'_>, accumulate: bool) {
-    s.call(GemmTn {
-        a,
-        b,
-        c,
-        accumulate,
-    });
+    s.call(GemmTn { a, b, c, accumulate });
 }

@@ -282,8 +282,12 @@ impl Dmran {
             }
         }
         .reshape(samples as usize, per as usize);
-        let output =
-            Output { scores, attention: a.map(|a| (a, offsets)), activations: [h_c, c], rows: [Some(c), Some(looked_up)] };
+        let output = Output {
+            scores,
+            attention: a.map(|a| (a, offsets)),
+            activations: [h_c, c],
+            rows: [Some(c), Some(looked_up)],
+        };
         (output, Trace { big_h, s, a, m, alignment, mhat, mx, h, hhat, gate, h_c })
     }
 }

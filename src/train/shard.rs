@@ -92,7 +92,14 @@ impl Shard {
     }
 
     /// Forward and backward pass of a part of a batch of `batch` samples.
-    pub fn train(&mut self, model: &dyn Model, config: &TrainConfig, level: Level, batch: usize, dropout: Option<Rate>) {
+    pub fn train(
+        &mut self,
+        model: &dyn Model,
+        config: &TrainConfig,
+        level: Level,
+        batch: usize,
+        dropout: Option<Rate>,
+    ) {
         let mut tape = std::mem::take(&mut self.tape);
         let mut g = Graph::new(model.params(), &mut tape, config.engine, level);
         let output = model.forward(&mut g, &self.batch(dropout));

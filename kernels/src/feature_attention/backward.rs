@@ -17,19 +17,11 @@ impl Kernel for Run<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            weights,
-            transposed,
-            args,
-        } = self;
+        let Self { weights, transposed, args } = self;
         let (d, wide, stride) = (weights.d, padded(weights.d), tile::stride(weights.d));
         let (offsets, saved, gradients) = (args.offsets, args.saved, args.gradients);
         let bounded = tile::is_bounded(s, d, weights.w_s5);
-        let longest = offsets
-            .windows(2)
-            .map(|w| (w[1] - w[0]) as usize)
-            .max()
-            .unwrap_or(0);
+        let longest = offsets.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0);
 
         let mut rest = tile::aligned(args.scratch);
         let t = tile::take(&mut rest, TILE_PAIRS * stride);
@@ -46,14 +38,7 @@ impl Kernel for Run<'_, '_> {
             let r = to - from;
             let range = from * d..to * d;
             if r > 0 {
-                let factored = tile::prepare(
-                    s,
-                    &saved.p[range.clone()],
-                    &saved.q[range.clone()],
-                    d,
-                    pe,
-                    qe,
-                );
+                let factored = tile::prepare(s, &saved.p[range.clone()], &saved.q[range.clone()], d, pe, qe);
                 let dp = &mut group_p[(from - group) * d..(to - group) * d];
                 let dq = &mut group_q[(from - group) * d..(to - group) * d];
                 dp.fill(0.0);
@@ -89,20 +74,8 @@ impl Kernel for Run<'_, '_> {
                 let dq = Matrix::new(&group_q[..rows * d], rows, d);
                 let m = Matrix::new(&args.m[group * d..to * d], rows, d);
                 let dm = &mut gradients.dm[group * d..to * d];
-                gemm_in(
-                    s,
-                    dp,
-                    transposed.w_s4,
-                    MatrixMut::new(dm, rows, d),
-                    Output::ACCUMULATE,
-                );
-                gemm_in(
-                    s,
-                    dq,
-                    transposed.w_s3,
-                    MatrixMut::new(dm, rows, d),
-                    Output::ACCUMULATE,
-                );
+                gemm_in(s, dp, transposed.w_s4, MatrixMut::new(dm, rows, d), Output::ACCUMULATE);
+                gemm_in(s, dq, transposed.w_s3, MatrixMut::new(dm, rows, d), Output::ACCUMULATE);
                 gemm_tn_in(s, dp, m, MatrixMut::new(gradients.dw_s4, d, d), true);
                 gemm_tn_in(s, dq, m, MatrixMut::new(gradients.dw_s3, d, d), true);
                 add_rows(s, dp, gradients.db_s2);
@@ -180,10 +153,7 @@ impl Segment<'_> {
                 panel += vectors;
             }
             let (t, df) = (&self.t[..count * stride], &self.df[..count * stride]);
-            let (t, df) = (
-                Matrix::strided(t, count, d, stride),
-                Matrix::strided(df, count, d, stride),
-            );
+            let (t, df) = (Matrix::strided(t, count, d, stride), Matrix::strided(df, count, d, stride));
             gemm_tn_in(s, df, t, MatrixMut::new(self.dw_s5, d, d), true);
             let mut panel = 0;
             while panel < panels {
@@ -220,21 +190,13 @@ impl Segment<'_> {
             let inverse = load::<S, FULL>(s, self.inverse_sum, here, d - at);
             let mhat = load::<S, FULL>(s, self.mhat, here, d - at);
             let dmhat = load::<S, FULL>(s, self.dmhat, here, d - at);
-            let shift = if SHIFT {
-                load::<S, FULL>(s, self.shift, here, d - at)
-            } else {
-                s.zero()
-            };
+            let shift = if SHIFT { load::<S, FULL>(s, self.shift, here, d - at) } else { s.zero() };
             let scale = s.mul(inverse, dmhat);
             for j in 0..pairs.j_count {
                 let pair = i * pairs.j_count + j;
                 let there = (pairs.j + j) * d + at;
                 let f = s.load(&strip[pair * step + c]);
-                let e = if SHIFT {
-                    math::exp_nonpositive(s, s.sub(f, shift))
-                } else {
-                    math::exp_in_range(s, f)
-                };
+                let e = if SHIFT { math::exp_nonpositive(s, s.sub(f, shift)) } else { math::exp_in_range(s, f) };
                 let g = s.mul(e, scale);
                 let m = load::<S, FULL>(s, self.m, there, d - at);
                 let sum = s.add(load::<S, FULL>(s, self.dm, there, d - at), g);
@@ -246,13 +208,7 @@ impl Segment<'_> {
 
     /// From the strip's gradients of tanh: `dz = dt (1 - t^2)` into `dp_i` and `dq_j`, 16 columns from `at`.
     #[inline(always)]
-    fn tanh<S: Simd, const FULL: bool>(
-        &mut self,
-        s: S,
-        pairs: Pairs,
-        at: usize,
-        (c, step): (usize, usize),
-    ) {
+    fn tanh<S: Simd, const FULL: bool>(&mut self, s: S, pairs: Pairs, at: usize, (c, step): (usize, usize)) {
         let (d, stride) = (self.d, tile::stride(self.d));
         let (strip, _) = self.strip.as_chunks::<LANES>();
         let one = s.splat(1.0);

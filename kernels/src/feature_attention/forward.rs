@@ -26,13 +26,7 @@ impl Kernel for Run<'_, '_> {
         let saved = args.saved;
         let bias = Output::OVERWRITE.bias(weights.b_s2);
         gemm_in(s, m, weights.w_s4, MatrixMut::new(saved.p, rows, d), bias);
-        gemm_in(
-            s,
-            m,
-            weights.w_s3,
-            MatrixMut::new(saved.q, rows, d),
-            Output::OVERWRITE,
-        );
+        gemm_in(s, m, weights.w_s3, MatrixMut::new(saved.q, rows, d), Output::OVERWRITE);
         let bounded = tile::is_bounded(s, d, weights.w_s5);
 
         let mut rest = tile::aligned(args.scratch);
@@ -45,14 +39,7 @@ impl Kernel for Run<'_, '_> {
             }
             let range = ends[0] as usize * d..ends[1] as usize * d;
             let (pe, qe) = rest[..2 * r * wide].split_at_mut(r * wide);
-            let factored = tile::prepare(
-                s,
-                &saved.p[range.clone()],
-                &saved.q[range.clone()],
-                d,
-                pe,
-                qe,
-            );
+            let factored = tile::prepare(s, &saved.p[range.clone()], &saved.q[range.clone()], d, pe, qe);
             let segment = Segment {
                 d,
                 r,
@@ -110,14 +97,7 @@ impl Segment<'_> {
             while panel < panels {
                 let vectors = simd_tile::vectors::<S>(pairs.count(), panels - panel);
                 let w = &self.w_s5[panel * d * LANES..];
-                tile::product(
-                    s,
-                    (self.t, tile::stride(d)),
-                    pairs.count(),
-                    (w, d),
-                    vectors,
-                    self.strip,
-                );
+                tile::product(s, (self.t, tile::stride(d)), pairs.count(), (w, d), vectors, self.strip);
                 for c in 0..vectors {
                     let at = (panel + c) * LANES;
                     if at + LANES <= d {
@@ -170,11 +150,7 @@ impl Segment<'_> {
             for j in 0..pairs.j_count {
                 let f = s.load(&strip[first + j * step]);
                 let m = load::<S, FULL>(s, self.m, (pairs.j + j) * d + at, d - at);
-                let e = if SHIFT {
-                    math::exp_nonpositive(s, s.sub(f, high))
-                } else {
-                    math::exp_in_range(s, f)
-                };
+                let e = if SHIFT { math::exp_nonpositive(s, s.sub(f, high)) } else { math::exp_in_range(s, f) };
                 sum = s.add(sum, e);
                 weighted = s.mul_add(e, m, weighted);
             }

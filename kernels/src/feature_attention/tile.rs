@@ -40,32 +40,18 @@ impl Pairs {
     #[inline(always)]
     pub fn first(r: usize, target: usize) -> Self {
         let i_count = (target / r).clamp(1, r);
-        Self {
-            i: 0,
-            i_count,
-            j: 0,
-            j_count: r.div_ceil(r.div_ceil(TILE_PAIRS)),
-        }
+        Self { i: 0, i_count, j: 0, j_count: r.div_ceil(r.div_ceil(TILE_PAIRS)) }
     }
     /// The pairs after these, if there are any.
     #[inline(always)]
     pub fn next(self, r: usize) -> Option<Self> {
         if self.j + self.j_count < r {
             let j = self.j + self.j_count;
-            return Some(Self {
-                j,
-                j_count: self.j_count.min(r - j),
-                ..self
-            });
+            return Some(Self { j, j_count: self.j_count.min(r - j), ..self });
         }
         let i = self.i + self.i_count;
         let j_count = r.div_ceil(r.div_ceil(TILE_PAIRS));
-        (i < r).then(|| Self {
-            i,
-            i_count: self.i_count.min(r - i),
-            j: 0,
-            j_count,
-        })
+        (i < r).then(|| Self { i, i_count: self.i_count.min(r - i), j: 0, j_count })
     }
     #[inline(always)]
     pub fn count(self) -> usize {
@@ -104,14 +90,7 @@ fn factors<S: Simd>(s: S, x: &[f32], d: usize, out: &mut [f32]) -> bool {
 
 /// Prepares a segment's `p` and `q` `[r, d]` for [`tanh_tile`]: `e^{2x}` if both are in range, else a copy. Tells which.
 #[inline(always)]
-pub(super) fn prepare<S: Simd>(
-    s: S,
-    p: &[f32],
-    q: &[f32],
-    d: usize,
-    pe: &mut [f32],
-    qe: &mut [f32],
-) -> bool {
+pub(super) fn prepare<S: Simd>(s: S, p: &[f32], q: &[f32], d: usize, pe: &mut [f32], qe: &mut [f32]) -> bool {
     if factors(s, p, d, pe) && factors(s, q, d, qe) {
         return true;
     }
@@ -137,10 +116,7 @@ pub(super) fn tanh_tile<S: Simd, const FACTORED: bool>(
     let one = s.splat(1.0);
     let q = &q[pairs.j * wide..][..pairs.j_count * wide];
     let p = &p[pairs.i * wide..][..pairs.i_count * wide];
-    for (p, t) in p
-        .chunks_exact(wide)
-        .zip(t.chunks_exact_mut(pairs.j_count * stride))
-    {
+    for (p, t) in p.chunks_exact(wide).zip(t.chunks_exact_mut(pairs.j_count * stride)) {
         for c in (0..wide).step_by(LANES) {
             let p = s.load(&p[c..]);
             for (q, t) in q.chunks_exact(wide).zip(t.chunks_exact_mut(stride)) {
@@ -190,27 +166,13 @@ fn product_tile<S: Simd, const R: usize, const C: usize>(
 /// The 16 columns of `x` from `at`, or the `left < 16` that its row still has where not `FULL`.
 #[inline(always)]
 pub(super) fn load<S: Simd, const FULL: bool>(s: S, x: &[f32], at: usize, left: usize) -> S::F32 {
-    if FULL {
-        s.load(&x[at..])
-    } else {
-        s.load_partial(&x[at..at + left])
-    }
+    if FULL { s.load(&x[at..]) } else { s.load_partial(&x[at..at + left]) }
 }
 
 /// Writes what [`load`] reads.
 #[inline(always)]
-pub(super) fn store<S: Simd, const FULL: bool>(
-    s: S,
-    v: S::F32,
-    out: &mut [f32],
-    at: usize,
-    left: usize,
-) {
-    if FULL {
-        s.store(v, &mut out[at..])
-    } else {
-        s.store_partial(v, &mut out[at..at + left])
-    }
+pub(super) fn store<S: Simd, const FULL: bool>(s: S, v: S::F32, out: &mut [f32], at: usize, left: usize) {
+    if FULL { s.store(v, &mut out[at..]) } else { s.store_partial(v, &mut out[at..at + left]) }
 }
 
 /// The first `len` elements, and the rest.

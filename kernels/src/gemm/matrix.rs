@@ -20,15 +20,8 @@ pub struct MatrixMut<'a> {
 
 /// Elements that a matrix of these sizes spans.
 fn span(rows: usize, cols: usize, stride: usize) -> usize {
-    assert!(
-        stride >= cols,
-        "rows of {cols} elements cannot start {stride} apart"
-    );
-    if rows == 0 {
-        0
-    } else {
-        (rows - 1) * stride + cols
-    }
+    assert!(stride >= cols, "rows of {cols} elements cannot start {stride} apart");
+    if rows == 0 { 0 } else { (rows - 1) * stride + cols }
 }
 
 impl<'a> Matrix<'a> {
@@ -38,18 +31,8 @@ impl<'a> Matrix<'a> {
     /// If `data.len()` is not `rows * cols`.
     #[inline]
     pub fn new(data: &'a [f32], rows: usize, cols: usize) -> Self {
-        assert_eq!(
-            data.len(),
-            rows * cols,
-            "a matrix [{rows}, {cols}] from a slice of {} elements",
-            data.len()
-        );
-        Self {
-            data,
-            rows,
-            cols,
-            stride: cols,
-        }
+        assert_eq!(data.len(), rows * cols, "a matrix [{rows}, {cols}] from a slice of {} elements", data.len());
+        Self { data, rows, cols, stride: cols }
     }
     /// Rows that start `stride` elements apart.
     ///
@@ -58,17 +41,8 @@ impl<'a> Matrix<'a> {
     #[inline]
     pub fn strided(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
         let need = span(rows, cols, stride);
-        assert!(
-            data.len() >= need,
-            "[{rows}, {cols}] with stride {stride} needs {need} elements, not {}",
-            data.len()
-        );
-        Self {
-            data,
-            rows,
-            cols,
-            stride,
-        }
+        assert!(data.len() >= need, "[{rows}, {cols}] with stride {stride} needs {need} elements, not {}", data.len());
+        Self { data, rows, cols, stride }
     }
     /// Number of rows.
     #[inline]
@@ -98,18 +72,8 @@ impl<'a> MatrixMut<'a> {
     /// If `data.len()` is not `rows * cols`.
     #[inline]
     pub fn new(data: &'a mut [f32], rows: usize, cols: usize) -> Self {
-        assert_eq!(
-            data.len(),
-            rows * cols,
-            "a matrix [{rows}, {cols}] from a slice of {} elements",
-            data.len()
-        );
-        Self {
-            data,
-            rows,
-            cols,
-            stride: cols,
-        }
+        assert_eq!(data.len(), rows * cols, "a matrix [{rows}, {cols}] from a slice of {} elements", data.len());
+        Self { data, rows, cols, stride: cols }
     }
     /// As [`Matrix::strided`].
     ///
@@ -118,17 +82,8 @@ impl<'a> MatrixMut<'a> {
     #[inline]
     pub fn strided(data: &'a mut [f32], rows: usize, cols: usize, stride: usize) -> Self {
         let need = span(rows, cols, stride);
-        assert!(
-            data.len() >= need,
-            "[{rows}, {cols}] with stride {stride} needs {need} elements, not {}",
-            data.len()
-        );
-        Self {
-            data,
-            rows,
-            cols,
-            stride,
-        }
+        assert!(data.len() >= need, "[{rows}, {cols}] with stride {stride} needs {need} elements, not {}", data.len());
+        Self { data, rows, cols, stride }
     }
     /// Number of rows.
     #[inline]

@@ -20,21 +20,10 @@ impl Kernel for GemmTn<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self {
-            a,
-            b,
-            mut c,
-            accumulate,
-        } = self;
+        let Self { a, b, mut c, accumulate } = self;
         let (rows, m, n) = (a.rows, a.cols, b.cols);
         assert_eq!(rows, b.rows, "a^T b of {rows} and {} rows", b.rows);
-        assert_eq!(
-            (m, n),
-            (c.rows, c.cols),
-            "a^T b is [{m}, {n}], the result [{}, {}]",
-            c.rows,
-            c.cols
-        );
+        assert_eq!((m, n), (c.rows, c.cols), "a^T b is [{m}, {n}], the result [{}, {}]", c.rows, c.cols);
         let mut buffer = [0.0; TN_ROWS * TN_VECTORS * LANES];
         let mut row = 0;
         // At least one round, so that no rows at all still clear the result.
@@ -54,27 +43,17 @@ impl Kernel for GemmTn<'_> {
                 // A copy without gaps: rows a power of two apart would share a few sets of the cache.
                 let (lines, _) = buffer.as_chunks_mut::<LANES>();
                 for (i, lines) in lines.chunks_exact_mut(vectors).take(k).enumerate() {
-                    let from =
-                        &b.data[(row + i) * b.stride + col..][..(vectors * LANES).min(n - col)];
+                    let from = &b.data[(row + i) * b.stride + col..][..(vectors * LANES).min(n - col)];
                     for (line, from) in lines.iter_mut().zip(from.chunks(LANES)) {
                         s.store(load_at(s, from, 0), line);
                     }
                 }
                 let (b_data, b_stride) = (&buffer[..], vectors * LANES);
-                let a_data = if k == 0 {
-                    a.data
-                } else {
-                    &a.data[row * a.stride..]
-                };
+                let a_data = if k == 0 { a.data } else { &a.data[row * a.stride..] };
                 for (first, count) in tile::row_tiles::<S>(m) {
                     let a_data = if k == 0 { a_data } else { &a_data[first..] };
                     let sides = ((a_data, a.stride), (b_data, b_stride), k);
-                    with_tile!(
-                        S,
-                        count,
-                        vectors,
-                        gemm_tn_tile(s, sides, &mut c, (first, col), go_on)
-                    );
+                    with_tile!(S, count, vectors, gemm_tn_tile(s, sides, &mut c, (first, col), go_on));
                 }
                 panel += vectors;
             }
@@ -96,11 +75,7 @@ fn gemm_tn_tile<S: Simd, const R: usize, const C: usize>(
     (row, col): (usize, usize),
     go_on: bool,
 ) {
-    let acc = if go_on {
-        load_tile(s, out, (row, col))
-    } else {
-        [[s.zero(); C]; R]
-    };
+    let acc = if go_on { load_tile(s, out, (row, col)) } else { [[s.zero(); C]; R] };
     let acc = tile::transposed::<S, R, C>(s, a, b, k, acc);
     store_tile(s, acc, out, (row, col));
 }

@@ -167,12 +167,7 @@ pub(crate) fn vectors<S: Simd>(rows: usize, left: usize) -> usize {
 pub(crate) fn row_tiles<S: Simd>(rows: usize) -> RowTiles {
     let tiles = rows.div_ceil(S::TILE_ROWS);
     let low = rows / tiles.max(1);
-    RowTiles {
-        at: 0,
-        rows,
-        low,
-        high: rows - low * tiles,
-    }
+    RowTiles { at: 0, rows, low, high: rows - low * tiles }
 }
 
 /// See [`row_tiles`].
