@@ -5,6 +5,10 @@
 //! - [`math`]: exp, tanh, sigmoid, softplus with stated bounds;
 //! - [`gemm`]: products with packed weights, and weight gradients;
 //! - [`feature_attention`]: eq 9-12, fused;
+//! - [`item_attention`]: eq 1, 7, 8 and 21 over ragged histories;
+//! - [`pooling`], [`gate`]: eq 14-17; [`score`]: the same bits for many candidates of one user;
+//! - [`norm`], [`dense`], [`feed_forward`]: the blocks around them;
+//! - [`loss`], [`rows`], [`optim`]: eq 20 and 22, table rows, the optimisers' steps;
 //! - [`naive`]: the same names and signatures in plain loops: the specification that tests compare with.
 //!
 //! Buffers are flat slices and belong to the caller; nothing here allocates. Slices need no alignment.
