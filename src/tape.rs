@@ -159,11 +159,6 @@ impl Grads<'_> {
             below.get_disjoint_mut(inputs.map(|v| v.range())).expect("inputs are distinct and below the output");
         (&above[..out.len()], inputs)
     }
-
-    /// Whether any entry of a gradient differs from zero.
-    pub fn is_zero(&self, var: Var) -> bool {
-        self.all[var.range()].iter().all(|&g| g == 0.0)
-    }
 }
 
 /// Where an op's forward pass writes.

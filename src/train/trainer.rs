@@ -143,11 +143,6 @@ impl Trainer {
         &self.config
     }
 
-    /// Changes the learning rate of the steps to come.
-    pub fn set_learning_rate(&mut self, lr: f32) {
-        self.config.lr = lr;
-    }
-
     /// The SIMD tier in use.
     pub fn level(&self) -> Level {
         self.level
