@@ -1,14 +1,15 @@
 //! The command line: one file a subcommand.
 
 mod card;
+mod crew;
 mod data_flags;
 mod evaluate;
 mod failure;
 mod inspect;
 mod mapped;
 mod print_config;
-mod ranker;
 mod recommend;
+mod score;
 mod settings;
 mod show;
 mod train;
@@ -35,6 +36,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Recommend items to users of a log.
     Recommend(recommend::Args),
+    /// Answer requests, one JSON object a line: scores of given items, or the best ones.
+    Score(score::Args),
     /// Show what is in a log or in a model.
     Inspect(inspect::Args),
 }
@@ -46,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Recommend(args) => recommend::run(&args),
+        Command::Score(args) => score::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     };
     let (message, code) = match result {

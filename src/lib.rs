@@ -21,6 +21,8 @@ pub mod ops;
 #[cfg(feature = "train")]
 pub mod params;
 #[cfg(feature = "train")]
+pub mod score_lines;
+#[cfg(feature = "train")]
 pub mod tape;
 #[cfg(feature = "train")]
 pub mod tensor;

@@ -3,11 +3,12 @@
 use super::data_flags::{self, DataFlags};
 use super::failure::{Failure, unreadable};
 use super::mapped::{self, Mapped};
-use super::ranker::Ranker;
 use super::settings::{ComputeFlags, EvalFlags};
 use super::show;
 use dmran::data::{Negatives, Protocol, test_samples, train_samples};
-use dmran::scorer::Model;
+use dmran::model::export::from_model;
+use dmran::scorer::{Level, Model};
+use dmran::train::Trainer;
 use dmran::train::evaluate::MostPopular;
 use dmran::train::fit::{Figures, figures};
 use serde::Serialize;
@@ -66,8 +67,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             opened.name
         )));
     }
-    let mut ranker = Ranker::new(&model, &config.train)?;
-    let ours = figures(&mut ranker, &dataset, &negatives, &test, &config);
+    // Whole batches of users go faster through the training forward; its scores have the scorer's very bits.
+    let dmran = from_model(&model).map_err(|error| Failure::Other(error.to_string()))?;
+    let mut trainer = Trainer::new(Box::new(dmran), config.model.clone(), config.train.clone(), Level::from_env()?)?;
+    let ours = figures(&mut trainer, &dataset, &negatives, &test, &config);
     let mut popular = MostPopular::new(&dataset, &train_samples(&dataset, protocol));
     let popular = figures(&mut popular, &dataset, &negatives, &test, &config);
 

@@ -1,14 +1,13 @@
 //! `dmran recommend`: the best items for users of a log.
 
+use super::crew::{Context, Crew};
 use super::data_flags::{self, DataFlags};
 use super::failure::{Failure, unreadable};
 use super::mapped;
 use super::note;
-use super::ranker::{Context, Ranked, Ranker};
-use super::settings::ComputeFlags;
 use super::show::{Names, Plain};
 use dmran::data::{Dataset, Log};
-use dmran::scorer::Model;
+use dmran::scorer::{Model, Scored};
 use serde::Serialize;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -43,10 +42,11 @@ pub struct Args {
     /// One JSON object a user and line
     #[arg(long)]
     json: bool,
+    /// Threads; 0 = one a core, or RAYON_NUM_THREADS. Results do not depend on it
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
+    threads: u16,
     #[command(flatten)]
     data: DataFlags,
-    #[command(flatten)]
-    compute: ComputeFlags,
 }
 
 #[derive(Serialize)]
@@ -68,8 +68,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let model = Model::load(&args.model).map_err(unreadable(&args.model))?;
     let mut config = mapped::config_of(&model);
     args.data.apply(&mut config.data);
-    args.compute.apply(&mut config);
-    config.validate()?;
     let opened = data_flags::open(args.file.as_deref(), &config.data)?;
     let users = asked_for(args, &opened.log, &opened.name)?;
     let mapped = mapped::map(&opened.log, &model)?;
@@ -77,8 +75,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.now.is_some() && !opened.log.dataset.has_time() {
         return Err(Failure::Input(format!("{}: --now needs a log with times", opened.name)));
     }
-    let mut ranker = Ranker::new(&model, &config.train)?;
-    let names = Names(&model);
+    let crew = Crew::new(model, args.threads.into())?;
+    let names = Names(crew.model());
 
     let mut out = BufWriter::new(io::stdout().lock());
     let mut silent = 0usize;
@@ -94,7 +92,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             return Err(Failure::Input(format!("{name}: user {user:?} has no event{until} that the model knows")));
         }
         let contexts: Vec<_> = known.iter().map(|user| context(&mapped.dataset, *user, args)).collect();
-        let ranked = ranker.top(&contexts, args.k)?;
+        let ranked = crew.top(&contexts, args.k);
         for (user, ranked) in known.iter().zip(ranked) {
             write(&mut out, args.json, opened.log.users.name(*user), &ranked, names)?;
         }
@@ -129,12 +127,12 @@ fn context<'a>(dataset: &'a Dataset, user: u32, args: &Args) -> Context<'a> {
     Context { items: events.items, times: events.times, now, exclude }
 }
 
-fn write(out: &mut impl Write, json: bool, user: &str, ranked: &Ranked, names: Names<'_>) -> Result<(), Failure> {
+fn write(out: &mut impl Write, json: bool, user: &str, ranked: &[Scored], names: Names<'_>) -> Result<(), Failure> {
     if json {
-        let advice = |(item, score): &(u32, f32)| Advice {
-            item: names.item(*item),
-            category: names.category(*item),
-            score: *score,
+        let advice = |best: &Scored| Advice {
+            item: names.item(best.item),
+            category: names.category(best.item),
+            score: best.score,
         };
         serde_json::to_writer(&mut *out, &Line { user, recommendations: ranked.iter().map(advice).collect() })?;
         writeln!(out)?;
@@ -144,7 +142,7 @@ fn write(out: &mut impl Write, json: bool, user: &str, ranked: &Ranked, names: N
     if ranked.is_empty() {
         writeln!(out, "  nothing: the user has every item")?;
     }
-    for (place, (item, score)) in ranked.iter().enumerate() {
+    for (place, Scored { item, score }) in ranked.iter().enumerate() {
         writeln!(out, "  {:>3}  {score:>9.4}  {}", place + 1, names.line(*item))?;
     }
     Ok(())

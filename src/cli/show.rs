@@ -32,8 +32,7 @@ impl<'a> Names<'a> {
 
     /// Name of an item's category, where the model has categories.
     pub fn category(self, item: u32) -> Option<&'a str> {
-        let category = *self.0.item_category().get(item as usize)?;
-        self.0.categories().get(category as usize)
+        self.0.category_of(item)
     }
 
     /// An item and its category in columns.

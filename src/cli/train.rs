@@ -1,9 +1,9 @@
 //! `dmran train`: a model from a log.
 
+use super::crew::{Context, Crew};
 use super::data_flags::{self, DataFlags, Opened};
 use super::failure::Failure;
 use super::note;
-use super::ranker::{Context, Ranker};
 use super::settings::{ComputeFlags, EvalFlags, ModelFlags, TrainFlags, gather};
 use super::show::{self, Names};
 use super::watch::Screen;
@@ -11,7 +11,7 @@ use super::{card, print_config};
 use dmran::data::{Log, Protocol};
 use dmran::model::export::{Labels, to_model};
 use dmran::model::{Dmran, Model as _, init};
-use dmran::scorer::{Ids, Model};
+use dmran::scorer::{Ids, Model, Scored};
 use dmran::train::fit::{Figures, Fit};
 use dmran::train::{Config, Trainer};
 use dmran_kernels::Level;
@@ -109,7 +109,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     model.save(&args.out).map_err(|error| Failure::Other(error.to_string()))?;
     write!(out, "\n{}", show::table(&figures, &popular))?;
     writeln!(out, "{}", show::picked(config.eval.protocol, best))?;
-    examples(&mut out, &fit, &opened.log, &model)?;
+    examples(&mut out, &fit, &opened.log, model)?;
     writeln!(out, "\nThe model is in {}.", args.out.display())?;
     Ok(())
 }
@@ -173,7 +173,7 @@ fn finished(fit: &Fit<'_>, opened: &Opened, figures: &Figures) -> Result<Model, 
 }
 
 /// A few users before their test event: what they had, what the model would have told them, what came.
-fn examples(out: &mut impl Write, fit: &Fit<'_>, log: &Log, model: &Model) -> Result<(), Failure> {
+fn examples(out: &mut impl Write, fit: &Fit<'_>, log: &Log, model: Model) -> Result<(), Failure> {
     let dataset = &log.dataset;
     let open: Vec<_> = fit.test().iter().filter(|sample| sample.target as usize >= EXAMPLE_HISTORY).collect();
     // Evenly spread over the users, so that the choice is nobody's.
@@ -190,8 +190,9 @@ fn examples(out: &mut impl Write, fit: &Fit<'_>, log: &Log, model: &Model) -> Re
             Context { items: before.items, times: before.times, now, exclude: before.items }
         })
         .collect();
-    let ranked = Ranker::new(model, &fit.config().train)?.top(&contexts, EXAMPLE_ITEMS)?;
-    let names = Names(model);
+    let crew = Crew::new(model, fit.config().train.threads)?;
+    let ranked = crew.top(&contexts, EXAMPLE_ITEMS);
+    let names = Names(crew.model());
     writeln!(out, "\nFor example: what these users had before their test event, and what the model recommends then.")?;
     for ((before, sample), ranked) in histories.iter().zip(ranked) {
         writeln!(out, "\nuser {} ({} events before)", show::Plain(log.users.name(sample.user)), before.len())?;
@@ -199,7 +200,7 @@ fn examples(out: &mut impl Write, fit: &Fit<'_>, log: &Log, model: &Model) -> Re
             writeln!(out, "  had        {}", names.line(*item))?;
         }
         let next = dataset.history(sample.user).items[sample.target as usize];
-        for (place, (item, _)) in ranked.iter().enumerate() {
+        for (place, Scored { item, .. }) in ranked.iter().enumerate() {
             let hit = if *item == next { "   <- came next" } else { "" };
             writeln!(out, "  advice {:>2}  {}{hit}", place + 1, names.line(*item))?;
         }

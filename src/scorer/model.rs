@@ -164,6 +164,12 @@ impl Model {
         &self.item_category
     }
 
+    /// The category of an item, where the model has categories and the item exists.
+    pub fn category_of(&self, item: u32) -> Option<&str> {
+        let category = *self.item_category().get(item as usize)?;
+        self.categories().get(category as usize)
+    }
+
     /// Where the model comes from.
     pub fn card(&self) -> &Card {
         &self.card

@@ -19,6 +19,11 @@ impl<'a> User<'a> {
         User { scorer, scratch }
     }
 
+    /// The scorer that encoded this user.
+    pub fn scorer(&self) -> &'a Scorer {
+        self.scorer
+    }
+
     /// Whether the history held no item that the model knows: scores are then the items' biases.
     pub fn is_cold(&self) -> bool {
         self.scratch.state.items.is_empty()

@@ -1,0 +1,302 @@
+//! JSON Lines for the scorer: a request a line in, an answer a line out. `dmran score` is this module and a loop.
+//!
+//! A request is an object; all of its fields may be left out:
+//!
+//! | field | what it is |
+//! |---|---|
+//! | `history` | events: `"item"`, `["item", time]` or `{"item": "item", "time": time}`; times in seconds since 1970 |
+//! | `now` | the moment of the recommendation; without it the latest event's time. Later events do not count |
+//! | `candidates` | items to score; without them all items are ranked |
+//! | `k` | how many recommendations; 10 where neither `k` nor `candidates` is given |
+//! | `exclude`, `include_owned` | items never recommended; whether those of the history may be recommended |
+//! | `explain` | for each recommendation, the events that carried it |
+//! | `id` | anything; comes back in the answer |
+//!
+//! Events with times may come in any order; without times they are in order, oldest first.
+
+use crate::scorer::{Event, Scored, Scorer, Scratch, User};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use std::fmt;
+
+/// Recommendations where a request asks for no number.
+const DEFAULT_K: usize = 10;
+/// Events of an explanation.
+const REASONS: usize = 5;
+
+/// One line of input.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Request {
+    /// Whatever the caller wants to find in the answer again.
+    pub id: Option<Value>,
+    /// What the user had.
+    pub history: Vec<PastEvent>,
+    /// The moment of the recommendation, in seconds since 1970.
+    pub now: Option<i64>,
+    /// Items to score, by their ids.
+    pub candidates: Option<Vec<String>>,
+    /// How many recommendations.
+    pub k: Option<usize>,
+    /// Items that are not to be recommended.
+    pub exclude: Vec<String>,
+    /// Whether items of the history may be recommended.
+    pub include_owned: bool,
+    /// Whether to tell which events carried each recommendation.
+    pub explain: bool,
+}
+
+/// An event of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PastEvent {
+    /// The item's id.
+    pub item: String,
+    /// When, in seconds since 1970.
+    pub time: Option<i64>,
+}
+
+/// Why a line is no request.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The line is not the JSON of a request.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// The line is JSON, perhaps, but no object.
+    #[error("a request is a JSON object: {{\"history\": [...], ...}}")]
+    NotAnObject,
+    /// Some events have times and others not.
+    #[error("event {position} of the history ({item:?}) has no time, but another one has: give all or none")]
+    MixedTimes {
+        /// Which event, counted from 0.
+        position: usize,
+        /// Its item.
+        item: String,
+    },
+}
+
+/// One line of output.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Answer {
+    /// The request's `id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Value>,
+    /// Events of the history whose item the model does not know (of the latest ones that it reads).
+    pub unknown: usize,
+    /// Whether the model knew no event: scores are then the items' biases.
+    pub cold: bool,
+    /// For each of the request's candidates its score (eq 17), `null` for an item that the model does not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Vec<Option<f32>>>,
+    /// The best items, best first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recommendations: Option<Vec<Recommendation>>,
+}
+
+/// A recommended item.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recommendation {
+    /// Its id.
+    pub item: String,
+    /// Its category, where the model has categories.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// Its score (eq 17).
+    pub score: f32,
+    /// The events that carried the score, the largest share first, where the request asked for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<Vec<Reason>>,
+}
+
+/// An event's part in a recommendation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reason {
+    /// Where the event stands in the request's history, counted from 0.
+    pub position: usize,
+    /// Its item.
+    pub item: String,
+    /// Its share of all events' parts (see [`User::explain`]).
+    pub share: f32,
+}
+
+impl Request {
+    /// Reads a request from one line.
+    ///
+    /// # Errors
+    /// If the line is not the JSON of a request, or if only some of its events have times.
+    pub fn parse(line: &[u8]) -> Result<Request, RequestError> {
+        // The derived reader would also take an array of all fields in order.
+        if line.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+            return Err(RequestError::NotAnObject);
+        }
+        let request: Request = serde_json::from_slice(line)?;
+        if request.history.iter().any(|event| event.time.is_some())
+            && let Some(position) = request.history.iter().position(|event| event.time.is_none())
+        {
+            return Err(RequestError::MixedTimes { position, item: request.history[position].item.clone() });
+        }
+        Ok(request)
+    }
+
+    /// The events that count at the moment asked for, oldest first, each with its place in the request; and that moment.
+    fn events(&self) -> (Vec<Event<&str>>, Vec<usize>, i64) {
+        let mut order: Vec<usize> = (0..self.history.len()).collect();
+        let time = |at: usize| self.history[at].time;
+        order.sort_by_key(|at| time(*at));
+        let latest = order.last().and_then(|at| time(*at));
+        let now = self.now.or(latest).unwrap_or(0);
+        // Without times every event counts as one of that moment.
+        order.truncate(order.partition_point(|at| time(*at).is_none_or(|time| time <= now)));
+        let event = |at: &usize| Event { item: &*self.history[*at].item, time: time(*at).unwrap_or(now) };
+        (order.iter().map(event).collect(), order, now)
+    }
+
+    /// Scores and ranks as the request asks.
+    pub fn answer(&self, scorer: &Scorer, scratch: &mut Scratch) -> Answer {
+        let (events, places, now) = self.events();
+        let mut user = scorer.encode(&events, now, scratch);
+        let (unknown, cold) = (user.unknown(), user.is_cold());
+        let exclude = self.excluded(scorer, &events);
+        let (mut scores, mut best) = (None, None);
+        match &self.candidates {
+            None => {
+                let mut ranked = Vec::new();
+                user.top_k(self.k.unwrap_or(DEFAULT_K), &exclude, &mut ranked);
+                best = Some(ranked);
+            }
+            Some(candidates) => {
+                let known: Vec<Option<u32>> = candidates.iter().map(|name| scorer.items().find(name)).collect();
+                let items: Vec<u32> = known.iter().flatten().copied().collect();
+                let mut of_known = vec![0.0; items.len()];
+                // Both rules of `score` hold by construction.
+                let _ = user.score(&items, &mut of_known);
+                if let Some(k) = self.k {
+                    let scored = items.iter().zip(&of_known).map(|(item, score)| Scored { item: *item, score: *score });
+                    let mut ranked: Vec<Scored> = scored.filter(|s| exclude.binary_search(&s.item).is_err()).collect();
+                    ranked.sort_unstable();
+                    ranked.dedup_by_key(|s| s.item);
+                    ranked.truncate(k);
+                    best = Some(ranked);
+                }
+                let mut of_known = of_known.into_iter();
+                scores = Some(known.iter().map(|item| item.and_then(|_| of_known.next())).collect());
+            }
+        }
+        let recommendations = best.map(|best| best.iter().map(|s| self.tell(&mut user, s, &places)).collect());
+        Answer { id: self.id.clone(), unknown, cold, scores, recommendations }
+    }
+
+    /// The items that are not to be recommended, in order.
+    fn excluded(&self, scorer: &Scorer, events: &[Event<&str>]) -> Vec<u32> {
+        let owned = if self.include_owned { &[] } else { events };
+        let names = self.exclude.iter().map(String::as_str).chain(owned.iter().map(|event| event.item));
+        let mut items: Vec<u32> = names.filter_map(|name| scorer.items().find(name)).collect();
+        items.sort_unstable();
+        items
+    }
+
+    fn tell(&self, user: &mut User<'_>, scored: &Scored, places: &[usize]) -> Recommendation {
+        let because = (self.explain).then(|| user.explain(scored.item)).and_then(Result::ok).map(|why| {
+            let reason = |event: &crate::scorer::EventShare| {
+                let position = places[event.position];
+                Reason { position, item: self.history[position].item.clone(), share: event.share }
+            };
+            why.events.iter().take(REASONS).map(reason).collect()
+        });
+        let model = user.scorer().model();
+        Recommendation {
+            item: model.items().get(scored.item as usize).unwrap_or_default().to_owned(),
+            category: model.category_of(scored.item).map(str::to_owned),
+            score: scored.score,
+            because,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PastEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PastEvent, D::Error> {
+        deserializer.deserialize_any(EventVisitor)
+    }
+}
+
+struct EventVisitor;
+
+impl<'de> Visitor<'de> for EventVisitor {
+    type Value = PastEvent;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(r#"an event: "item", ["item", time] or {"item": "item", "time": time}"#)
+    }
+
+    fn visit_str<E: de::Error>(self, item: &str) -> Result<PastEvent, E> {
+        Ok(PastEvent { item: item.to_owned(), time: None })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<PastEvent, A::Error> {
+        let item = pair.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+        let time = pair.next_element()?.ok_or_else(|| de::Error::invalid_length(1, &self))?;
+        match pair.next_element::<de::IgnoredAny>()? {
+            None => Ok(PastEvent { item, time: Some(time) }),
+            Some(_) => Err(de::Error::invalid_length(3, &self)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PastEvent, A::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Fields {
+            item: String,
+            time: Option<i64>,
+        }
+        let Fields { item, time } = Fields::deserialize(de::value::MapAccessDeserializer::new(map))?;
+        Ok(PastEvent { item, time })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Request {
+        Request::parse(line.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn events_in_every_form() {
+        let event = |item: &str, time| PastEvent { item: item.into(), time };
+        let request = parsed(r#"{"history": [["a", 5], {"item": "b", "time": -1}]}"#);
+        assert_eq!(request.history, [event("a", Some(5)), event("b", Some(-1))]);
+        let (events, places, now) = request.events();
+        assert_eq!(events, [Event { item: "b", time: -1 }, Event { item: "a", time: 5 }]);
+        assert_eq!((places, now), (vec![1, 0], 5));
+        let request = parsed(r#"{"history": ["b", {"item": "a"}], "now": 9}"#);
+        assert_eq!(request.events().0, [Event { item: "b", time: 9 }, Event { item: "a", time: 9 }]);
+    }
+
+    #[test]
+    fn later_events_do_not_count() {
+        let request = parsed(r#"{"history": [["a", 5], ["b", 7], ["c", 8]], "now": 7}"#);
+        assert_eq!(request.events().1, [0, 1]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (line, part) in [
+            ("", "EOF"),
+            ("[1]", "is a JSON object"),
+            (r#"{"histori": []}"#, "unknown field `histori`"),
+            (r#"{"history": [12]}"#, "invalid type: integer `12`, expected an event"),
+            (r#"{"history": [["a"]]}"#, "invalid length 1"),
+            (r#"{"history": [["a", 1, 2]]}"#, "invalid length 3"),
+            (r#"{"history": [{"item": "a", "at": 3}]}"#, "unknown field `at`"),
+            (r#"{"history": [["a", 1], "b"]}"#, "event 1 of the history (\"b\") has no time"),
+            (r#"{"now": 1e40}"#, "invalid type"),
+            (r#"{"k": -1}"#, "invalid value"),
+            (r#"{} {}"#, "trailing characters"),
+        ] {
+            let message = Request::parse(line.as_bytes()).unwrap_err().to_string();
+            assert!(message.contains(part), "{line}: {message}");
+        }
+    }
+}
