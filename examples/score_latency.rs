@@ -1,5 +1,5 @@
 //! p50 and p99 of one call (encode a user of 50 events and score), one thread, in microseconds; and the time of reading
-//! the item table once. `cargo run --release --no-default-features --example score_latency`
+//! the item table once. `cargo run --release --no-default-features --example score_latency [HEAD...]`
 
 #[path = "../benches/score/catalogue.rs"]
 mod catalogue;
@@ -33,7 +33,8 @@ fn line(what: &str, [p50, p99]: [f64; 2]) {
 fn main() {
     println!("{:<28} {:>10} {:>10}", "microseconds", "p50", "p99");
     let (events, now) = history();
-    for &head in Head::ALL {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    for &head in Head::ALL.iter().filter(|head| asked.is_empty() || asked.iter().any(|name| name == head.name())) {
         let scorer = scorer(head);
         let mut scratch = Scratch::new();
         line(

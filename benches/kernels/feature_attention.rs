@@ -2,7 +2,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use dmran_kernels::feature_attention::{
-    Backward, BackwardWeights, Forward, Gradients, Saved, SavedMut, Weights, backward, forward, scratch_len,
+    Backward, BackwardWeights, Forward, Gradients, Saved, SavedMut, Weights, backward, forward, kept_len, scratch_len,
 };
 use dmran_kernels::gemm::{pack, pack_transposed, packed_len};
 use dmran_kernels::{Level, naive::feature_attention as naive};
@@ -30,6 +30,7 @@ struct State {
     bias: Vec<f32>,
     mhat: Vec<f32>,
     saved: [Vec<f32>; 4],
+    kept: Vec<f32>,
     dm: Vec<f32>,
     dw: [Vec<f32>; 3],
     db: Vec<f32>,
@@ -44,8 +45,10 @@ impl State {
         let mut packed = vec![0.0; 2 * len];
         pack_transposed(&w, D, D, &mut packed[..len]);
         pack(&w, D, D, &mut packed[len..]);
+        let offsets: Vec<u32> = (0..=samples as u32).map(|b| b * r as u32).collect();
         Self {
-            offsets: (0..=samples as u32).map(|b| b * r as u32).collect(),
+            kept: vec![0.0; kept_len(D, &offsets)],
+            offsets,
             m: values(rows * D, 1.0),
             packed,
             bias: values(D, 0.1),
@@ -62,7 +65,8 @@ impl State {
         let (w, back) = self.packed.split_at(packed_len(D, D));
         let weights = Weights { d: D, w_s3: w, w_s4: w, w_s5: w, b_s2: &self.bias };
         let [p, q, shift, inverse_sum] = &mut self.saved;
-        let saved = SavedMut { p, q, shift, inverse_sum };
+        let kept = if backward.is_some() { &mut self.kept[..] } else { &mut [] };
+        let saved = SavedMut { p, q, shift, inverse_sum, kept };
         let (offsets, scratch) = (&self.offsets, &mut self.scratch);
         forward(level, &weights, Forward { offsets, m: &self.m, mhat: &mut self.mhat, saved, scratch });
         let Some(backward) = backward else { return };
@@ -72,7 +76,7 @@ impl State {
             offsets,
             m: &self.m,
             mhat: &self.mhat,
-            saved: Saved { p, q, shift, inverse_sum },
+            saved: Saved { p, q, shift, inverse_sum, kept: &self.kept },
             dmhat: &self.m,
             gradients: Gradients { dm: &mut self.dm, dw_s3, dw_s4, dw_s5, db_s2: &mut self.db },
             scratch: &mut self.scratch,

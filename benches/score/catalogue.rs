@@ -1,14 +1,14 @@
 //! A model of random weights with as many items as the Amazon Electronics log, and a user of 50 events.
 
-use dmran::scorer::{Card, Counts, Event, Head, Ids, Model, ModelParts, Scorer, Settings, expected_tensors};
+use dmran::scorer::{Block, Card, Counts, Event, Head, Ids, Model, ModelParts, Scorer, Settings, expected_tensors};
 
 /// Items.
 pub const ITEMS: usize = 63_001;
 const DAY: i64 = 86_400;
 
-/// A scorer with width 128, 10 hops and this head.
+/// A scorer with width 128, 10 hops, the block `plain` (as the PyTorch model beside it has it) and this head.
 pub fn scorer(head: Head) -> Scorer {
-    let settings = Settings { head, ..Settings::default() };
+    let settings = Settings { head, block: Block::Plain, ..Settings::default() };
     let mut state = 1u32;
     let mut weight = |scale: f32| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -164,6 +164,42 @@ fn a_segment_has_the_same_bits_alone_and_in_a_batch() {
 }
 
 #[test]
+fn what_forward_keeps_changes_no_bit() {
+    for &level in Level::available() {
+        for d in [17, 128] {
+            // Kept, too long to be kept, and one after the other.
+            for scale in [1.0, 100.0] {
+                let mut kept = Problem::new(11, d, &[10, 1, 16, 17, 0, 10]);
+                kept.w_s5.iter_mut().for_each(|w| *w *= scale);
+                let again = Problem { keep: false, ..kept.clone() };
+                let (kept, again) = (fused(&kept, level), fused(&again, level));
+                for ((name, a), (_, b)) in kept.parts().into_iter().zip(again.parts()) {
+                    assert_eq!(bits(a), bits(b), "{level} {name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn equal_rows_take_a_short_way_to_the_same_results() {
+    for &level in Level::available() {
+        for d in [1, 17, 128] {
+            let mut problem = Problem::new(12, d, &[10, 3, 10]);
+            let first = problem.m[..d].to_vec();
+            problem.m[..10 * d].chunks_exact_mut(d).for_each(|row| row.copy_from_slice(&first));
+            assert_close(&fused(&problem, level), &naive(&problem), 2e-6, &format!("{level} d={d}"));
+            // A weight that is no number shows in such a segment too.
+            problem.w_s5[0] = f32::NAN;
+            assert!(fused(&problem, level).mhat[0].is_nan(), "{level} d={d}");
+            problem.w_s5[0] = 0.0;
+            problem.w_s4[0] = f32::NAN;
+            assert!(fused(&problem, level).mhat[..10 * d].iter().all(|x| x.is_nan()), "{level} d={d}");
+        }
+    }
+}
+
+#[test]
 fn fused_levels_agree_bit_for_bit() {
     let levels: Vec<Level> = Level::available().iter().copied().filter(|&l| l != Level::Portable).collect();
     for pair in levels.windows(2) {

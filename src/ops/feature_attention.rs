@@ -1,5 +1,5 @@
-//! Eq 9-12 fused: pairwise tanh alignment, softmax over j in each dimension, weighted sum; nothing of size r r d is
-//! kept, the backward pass computes it again.
+//! Eq 9-12 fused: pairwise tanh alignment, softmax over j in each dimension, weighted sum. The exponentials of up to 16
+//! hops are kept for the backward pass; of more rows nothing of size r r d is, and it computes them again.
 
 use super::segments;
 use crate::params::ParamId;
@@ -45,14 +45,15 @@ impl Op for FeatureAttention {
         let vars = [w_s3, w_s4, w_s5, b_s2].map(|id| v.params.var(id));
         let (dmhat, [dm, dw_s3, dw_s4, dw_s5, db_s2]) =
             grads.pull(self.mhat, [self.m, vars[0], vars[1], vars[2], vars[3]]);
-        let mut parts = v.saved(self.saved).chunks(self.m.len().max(1));
+        let (rows, kept) = v.saved(self.saved).split_at(4 * self.m.len());
+        let mut parts = rows.chunks(self.m.len().max(1));
         let mut next = || parts.next().unwrap_or(&[]);
         let offsets = v.ids(self.offsets);
         let args = kernel::Backward {
             offsets,
             m: v.get(self.m),
             mhat: v.get(self.mhat),
-            saved: kernel::Saved { p: next(), q: next(), shift: next(), inverse_sum: next() },
+            saved: kernel::Saved { p: next(), q: next(), shift: next(), inverse_sum: next(), kept },
             dmhat,
             gradients: kernel::Gradients { dm, dw_s3, dw_s4, dw_s5, db_s2 },
             scratch: grow(scratch, kernel::scratch_len(self.m.cols, longest(offsets))),
@@ -67,12 +68,13 @@ impl Op for FeatureAttention {
 /// If the shapes do not fit.
 pub fn feature_attention(g: &mut Graph<'_>, m: Var, w: [ParamId; 4], offsets: Index) -> Var {
     let mhat = g.alloc(m.rows, m.cols);
-    let saved = g.save(4 * m.len());
+    let saved = g.save(4 * m.len() + kernel::kept_len(m.cols, g.indices(offsets)));
     let op = FeatureAttention { m, w, offsets, mhat, saved };
     g.compute(mhat, Some(saved), |v, out| {
-        let mut parts = out.saved.chunks_mut(m.len().max(1));
+        let (rows, kept) = out.saved.split_at_mut(4 * m.len());
+        let mut parts = rows.chunks_mut(m.len().max(1));
         let mut next = || parts.next().unwrap_or(&mut []);
-        let saved = kernel::SavedMut { p: next(), q: next(), shift: next(), inverse_sum: next() };
+        let saved = kernel::SavedMut { p: next(), q: next(), shift: next(), inverse_sum: next(), kept };
         let offsets = v.ids(offsets);
         let scratch = grow(out.scratch, kernel::scratch_len(m.cols, longest(offsets)));
         let args = kernel::Forward { offsets, m: v.get(m), mhat: out.y, saved, scratch };

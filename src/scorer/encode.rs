@@ -226,7 +226,7 @@ fn feature_level(level: Level, d: usize, net: &FeatureLevel, user: &mut State, w
         offsets: &offsets(rows),
         m: &user.m,
         mhat,
-        saved: feature_attention::SavedMut { p, q, shift, inverse_sum },
+        saved: feature_attention::SavedMut { p, q, shift, inverse_sum, kept: &mut [] },
         scratch: grow(&mut work.kernel, feature_attention::scratch_len(d, rows)),
     };
     feature_attention::forward(level, &weights, args);

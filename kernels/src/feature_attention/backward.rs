@@ -1,7 +1,7 @@
 //! The backward pass: computes each tile again and drains it into the gradients while it is in the cache.
 
 use super::tile::{self, GROUP_ROWS, Pairs, TILE_PAIRS, load, padded, store};
-use super::{Backward, BackwardWeights, Weights};
+use super::{Backward, BackwardWeights, Weights, kept_by};
 use crate::gemm::{Matrix, MatrixMut, Output, gemm_in, gemm_tn_in};
 use crate::math;
 use crate::simd::tile as simd_tile;
@@ -32,40 +32,48 @@ impl Kernel for Run<'_, '_> {
         let group_p = tile::take(&mut rest, (GROUP_ROWS + longest) * d);
         let group_q = tile::take(&mut rest, (GROUP_ROWS + longest) * d);
 
+        let mut kept = saved.kept;
         let mut group = 0;
         for (b, ends) in offsets.windows(2).enumerate() {
             let (from, to) = (ends[0] as usize, ends[1] as usize);
             let r = to - from;
             let range = from * d..to * d;
             if r > 0 {
+                let (of_segment, others) = kept.split_at(kept_by(d, r).min(kept.len()));
+                kept = others;
                 let factored = tile::prepare(s, &saved.p[range.clone()], &saved.q[range.clone()], d, pe, qe);
                 let dp = &mut group_p[(from - group) * d..(to - group) * d];
                 let dq = &mut group_q[(from - group) * d..(to - group) * d];
                 dp.fill(0.0);
                 dq.fill(0.0);
-                let segment = Segment {
-                    d,
-                    r,
-                    w_s5: weights.w_s5,
-                    w_s5_back: transposed.w_s5,
-                    factors: (pe, qe),
-                    m: &args.m[range.clone()],
-                    mhat: &args.mhat[range.clone()],
-                    shift: &saved.shift[range.clone()],
-                    inverse_sum: &saved.inverse_sum[range.clone()],
-                    dmhat: &args.dmhat[range.clone()],
-                    dm: &mut gradients.dm[range],
-                    dw_s5: gradients.dw_s5,
-                    dp,
-                    dq,
-                    t,
-                    df,
-                    strip,
-                };
-                match (factored, bounded) {
-                    (true, true) => segment.run::<S, true, false>(s),
-                    (true, false) => s.call(Careful::<true>(segment)),
-                    (false, _) => s.call(Careful::<false>(segment)),
+                if factored && bounded && tile::rows_are_equal(&args.m[range.clone()], d) {
+                    mean_of_rows(s, d, &args.dmhat[range.clone()], &mut gradients.dm[range]);
+                } else {
+                    let segment = Segment {
+                        d,
+                        r,
+                        w_s5: weights.w_s5,
+                        w_s5_back: transposed.w_s5,
+                        factors: (pe, qe),
+                        m: &args.m[range.clone()],
+                        mhat: &args.mhat[range.clone()],
+                        shift: &saved.shift[range.clone()],
+                        inverse_sum: &saved.inverse_sum[range.clone()],
+                        kept: of_segment,
+                        dmhat: &args.dmhat[range.clone()],
+                        dm: &mut gradients.dm[range],
+                        dw_s5: gradients.dw_s5,
+                        dp,
+                        dq,
+                        t,
+                        df,
+                        strip,
+                    };
+                    match (factored, bounded) {
+                        (true, true) => segment.run::<S, true, false>(s),
+                        (true, false) => s.call(Careful::<true>(segment)),
+                        (false, _) => s.call(Careful::<false>(segment)),
+                    }
                 }
             }
             if to > group && (to - group >= GROUP_ROWS || b + 2 == offsets.len()) {
@@ -81,6 +89,21 @@ impl Kernel for Run<'_, '_> {
                 add_rows(s, dp, gradients.db_s2);
                 group = to;
             }
+        }
+    }
+}
+
+/// Adds the mean of all rows of `dmhat` to each row of `dm`: the gradient where every weight is `1 / r`.
+#[inline(always)]
+fn mean_of_rows<S: Simd>(s: S, d: usize, dmhat: &[f32], dm: &mut [f32]) {
+    let share = s.splat(1.0 / (dm.len() / d) as f32);
+    for at in (0..d).step_by(LANES) {
+        let mut sum = s.zero();
+        for row in dmhat.chunks_exact(d) {
+            sum = s.add(sum, load_at(s, row, at));
+        }
+        for row in dm.chunks_exact_mut(d) {
+            store_at(s, s.mul_add(sum, share, load_at(s, row, at)), row, at);
         }
     }
 }
@@ -118,6 +141,8 @@ struct Segment<'a> {
     mhat: &'a [f32],
     shift: &'a [f32],
     inverse_sum: &'a [f32],
+    /// The exponentials that forward kept; empty where they are computed again.
+    kept: &'a [f32],
     dmhat: &'a [f32],
     dm: &'a mut [f32],
     dw_s5: &'a mut [f32],
@@ -140,8 +165,10 @@ impl Segment<'_> {
             let mut panel = 0;
             while panel < panels {
                 let vectors = simd_tile::vectors::<S>(count, panels - panel);
-                let w = &self.w_s5[panel * d * LANES..];
-                tile::product(s, (self.t, stride), count, (w, d), vectors, self.strip);
+                if self.kept.is_empty() {
+                    let w = &self.w_s5[panel * d * LANES..];
+                    tile::product(s, (self.t, stride), count, (w, d), vectors, self.strip);
+                }
                 for c in 0..vectors {
                     let at = (panel + c) * LANES;
                     if at + LANES <= d {
@@ -174,7 +201,7 @@ impl Segment<'_> {
         }
     }
 
-    /// From the strip's products f: `beta`, its share of `dm`, and `df = beta * dmhat_i * (m_j - mhat_i)`, 16 columns from `at`.
+    /// From the kept exponentials or the strip's products f: `beta`, its share of `dm`, and `df = beta * dmhat_i * (m_j - mhat_i)`, 16 columns from `at`.
     #[inline(always)]
     fn softmax<S: Simd, const SHIFT: bool, const FULL: bool>(
         &mut self,
@@ -192,11 +219,22 @@ impl Segment<'_> {
             let dmhat = load::<S, FULL>(s, self.dmhat, here, d - at);
             let shift = if SHIFT { load::<S, FULL>(s, self.shift, here, d - at) } else { s.zero() };
             let scale = s.mul(inverse, dmhat);
+            let kept = if self.kept.is_empty() {
+                &[]
+            } else {
+                let block = &self.kept[at * self.r * self.r..][..self.r * self.r * LANES];
+                &block.as_chunks::<LANES>().0[(pairs.i + i) * self.r..][..self.r]
+            };
             for j in 0..pairs.j_count {
                 let pair = i * pairs.j_count + j;
                 let there = (pairs.j + j) * d + at;
-                let f = s.load(&strip[pair * step + c]);
-                let e = if SHIFT { math::exp_nonpositive(s, s.sub(f, shift)) } else { math::exp_in_range(s, f) };
+                let e = match kept.get(j) {
+                    Some(e) => s.load(e),
+                    None => {
+                        let f = s.load(&strip[pair * step + c]);
+                        if SHIFT { math::exp_nonpositive(s, s.sub(f, shift)) } else { math::exp_in_range(s, f) }
+                    }
+                };
                 let g = s.mul(e, scale);
                 let m = load::<S, FULL>(s, self.m, there, d - at);
                 let sum = s.add(load::<S, FULL>(s, self.dm, there, d - at), g);

@@ -32,6 +32,7 @@ impl Kernel for Run<'_, '_> {
         let mut rest = tile::aligned(args.scratch);
         let t = tile::take(&mut rest, TILE_PAIRS * tile::stride(d));
         let strip = tile::take(&mut rest, 4 * LANES * TILE_PAIRS);
+        let mut kept = saved.kept;
         for ends in args.offsets.windows(2) {
             let r = (ends[1] - ends[0]) as usize;
             if r == 0 {
@@ -39,7 +40,12 @@ impl Kernel for Run<'_, '_> {
             }
             let range = ends[0] as usize * d..ends[1] as usize * d;
             let (pe, qe) = rest[..2 * r * wide].split_at_mut(r * wide);
+            let kept = super::next_kept(&mut kept, d, r);
             let factored = tile::prepare(s, &saved.p[range.clone()], &saved.q[range.clone()], d, pe, qe);
+            if factored && bounded && tile::rows_are_equal(&args.m[range.clone()], d) {
+                args.mhat[range.clone()].copy_from_slice(&args.m[range]);
+                continue;
+            }
             let segment = Segment {
                 d,
                 r,
@@ -49,6 +55,7 @@ impl Kernel for Run<'_, '_> {
                 mhat: &mut args.mhat[range.clone()],
                 shift: &mut saved.shift[range.clone()],
                 inverse_sum: &mut saved.inverse_sum[range],
+                kept,
                 t,
                 strip,
             };
@@ -81,6 +88,7 @@ struct Segment<'a> {
     mhat: &'a mut [f32],
     shift: &'a mut [f32],
     inverse_sum: &'a mut [f32],
+    kept: &'a mut [f32],
     t: &'a mut [f32],
     strip: &'a mut [f32],
 }
@@ -147,10 +155,20 @@ impl Segment<'_> {
                 }
                 store::<S, FULL>(s, high, self.shift, here, d - at);
             }
+            // One column block of all pairs after the other, as backward reads it.
+            let keep = if self.kept.is_empty() {
+                &mut []
+            } else {
+                let block = &mut self.kept[at * self.r * self.r..][..self.r * self.r * LANES];
+                &mut block.as_chunks_mut::<LANES>().0[(pairs.i + i) * self.r..][..self.r]
+            };
             for j in 0..pairs.j_count {
                 let f = s.load(&strip[first + j * step]);
                 let m = load::<S, FULL>(s, self.m, (pairs.j + j) * d + at, d - at);
                 let e = if SHIFT { math::exp_nonpositive(s, s.sub(f, high)) } else { math::exp_in_range(s, f) };
+                if let Some(keep) = keep.get_mut(j) {
+                    s.store(e, keep);
+                }
                 sum = s.add(sum, e);
                 weighted = s.mul_add(e, m, weighted);
             }

@@ -73,6 +73,15 @@ pub(super) fn is_bounded<S: Simd>(s: S, d: usize, w_s5: &[f32]) -> bool {
     bounded
 }
 
+/// Whether all rows of `m [r, d]` are equal (false if there is a NaN).
+#[inline(always)]
+pub(super) fn rows_are_equal(m: &[f32], d: usize) -> bool {
+    let (first, others) = m.split_at(d);
+    #[allow(clippy::eq_op)] // NaN
+    let sound = first.iter().all(|x| x == x);
+    sound && others.chunks_exact(d).all(|row| row == first)
+}
+
 /// Writes `e^{2x}` of each row of `x [r, d]` to rows of `padded(d)`; false if some `|2x|` is above [`FACTOR_LIMIT`] or NaN.
 #[inline(always)]
 fn factors<S: Simd>(s: S, x: &[f32], d: usize, out: &mut [f32]) -> bool {

@@ -3,7 +3,7 @@
 use crate::random::Random;
 use dmran_kernels::Level;
 use dmran_kernels::feature_attention::{
-    Backward, BackwardWeights, Forward, Gradients, Saved, SavedMut, Weights, scratch_len,
+    Backward, BackwardWeights, Forward, Gradients, Saved, SavedMut, Weights, kept_len, scratch_len,
 };
 use dmran_kernels::gemm::{pack, pack_transposed, packed_len};
 
@@ -21,6 +21,8 @@ pub struct Problem {
     pub b_s2: Vec<f32>,
     pub m: Vec<f32>,
     pub dmhat: Vec<f32>,
+    /// Whether forward keeps its exponentials for backward.
+    pub keep: bool,
 }
 
 /// Results without the leading float.
@@ -64,6 +66,7 @@ impl Problem {
             b_s2: random.vec(d, 0.5),
             m: random.vec(rows * d, 1.0),
             dmhat: random.vec(rows * d, 1.0),
+            keep: true,
         }
     }
 
@@ -103,8 +106,14 @@ impl Problem {
         let mut m = fresh(0, 0.0);
         m.extend(&self.m);
         let [mut mhat, mut p, mut q, mut shift, mut inverse_sum] = [(); 5].map(|()| fresh(rows * d, f32::NAN));
-        let saved =
-            SavedMut { p: &mut p[1..], q: &mut q[1..], shift: &mut shift[1..], inverse_sum: &mut inverse_sum[1..] };
+        let mut kept = fresh(if self.keep { kept_len(d, &self.offsets) } else { 0 }, f32::NAN);
+        let saved = SavedMut {
+            p: &mut p[1..],
+            q: &mut q[1..],
+            shift: &mut shift[1..],
+            inverse_sum: &mut inverse_sum[1..],
+            kept: &mut kept[1..],
+        };
         let args =
             Forward { offsets: &self.offsets, m: &m[1..], mhat: &mut mhat[1..], saved, scratch: &mut scratch[1..] };
         forward(level, &weights, args);
@@ -116,7 +125,13 @@ impl Problem {
             offsets: &self.offsets,
             m: &m[1..],
             mhat: &mhat[1..],
-            saved: Saved { p: &p[1..], q: &q[1..], shift: &shift[1..], inverse_sum: &inverse_sum[1..] },
+            saved: Saved {
+                p: &p[1..],
+                q: &q[1..],
+                shift: &shift[1..],
+                inverse_sum: &inverse_sum[1..],
+                kept: &kept[1..],
+            },
             dmhat: &self.dmhat,
             gradients: Gradients {
                 dm: &mut dm[1..],
