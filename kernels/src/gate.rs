@@ -78,7 +78,13 @@ fn same_len(lens: &[usize]) {
 #[inline(always)]
 pub(crate) fn fuse<S: Simd>(s: S, z: S::F32, h: S::F32, hhat: S::F32) -> (S::F32, S::F32) {
     let f = math::sigmoid(s, z);
-    (f, s.mul_add(f, s.sub(h, hhat), hhat))
+    (f, mix(s, f, h, hhat))
+}
+
+/// `f h + (1 - f) hhat`.
+#[inline(always)]
+pub(crate) fn mix<S: Simd>(s: S, f: S::F32, h: S::F32, hhat: S::F32) -> S::F32 {
+    s.mul_add(f, s.sub(h, hhat), hhat)
 }
 
 struct Forward<'a> {

@@ -155,8 +155,6 @@ fn scores<S: Simd, const R: usize>(
 
 /// Pooled rows, gate and product with the candidate for the up to 16 dimensions of `block`, added to the partial sums
 /// of [`crate::small::dot`].
-///
-/// First all sums, then all gates, so that the gates' long chains of operations overlap.
 #[inline(always)]
 fn gated_dots<S: Simd>(
     s: S,
@@ -166,22 +164,56 @@ fn gated_dots<S: Simd>(
     block: &[[f32; LANES]],
     partial: &mut [[f32; LANES]],
 ) {
-    let n = block.len();
-    let mut sums = [const { Lines([[0.0; LANES]; LANES]) }; 3];
-    let [Lines(h), Lines(hhat), Lines(z)] = &mut sums;
-    for (z, &bias) in z.iter_mut().zip(bias) {
-        s.store(s.splat(bias), z);
-    }
+    let (w, what) = w.split_at(rows);
     let (m, tables) = tables.split_at(rows);
-    let (mhat, gates) = tables.split_at(w.len() - rows);
-    pool(s, &w[..rows], m, &mut h[..n]);
-    pool(s, &w[rows..], mhat, &mut hhat[..n]);
-    pool(s, w, gates, &mut z[..n]);
-    let sums = z.iter().zip(h.iter().zip(&*hhat));
-    for (((z, (h, hhat)), c), partial) in sums.zip(block).zip(partial) {
-        let (_, hc) = gate::fuse(s, s.load(z), s.load(h), s.load(hhat));
-        s.store(s.mul_add(hc, s.load(c), s.load(partial)), partial);
+    let (mhat, gates) = tables.split_at(what.len());
+    let (gate_m, gate_mhat) = gates.split_at(rows);
+    let sides = [(w, m, gate_m), (what, mhat, gate_mhat)];
+    let n = block.len();
+    let mut t = 0;
+    while t < n {
+        // As many dimensions as the registers hold with three sums each.
+        t += match n - t {
+            4.. if S::LEVEL == Level::Avx512 => gated_tile::<S, 4>(s, sides, bias, block, partial, t),
+            2.. => gated_tile::<S, 2>(s, sides, bias, block, partial, t),
+            _ => gated_tile::<S, 1>(s, sides, bias, block, partial, t),
+        };
     }
+}
+
+/// Weights of the rows of one side, the rows, and their part of the gate.
+type GatedSide<'a> = (&'a [[f32; LANES]], &'a [[f32; LANES]], &'a [[f32; LANES]]);
+
+/// The `T` dimensions from `t`: nothing but the partial sums leaves the registers.
+#[inline(always)]
+fn gated_tile<S: Simd, const T: usize>(
+    s: S,
+    sides: [GatedSide<'_>; 2],
+    bias: &[f32],
+    block: &[[f32; LANES]],
+    partial: &mut [[f32; LANES]],
+    t: usize,
+) -> usize {
+    let mut z: [S::F32; T] = core::array::from_fn(|i| s.splat(bias[t + i]));
+    let mut pooled = [[s.zero(); T]; 2];
+    for (h, (w, rows, gates)) in pooled.iter_mut().zip(sides) {
+        for ((w, row), gate) in w.iter().zip(rows).zip(gates) {
+            let w = s.load(w);
+            let (row, gate) = (&row[t..t + T], &gate[t..t + T]);
+            for i in 0..T {
+                h[i] = s.mul_add(w, s.splat(row[i]), h[i]);
+                z[i] = s.mul_add(w, s.splat(gate[i]), z[i]);
+            }
+        }
+    }
+    let [h, hhat] = pooled;
+    let f = math::sigmoid_each(s, z);
+    for i in 0..T {
+        let hc = gate::mix(s, f[i], h[i], hhat[i]);
+        let partial = &mut partial[t + i];
+        s.store(s.mul_add(hc, s.load(&block[t + i]), s.load(partial)), partial);
+    }
+    T
 }
 
 /// As [`gated_dots`] where `h_c = h`.
