@@ -9,6 +9,7 @@ pub mod cnn_pooling;
 pub mod dmran;
 pub mod export;
 pub mod init;
+pub mod kind;
 
 use crate::ops::dropout::Rate;
 use crate::params::{ParamId, Params};
@@ -20,6 +21,7 @@ pub use bpr_mf::BprMf;
 pub use build::{BuildError, NAMES, Sizes, Start, build};
 pub use cnn_pooling::CnnPooling;
 pub use dmran::Dmran;
+pub use kind::Kind;
 
 /// One shard of a batch: ragged histories and the same number of candidates for each of them.
 #[derive(Clone, Copy, Debug)]

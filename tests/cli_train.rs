@@ -156,3 +156,49 @@ fn a_reader_that_goes_away_is_no_failure() {
         assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(0), ""), "{args:?}");
     }
 }
+
+#[test]
+fn every_model_trains_by_name() {
+    let folder = Folder::with_log();
+    for (name, title) in [
+        ("bpr-mf", "BPR-MF"),
+        ("bi-lstm", "Bi-LSTM"),
+        ("bi-lstm-attention", "Bi-LSTM+Attention"),
+        ("cnn-pooling", "CNN+Pooling"),
+        ("atrank", "ATRank"),
+    ] {
+        let ran = folder.run(&[&["train", "log.csv", "--model", name], TINY].concat()).ok();
+        assert!(ran.out.contains(title) && ran.out.contains("most popular"), "{}", ran.out);
+        assert!(ran.out.contains("MRR") && !ran.out.contains("advice"), "{}", ran.out);
+        assert_eq!(ran.err.lines().filter(|line| line.starts_with("epoch ")).count(), 2, "{}", ran.err);
+    }
+    let ran = folder.run(&["train", "log.csv", "--model", "most-popular"]).ok();
+    assert!(ran.out.contains("most popular") && !ran.out.contains("DMRAN"), "{}", ran.out);
+    assert!(!folder.path("model.dmran").exists(), "only dmran is exported");
+    folder.run(&["train", "log.csv", "--model", "atrank", "--out", "x"]).refused(&["--out x", "dmran alone", "atrank"]);
+    folder.run(&["train", "log.csv", "--model", "gru4rec"]).refused(&["--model", "gru4rec", "bi-lstm-attention"]);
+}
+
+#[test]
+fn presets_are_what_files_and_flags_change() {
+    let folder = Folder::with_log();
+    folder.write("a.toml", "preset = \"paper\"\n[train]\nmodel = \"bpr-mf\"\nlr = 0.5\n");
+    folder.write("b.toml", "[train]\nmodel = \"best\"\n");
+    folder.write("c.toml", "preset = \"best\"\n");
+    let shows = |flags: &[&str], lines: &[&str]| {
+        let ran = folder.run(&[&["train", "--print-config"], flags].concat()).ok();
+        for line in lines {
+            assert!(ran.out.lines().any(|l| l.starts_with(line)), "{line:?} is not in\n{}", ran.out);
+        }
+    };
+    shows(&["--preset", "paper"], &["preset = \"paper\" ", "model = \"dmran\" ", "clip = 5.0 ", "decay = 0.9 "]);
+    shows(&["--model", "bpr-mf", "--preset", "paper"], &["model = \"bpr-mf\" ", "clip = 0.0 ", "lr = 1.0 "]);
+    shows(&["--config", "a.toml"], &["preset = \"paper\" ", "model = \"bpr-mf\" ", "clip = 0.0 ", "lr = 0.5 "]);
+    shows(
+        &["--config", "a.toml", "--model", "atrank", "--lr", "2"],
+        &["model = \"atrank\" ", "clip = 5.0 ", "lr = 2.0 "],
+    );
+    folder.run(&["train", "--config", "b.toml"]).refused(&["b.toml", "line 2", "best", "most-popular"]);
+    folder.run(&["train", "--config", "c.toml"]).refused(&["c.toml", "line 1", "best", "everyday"]);
+    folder.run(&["train", "--preset", "best"]).refused(&["--preset", "best", "everyday"]);
+}

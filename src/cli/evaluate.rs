@@ -89,7 +89,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         serde_json::to_writer(&mut out, &report)?;
         writeln!(out)?;
     } else {
-        write!(out, "{}\n{}", opened.summary(), show::table(&ours, &popular))?;
+        write!(out, "{}\n{}", opened.summary(), show::table(&[("DMRAN", &ours), ("most popular", &popular)]))?;
     }
     Ok(())
 }

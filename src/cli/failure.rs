@@ -3,6 +3,7 @@
 use dmran::data::DataError;
 use dmran::scorer::ModelFileError;
 use dmran::train::config::ConfigError;
+use dmran::train::start::StartError;
 use dmran::train::trainer::TrainError;
 use dmran_kernels::level::LevelError;
 use std::io;
@@ -47,6 +48,15 @@ impl From<LevelError> for Failure {
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Failure {
         Failure::Other(error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Failure {
+        match error {
+            StartError::Train(error) => error.into(),
+            error => Failure::Input(error.to_string()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use dmran::train::Config;
 
 /// What each setting is, by section and key.
 const COMMENTS: &[(&str, &str)] = &[
+    ("preset", "where the settings started from: paper, everyday"),
     ("data.format", "auto, csv, tsv, jsonl, amazon"),
     ("data.time_unit", "seconds, milliseconds"),
     ("data.on_error", "a malformed line: fail, skip"),
@@ -34,6 +35,7 @@ const COMMENTS: &[(&str, &str)] = &[
     ("model.categories", "half of an item's vector is its category's, where the log has categories"),
     ("model.block_eps", "epsilon of the block's layer norms"),
     ("model.head_eps", "epsilon of the head's layer norms"),
+    ("train.model", "dmran, bpr-mf, bi-lstm, bi-lstm-attention, cnn-pooling, atrank, most-popular"),
     ("train.epochs", "passes over the training samples"),
     ("train.batch", "samples a step"),
     ("train.seed", "of everything random"),
@@ -49,7 +51,7 @@ const COMMENTS: &[(&str, &str)] = &[
     ("train.penalty", "weight of the redundancy penalty"),
     ("train.negatives", "fresh, static"),
     ("train.negatives_per_positive", "negatives for each positive"),
-    ("train.init_std", "standard deviation of the tables' start"),
+    ("train.init_std", "standard deviation of the tables' start; 0 = the model's own"),
     ("train.dropout", "share of entries of history vectors dropped"),
     ("train.engine", "fused, naive"),
     ("train.shards", "parts of a batch; 0 = by batch size"),

@@ -4,11 +4,12 @@ use super::data_flags::{DataFlags, named};
 use super::failure::Failure;
 use clap::Args;
 use dmran::data::Protocol;
+use dmran::model::Kind;
 use dmran::scorer::{Block, Head, TimeKind, Variant};
 use dmran::tape::Engine;
-use dmran::train::Config;
 use dmran::train::config::{L2Kind, NegativesKind, OptimizerKind, inner_width};
-use std::path::Path;
+use dmran::train::{Config, Preset};
+use std::path::PathBuf;
 
 /// Puts the fields that were given over fields of the same names.
 macro_rules! over {
@@ -17,6 +18,17 @@ macro_rules! over {
     };
 }
 pub(super) use over;
+
+/// What the settings start from.
+#[derive(Args, Debug, Default, Clone)]
+pub struct RecipeFlags {
+    /// Settings as TOML; flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Named settings that the file and the flags change: paper, or everyday (the default)
+    #[arg(long, value_parser = named::<Preset>)]
+    pub preset: Option<Preset>,
+}
 
 /// Dimensions and choices of the model.
 #[derive(Args, Debug, Default)]
@@ -118,7 +130,7 @@ pub struct TrainFlags {
     /// Negatives for each positive
     #[arg(long, value_name = "N")]
     negatives_per_positive: Option<usize>,
-    /// Standard deviation of the tables' starting values
+    /// Standard deviation of the tables' starting values; 0 = the model's own start
     #[arg(long, value_name = "X")]
     init_std: Option<f32>,
     /// Share of the entries of history vectors that training drops
@@ -160,7 +172,8 @@ pub struct EvalFlags {
 }
 
 impl ModelFlags {
-    fn apply(&self, config: &mut Config) {
+    /// Puts the flags that were given over the settings.
+    pub fn apply(&self, config: &mut Config) {
         let model = &mut config.model;
         if let Some(d) = self.d {
             // Widths that were left to follow d follow the new one.
@@ -179,7 +192,8 @@ impl ModelFlags {
 }
 
 impl TrainFlags {
-    fn apply(&self, config: &mut Config) {
+    /// Puts the flags that were given over the settings.
+    pub fn apply(&self, config: &mut Config) {
         over!(self => config.train; epochs, batch, seed, optimizer, lr, decay, step_at, step_factor, clip, l2,
             l2_weight, l2_rows, penalty, negatives, negatives_per_positive, init_std, dropout, shards);
     }
@@ -201,17 +215,15 @@ impl EvalFlags {
 
 /// The settings of a training run, checked.
 pub fn gather(
-    file: Option<&Path>,
+    recipe: &RecipeFlags,
+    kind: Option<Kind>,
     data: &DataFlags,
     model: &ModelFlags,
     train: &TrainFlags,
     compute: ComputeFlags,
     eval: &EvalFlags,
 ) -> Result<Config, Failure> {
-    let mut config = match file {
-        Some(path) => from_file(path)?,
-        None => Config::default(),
-    };
+    let mut config = recipe.config(kind)?;
     data.apply(&mut config.data);
     model.apply(&mut config);
     train.apply(&mut config);
@@ -221,11 +233,26 @@ pub fn gather(
     Ok(config)
 }
 
-fn from_file(path: &Path) -> Result<Config, Failure> {
-    let wrong = |why: String| Failure::Input(format!("{}: {why}", path.display()));
-    let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8 text".into()))?;
-    Config::from_toml(&text).map_err(|error| wrong(error.to_string()))
+impl RecipeFlags {
+    /// The text of the file of settings; empty without one.
+    pub fn text(&self) -> Result<String, Failure> {
+        let Some(path) = &self.config else { return Ok(String::new()) };
+        let bytes = std::fs::read(path).map_err(|error| self.wrong(&error))?;
+        String::from_utf8(bytes).map_err(|_| self.wrong(&"is not UTF-8 text"))
+    }
+
+    /// The preset with the file over it; `kind` wins over the file's model.
+    pub fn config(&self, kind: Option<Kind>) -> Result<Config, Failure> {
+        Config::from_toml_over(&self.text()?, self.preset, kind).map_err(|error| self.wrong(&error))
+    }
+
+    /// A complaint about the file.
+    pub fn wrong(&self, why: &dyn std::fmt::Display) -> Failure {
+        match &self.config {
+            Some(path) => Failure::Input(format!("{}: {why}", path.display())),
+            None => Failure::Input(why.to_string()),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -57,13 +57,18 @@ pub fn rows(figures: &Figures) -> Vec<(String, Estimate)> {
     rows
 }
 
-/// A model's figures beside those of "most popular".
-pub fn table(model: &Figures, popular: &Figures) -> String {
-    let mut out = format!("{:<18} {:<18} {:<18}\n", "", "DMRAN", "most popular").trim_end().to_owned() + "\n";
-    for ((name, model), (_, popular)) in rows(model).into_iter().zip(rows(popular)) {
-        out += &format!("{name:<18} {:<18} {popular}\n", model.to_string());
+/// The figures of models, one a column under its name.
+pub fn table(columns: &[(&str, &Figures)]) -> String {
+    let line = |first: &str, cells: Vec<String>| {
+        let cells: String = cells.iter().map(|cell| format!(" {cell:<18}")).collect();
+        format!("{first:<18}{cells}").trim_end().to_owned() + "\n"
+    };
+    let mut out = line("", columns.iter().map(|(name, _)| (*name).to_owned()).collect());
+    let Some((_, first)) = columns.first() else { return out };
+    for (at, (name, _)) in rows(first).iter().enumerate() {
+        out += &line(name, columns.iter().map(|(_, figures)| rows(figures)[at].1.to_string()).collect());
     }
-    let (one, all) = (model.auc.n, model.ranking.mrr.n);
+    let (one, all) = (first.auc.n, first.ranking.mrr.n);
     out += &format!("mean ± standard error over {one} users (the first row) and {all} users (full ranking)\n");
     out
 }

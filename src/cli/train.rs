@@ -1,19 +1,20 @@
 //! `dmran train`: a model from a log.
 
 use super::crew::{Context, Crew};
-use super::data_flags::{self, DataFlags, Opened};
+use super::data_flags::{self, DataFlags, Opened, named};
 use super::failure::Failure;
 use super::note;
-use super::settings::{ComputeFlags, EvalFlags, ModelFlags, TrainFlags, gather};
+use super::settings::{ComputeFlags, EvalFlags, ModelFlags, RecipeFlags, TrainFlags, gather};
 use super::show::{self, Names};
 use super::watch::Screen;
 use super::{card, print_config};
-use dmran::data::{Log, Protocol};
+use dmran::data::{Log, Negatives, Protocol, test_samples, train_samples};
+use dmran::model::Kind;
 use dmran::model::export::{Labels, to_model};
-use dmran::model::{Dmran, Model as _, init};
 use dmran::scorer::{Ids, Model, Scored};
-use dmran::train::fit::{Figures, Fit};
-use dmran::train::{Config, Trainer};
+use dmran::train::evaluate::MostPopular;
+use dmran::train::fit::{Figures, Fit, figures};
+use dmran::train::{Config, start};
 use dmran_kernels::Level;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -31,12 +32,15 @@ pub struct Args {
     /// The log: CSV, TSV, JSON Lines or Amazon reviews, plain, .gz or .zst; - is standard input. Without it the
     /// bundled household-goods log
     file: Option<PathBuf>,
-    /// Where the model goes
-    #[arg(long, short, value_name = "FILE", default_value = "model.dmran")]
-    out: PathBuf,
-    /// Settings as TOML; flags win over it
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    /// What to train: dmran, or one of its rivals bpr-mf, bi-lstm, bi-lstm-attention, cnn-pooling, atrank, most-popular,
+    /// which are measured but not written to a model file [default: dmran]
+    #[arg(long, value_name = "NAME", value_parser = named::<Kind>)]
+    model: Option<Kind>,
+    /// Where the model goes (dmran alone) [default: model.dmran]
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    recipe: RecipeFlags,
     /// Print all settings in force as TOML and stop
     #[arg(long)]
     print_config: bool,
@@ -46,7 +50,7 @@ pub struct Args {
     #[command(flatten)]
     data: DataFlags,
     #[command(flatten)]
-    model: ModelFlags,
+    settings: ModelFlags,
     #[command(flatten)]
     train: TrainFlags,
     #[command(flatten)]
@@ -57,8 +61,9 @@ pub struct Args {
 
 /// Trains, shows the results and writes the model.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let Args { data, model, train, compute, eval, .. } = args;
-    let mut config = gather(args.config.as_deref(), data, model, train, *compute, eval)?;
+    let Args { recipe, data, settings, train, compute, eval, .. } = args;
+    let mut config = gather(recipe, args.model, data, settings, train, *compute, eval)?;
+    let kind = config.train.model;
     let mut out = io::stdout().lock();
     if args.print_config {
         let text = print_config::annotated(&config).map_err(|error| Failure::Other(error.to_string()))?;
@@ -66,7 +71,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     let level = Level::from_env()?;
-    check_out(&args.out)?;
+    let to = out_file(args.out.as_deref(), kind)?;
     let opened = data_flags::open(args.file.as_deref(), &config.data)?;
     let tell = |text: String| {
         if !args.quiet {
@@ -77,8 +82,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     config.adapt(&opened.log.dataset).iter().for_each(|what| tell(format!("note: {what}")));
     config.validate()?;
 
-    let trainer = new_trainer(&config, &opened.log, level)?;
-    let mut fit = Fit::new(trainer, &opened.log.dataset, config.clone());
+    if kind == Kind::MostPopular {
+        return Ok(write!(out, "\n{}", show::table(&[(kind.title(), &popular(&config, &opened.log))]))?);
+    }
+    let mut fit = start(config.clone(), &opened.log.dataset, level)?;
     check_samples(&fit, &opened)?;
     tell(format!(
         "{} numbers to learn from {} samples; {} on {} threads",
@@ -105,13 +112,45 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     screen.clear();
     let best = fit.state.best.as_ref().map(|best| best.epoch);
 
-    let model = finished(&fit, &opened, &figures)?;
-    model.save(&args.out).map_err(|error| Failure::Other(error.to_string()))?;
-    write!(out, "\n{}", show::table(&figures, &popular))?;
+    let table = show::table(&[(kind.title(), &figures), ("most popular", &popular)]);
+    let model = match &to {
+        Some(to) => {
+            let model = finished(&fit, &opened, &figures)?;
+            model.save(to).map_err(|error| Failure::Other(error.to_string()))?;
+            Some(model)
+        }
+        None => None,
+    };
+    write!(out, "\n{table}")?;
     writeln!(out, "{}", show::picked(config.eval.protocol, best))?;
-    examples(&mut out, &fit, &opened.log, model)?;
-    writeln!(out, "\nThe model is in {}.", args.out.display())?;
+    if let (Some(model), Some(to)) = (model, &to) {
+        examples(&mut out, &fit, &opened.log, model)?;
+        writeln!(out, "\nThe model is in {}.", to.display())?;
+    }
     Ok(())
+}
+
+/// Where the model goes: `model.dmran` unless the user says otherwise; nowhere for a baseline.
+fn out_file(out: Option<&Path>, kind: Kind) -> Result<Option<PathBuf>, Failure> {
+    match (out, kind) {
+        (Some(out), kind) if kind != Kind::Dmran => Err(Failure::Input(format!(
+            "--out {}: the model file holds dmran alone; {kind} is trained and measured, not exported",
+            out.display()
+        ))),
+        (_, kind) if kind != Kind::Dmran => Ok(None),
+        (out, _) => {
+            let out = out.unwrap_or(Path::new("model.dmran"));
+            check_out(out)?;
+            Ok(Some(out.to_owned()))
+        }
+    }
+}
+
+/// The figures of "most popular" alone.
+fn popular(config: &Config, log: &Log) -> Figures {
+    let (dataset, protocol) = (&log.dataset, config.eval.protocol);
+    let mut popular = MostPopular::new(dataset, &train_samples(dataset, protocol));
+    figures(&mut popular, dataset, &Negatives::new(dataset), &test_samples(dataset, protocol), config)
 }
 
 /// Says before the training, not after it, that a model cannot be written.
@@ -125,15 +164,6 @@ fn check_out(path: &Path) -> Result<(), Failure> {
         Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => wrong("its folder does not exist"),
         Some(_) => Ok(()),
     }
-}
-
-fn new_trainer(config: &Config, log: &Log, level: Level) -> Result<Trainer, Failure> {
-    let (settings, dataset) = (&config.model, &log.dataset);
-    let category = if settings.categories { dataset.item_categories().to_vec() } else { Vec::new() };
-    let mut model = Dmran::new(settings.clone(), dataset.items(), dataset.categories(), category)
-        .map_err(|error| Failure::Input(error.to_string()))?;
-    init::initialise(model.params_mut(), config.train.init_std, config.train.seed);
-    Ok(Trainer::new(Box::new(model), settings.clone(), config.train.clone(), level)?)
 }
 
 /// A log from which nothing can be learned is bad input.

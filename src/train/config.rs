@@ -1,6 +1,9 @@
-//! Every setting of a run, as it stands in a TOML file: sections `[data]`, `[model]`, `[train]`, `[eval]`.
+//! Every setting of a run, as it stands in a TOML file: `preset` and the sections `[data]`, `[model]`, `[train]`,
+//! `[eval]`.
 
+use super::preset::{self, Preset};
 use crate::data::{Dataset, Protocol, ReadOptions};
+use crate::model::Kind;
 use crate::scorer::{Settings, SettingsError, TimeKind};
 use crate::tape::Engine;
 use serde::{Deserialize, Serialize};
@@ -10,8 +13,10 @@ use std::fmt;
 ///
 /// The default asks for categories and time; [`Config::adapt`] takes back what a log does not have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Where the settings started from.
+    pub preset: Preset,
     /// How the log is read.
     pub data: ReadOptions,
     /// Dimensions and choices of the model.
@@ -24,31 +29,74 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config {
-            data: ReadOptions::default(),
-            model: Settings { categories: true, ..Settings::default() },
-            train: TrainConfig::default(),
-            eval: EvalConfig::default(),
-        }
+        Config::of(Preset::default(), Kind::default())
     }
 }
 
+/// A file of settings: what [`Config`] holds, and `[search]`, which `dmran search` alone reads. Read for errors that
+/// show their lines; the values come from the table merged with the preset.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    preset: Option<Preset>,
+    data: ReadOptions,
+    model: Settings,
+    train: TrainConfig,
+    eval: EvalConfig,
+    search: toml::Table,
+}
+
 impl Config {
-    /// Reads settings from TOML. What the text leaves out has its default; the inner widths of the feed forward parts
-    /// follow d (a quarter of it) unless they are given.
+    /// The settings that `preset` has for `model`.
+    pub fn of(preset: Preset, model: Kind) -> Config {
+        preset::recipe(preset, model).try_into().expect("recipes hold known settings")
+    }
+
+    /// The defaults before any recipe.
+    pub(super) fn plain(preset: Preset, model: Kind) -> Config {
+        Config {
+            preset,
+            data: ReadOptions::default(),
+            model: Settings { categories: true, ..Settings::default() },
+            train: TrainConfig { model, ..TrainConfig::default() },
+            eval: EvalConfig::default(),
+        }
+    }
+
+    /// Reads settings from TOML; see [`from_toml_over`](Self::from_toml_over).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_toml(text: &str) -> Result<Config, toml::de::Error> {
+        Config::from_toml_over(text, None, None)
+    }
+
+    /// Reads settings from TOML. What the text leaves out is what the preset has for the model (`preset` and `model`
+    /// win over the text's own); the inner widths of the feed forward parts follow d (a quarter of it) unless they are
+    /// given.
     ///
     /// # Errors
     /// An unknown key, a value of the wrong kind, or no TOML at all; the message shows the line.
-    pub fn from_toml(text: &str) -> Result<Config, toml::de::Error> {
-        let mut config: Config = toml::from_str(text)?;
-        let table: toml::Table = toml::from_str(text)?;
-        let given = |key: &str| table.get("model").is_some_and(|model| model.get(key).is_some());
-        config.model.categories |= !given("categories");
-        if !given("ff_width") {
-            config.model.ff_width = inner_width(config.model.d);
+    pub fn from_toml_over(text: &str, preset: Option<Preset>, model: Option<Kind>) -> Result<Config, toml::de::Error> {
+        let file: File = toml::from_str(text)?;
+        let mut given: toml::Table = toml::from_str(text)?;
+        given.remove("search");
+        let preset = preset.or(file.preset).unwrap_or_default();
+        let kind = model.unwrap_or(file.train.model);
+        let base = Config::of(preset, kind);
+        let names = |key: &str| given.get("model").is_some_and(|model| model.get(key).is_some());
+        let follows = |key: &str, width: usize| !names(key) && width == inner_width(base.model.d);
+        let follows = [follows("ff_width", base.model.ff_width), follows("head_ff_width", base.model.head_ff_width)];
+        let mut table = preset::table_of(&base);
+        preset::merge(&mut table, given);
+        let mut config: Config = table.try_into()?;
+        (config.preset, config.train.model) = (preset, kind);
+        let width = inner_width(config.model.d);
+        if follows[0] {
+            config.model.ff_width = width;
         }
-        if !given("head_ff_width") {
-            config.model.head_ff_width = inner_width(config.model.d);
+        if follows[1] {
+            config.model.head_ff_width = width;
         }
         Ok(config)
     }
@@ -188,6 +236,8 @@ impl fmt::Display for Rule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
+    /// Which model.
+    pub model: Kind,
     /// Passes over the training samples.
     pub epochs: usize,
     /// Samples a step.
@@ -218,7 +268,8 @@ pub struct TrainConfig {
     pub negatives: NegativesKind,
     /// Negatives for each positive.
     pub negatives_per_positive: usize,
-    /// Standard deviation of the tables' starting values.
+    /// Standard deviation of the tables' starting values; 0 = the model's own start: normal with 0.01 for DMRAN,
+    /// uniform after Glorot over the table's whole shape for the others.
     pub init_std: f32,
     /// Share of a history's item vectors' entries that are dropped in training.
     pub dropout: f32,
@@ -233,6 +284,7 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         TrainConfig {
+            model: Kind::Dmran,
             epochs: 5,
             batch: 32,
             seed: 1,
@@ -350,10 +402,33 @@ mod tests {
 
     #[test]
     fn unknown_keys_are_named_in_every_section() {
-        for text in ["epochs = 3", "[train]\nepoch = 3", "[model]\nwidth = 3", "[data]\ncore = 3", "[eval]\nks = 3"] {
+        for text in [
+            "epochs = 3",
+            "preset = \"best\"",
+            "[train]\nmodel = \"gru4rec\"",
+            "[train]\nepoch = 3",
+            "[model]\nwidth = 3",
+            "[data]\ncore = 3",
+            "[eval]\nks = 3",
+        ] {
             let error = Config::from_toml(text).unwrap_err().to_string();
-            assert!(error.contains("unknown field"), "{error}");
+            assert!(
+                error.contains("unknown field") || error.contains("bi-lstm-attention") || error.contains("everyday"),
+                "{error}"
+            );
+            assert!(error.contains("line "), "{error}");
         }
+    }
+
+    #[test]
+    fn text_wins_over_the_preset_and_flags_choose_both() {
+        let text = "[train]\nmodel = \"bpr-mf\"\nlr = 0.5\n[search]\nhops = [2]";
+        let config = Config::from_toml(text).unwrap();
+        assert_eq!((config.train.model, config.train.clip, config.train.lr), (Kind::BprMf, 0.0, 0.5));
+        let config = Config::from_toml_over(text, Some(Preset::Paper), Some(Kind::Atrank)).unwrap();
+        assert_eq!((config.train.model, config.train.clip, config.train.lr), (Kind::Atrank, 5.0, 0.5));
+        assert_eq!(config.preset, Preset::Paper);
+        assert_eq!(Config::from_toml(&toml::to_string(&config).unwrap()).unwrap(), config);
     }
 
     #[test]

@@ -1,0 +1,143 @@
+//! Named recipes: the settings that a run starts from, for each model, in one table. A TOML file and flags win over them.
+
+use super::config::Config;
+use crate::model::Kind;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A named set of settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// What the paper and ATRank's code say; where they are silent, this project's choice.
+    Paper,
+    /// The best that was found for each model: the paper's recipe with the changes that paid on validation.
+    #[default]
+    Everyday,
+}
+
+impl Preset {
+    /// Both.
+    pub const ALL: [Preset; 2] = [Preset::Paper, Preset::Everyday];
+
+    /// The name on the command line and in TOML.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Preset::Paper => "paper",
+            Preset::Everyday => "everyday",
+        }
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// ATRank's code: SGD with lr 1.0, a tenth of it from step 336,000 on, tables uniform after Glorot (`init_std = 0`).
+/// Batch 32, clip 5, cross-entropy and l2 of activations are the defaults of `[train]`.
+const ATRANK_CODE: &str = "[train]
+decay = 1.0
+step_at = 336000
+step_factor = 0.1
+init_std = 0.0
+epochs = 10
+";
+
+/// The loss is BPR's by the model itself; gradients are not clipped. It learns slowly, and quickly by the clock.
+const BPR: &str = "[train]
+decay = 1.0
+step_at = 336000
+step_factor = 0.1
+init_std = 0.0
+clip = 0.0
+epochs = 30
+";
+
+/// Changes to the defaults of `[model]` and `[train]`, by preset and model. `everyday` comes on top of `paper`.
+/// A recipe that changes d says what the inner widths of the feed forward parts are.
+const RECIPES: &[(Preset, Kind, &str)] = &[
+    // The paper names no schedule for DMRAN: lr 1.0 falling by a tenth an epoch is ours, as are the defaults of
+    // `[train]` that ATRank's code does not settle (penalty 1e-3, tables normal with 0.01, negatives drawn anew).
+    (Preset::Paper, Kind::Dmran, ""),
+    (Preset::Paper, Kind::BprMf, BPR),
+    (Preset::Paper, Kind::BiLstm, ATRANK_CODE),
+    (Preset::Paper, Kind::BiLstmAttention, ATRANK_CODE),
+    (Preset::Paper, Kind::CnnPooling, ATRANK_CODE),
+    (Preset::Paper, Kind::Atrank, ATRANK_CODE),
+    // `dmran search` prints such lines.
+    (Preset::Everyday, Kind::Dmran, ""),
+    (Preset::Everyday, Kind::BprMf, ""),
+    (Preset::Everyday, Kind::BiLstm, ""),
+    (Preset::Everyday, Kind::BiLstmAttention, ""),
+    (Preset::Everyday, Kind::CnnPooling, ""),
+    (Preset::Everyday, Kind::Atrank, ""),
+];
+
+/// Settings as a TOML table.
+pub(super) fn table_of(config: &Config) -> toml::Table {
+    toml::Table::try_from(config).expect("settings are tables of plain values")
+}
+
+/// Puts `changes` over `onto`: tables key by key, every other value as a whole.
+pub fn merge(onto: &mut toml::Table, changes: toml::Table) {
+    for (key, change) in changes {
+        match (onto.get_mut(&key), change) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(change)) => merge(old, change),
+            (_, change) => {
+                onto.insert(key, change);
+            }
+        }
+    }
+}
+
+/// The settings that `preset` has for `model`, as a table.
+pub(super) fn recipe(preset: Preset, model: Kind) -> toml::Table {
+    let mut table = table_of(&Config::plain(preset, model));
+    let upto = Preset::ALL.iter().position(|p| *p == preset).unwrap_or(0);
+    for layer in &Preset::ALL[..=upto] {
+        for (_, _, text) in RECIPES.iter().filter(|(p, kind, _)| (p, *kind) == (layer, model)) {
+            merge(&mut table, toml::from_str(text).expect("a recipe is TOML"));
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recipe_is_valid_and_changes_only_model_and_training() {
+        for (preset, kind, text) in RECIPES {
+            let table: toml::Table = toml::from_str(text).unwrap();
+            assert!(table.keys().all(|key| ["model", "train"].contains(&&**key)), "{preset} {kind}");
+            let config = Config::of(*preset, *kind);
+            assert_eq!(config.validate(), Ok(()), "{preset} {kind}");
+            assert_eq!((config.preset, config.train.model), (*preset, *kind));
+        }
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.is_trained()) {
+            for preset in Preset::ALL {
+                assert_eq!(RECIPES.iter().filter(|(p, k, _)| (*p, *k) == (preset, kind)).count(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn the_paper_s_recipes() {
+        let train = |kind| Config::of(Preset::Paper, kind).train;
+        let (bpr, lstm, dmran) = (train(Kind::BprMf), train(Kind::BiLstm), train(Kind::Dmran));
+        assert_eq!((bpr.clip, lstm.clip, dmran.clip), (0.0, 5.0, 5.0));
+        assert_eq!((bpr.lr, lstm.lr, lstm.decay, lstm.step_at), (1.0, 1.0, 1.0, 336_000));
+        assert_eq!((lstm.l2_weight, lstm.batch, lstm.init_std), (5e-5, 32, 0.0));
+        assert_eq!((dmran.decay, dmran.init_std), (0.9, 0.01));
+    }
+
+    #[test]
+    fn tables_merge_key_by_key() {
+        let mut onto: toml::Table = toml::from_str("a = 1\n[b]\nc = 2\nd = [1, 2]").unwrap();
+        merge(&mut onto, toml::from_str("e = 5\n[b]\nd = [3]").unwrap());
+        assert_eq!(onto, toml::from_str("a = 1\ne = 5\n[b]\nc = 2\nd = [3]").unwrap());
+    }
+}
