@@ -4,15 +4,18 @@ mod card;
 mod crew;
 mod data_flags;
 mod evaluate;
+mod experiment;
 mod failure;
 mod inspect;
 mod mapped;
 mod print_config;
 mod recommend;
 mod score;
+mod search;
 mod settings;
 mod show;
 mod train;
+mod trials;
 mod watch;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +35,10 @@ struct Cli {
 enum Command {
     /// Train a model on a log of events, show what it learned, and write it to a file.
     Train(Box<train::Args>),
+    /// The paper's tables and figures on your data: all models, several seeds, beside the paper's figures.
+    Experiment(Box<experiment::Args>),
+    /// Try settings from [search] of a TOML file and show the best, judged on the validation set.
+    Search(Box<search::Args>),
     /// Measure a model on a log.
     Evaluate(evaluate::Args),
     /// Recommend items to users of a log.
@@ -47,6 +54,8 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
+        Command::Experiment(args) => experiment::run(&args),
+        Command::Search(args) => search::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Recommend(args) => recommend::run(&args),
         Command::Score(args) => score::run(&args),
@@ -65,4 +74,14 @@ pub fn main() -> ExitCode {
 /// A line to the person at the terminal, apart from the results.
 fn note(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_two_flags_of_a_command_are_in_each_other_s_way() {
+        super::Cli::command().debug_assert();
+    }
 }

@@ -11,6 +11,8 @@ pub use dmran_kernels::{Level, LevelError};
 #[cfg(feature = "train")]
 pub mod data;
 #[cfg(feature = "train")]
+pub mod experiment;
+#[cfg(feature = "train")]
 pub mod gemm;
 #[cfg(feature = "train")]
 pub mod metrics;
@@ -20,6 +22,8 @@ pub mod model;
 pub mod ops;
 #[cfg(feature = "train")]
 pub mod params;
+#[cfg(feature = "train")]
+pub mod plot;
 #[cfg(feature = "train")]
 pub mod score_lines;
 #[cfg(feature = "train")]

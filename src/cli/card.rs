@@ -9,7 +9,8 @@ use dmran::train::fit::{Figures, Fit};
 use std::ffi::OsString;
 
 /// Flags that cannot change the model, with the number of values that follow them.
-const OUTSIDE: [(&str, usize); 5] = [("--out", 1), ("-o", 1), ("--threads", 1), ("--quiet", 0), ("-q", 0)];
+const OUTSIDE: [(&str, usize); 6] =
+    [("--jobs", 1), ("--out", 1), ("-o", 1), ("--threads", 1), ("--quiet", 0), ("-q", 0)];
 
 /// The card of a finished run.
 pub fn card(fit: &Fit<'_>, opened: &Opened, figures: &Figures) -> Result<Card, toml::ser::Error> {
@@ -42,7 +43,7 @@ pub fn card(fit: &Fit<'_>, opened: &Opened, figures: &Figures) -> Result<Card, t
 }
 
 /// The command as it was typed, without the flags that cannot change the model.
-fn command(args: impl Iterator<Item = OsString>) -> String {
+pub fn command(args: impl Iterator<Item = OsString>) -> String {
     let mut out = String::from("dmran");
     let mut skip = 0;
     for arg in args {

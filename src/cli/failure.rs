@@ -1,6 +1,7 @@
 //! How a subcommand ends when it does not end well.
 
 use dmran::data::DataError;
+use dmran::experiment::ExperimentError;
 use dmran::scorer::ModelFileError;
 use dmran::train::config::ConfigError;
 use dmran::train::start::StartError;
@@ -56,6 +57,19 @@ impl From<StartError> for Failure {
         match error {
             StartError::Train(error) => error.into(),
             error => Failure::Input(error.to_string()),
+        }
+    }
+}
+
+impl From<ExperimentError> for Failure {
+    fn from(error: ExperimentError) -> Failure {
+        let message = error.to_string();
+        match error {
+            ExperimentError::Start { source: StartError::Train(_), .. } => Failure::Other(message),
+            ExperimentError::Start { .. } | ExperimentError::Search(_) | ExperimentError::Record { .. } => {
+                Failure::Input(message)
+            }
+            _ => Failure::Other(message),
         }
     }
 }

@@ -160,6 +160,13 @@ pub struct EvalFlags {
     /// honest (pick the epoch on each user's second to last event, test on the last) or paper (pick it on the test set)
     #[arg(long, value_parser = named::<Protocol>)]
     protocol: Option<Protocol>,
+    #[command(flatten)]
+    measure: MeasureFlags,
+}
+
+/// How results are measured, whatever the protocol.
+#[derive(Args, Debug, Default)]
+pub struct MeasureFlags {
     /// The k of HR@k and NDCG@k
     #[arg(long, short, value_name = "N")]
     k: Option<usize>,
@@ -192,6 +199,11 @@ impl ModelFlags {
 }
 
 impl TrainFlags {
+    /// Whether the number of epochs was given.
+    pub fn has_epochs(&self) -> bool {
+        self.epochs.is_some()
+    }
+
     /// Puts the flags that were given over the settings.
     pub fn apply(&self, config: &mut Config) {
         over!(self => config.train; epochs, batch, seed, optimizer, lr, decay, step_at, step_factor, clip, l2,
@@ -209,7 +221,20 @@ impl ComputeFlags {
 impl EvalFlags {
     /// Puts the flags that were given over the settings.
     pub fn apply(&self, config: &mut Config) {
-        over!(self => config.eval; protocol, k, validation_negatives, rank_users);
+        over!(self => config.eval; protocol);
+        self.measure.apply(config);
+    }
+}
+
+impl MeasureFlags {
+    /// Puts the flags that were given over the settings.
+    pub fn apply(&self, config: &mut Config) {
+        over!(self => config.eval; k, validation_negatives, rank_users);
+    }
+
+    /// Whether the number of ranked users was given.
+    pub fn has_rank_users(&self) -> bool {
+        self.rank_users.is_some()
     }
 }
 

@@ -8,7 +8,7 @@ use super::settings::{ComputeFlags, EvalFlags, ModelFlags, RecipeFlags, TrainFla
 use super::show::{self, Names};
 use super::watch::Screen;
 use super::{card, print_config};
-use dmran::data::{Log, Negatives, Protocol, test_samples, train_samples};
+use dmran::data::{Log, Negatives, Protocol, Sample, test_samples, train_samples};
 use dmran::model::Kind;
 use dmran::model::export::{Labels, to_model};
 use dmran::scorer::{Ids, Model, Scored};
@@ -86,7 +86,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Ok(write!(out, "\n{}", show::table(&[(kind.title(), &popular(&config, &opened.log))]))?);
     }
     let mut fit = start(config.clone(), &opened.log.dataset, level)?;
-    check_samples(&fit, &opened)?;
+    check_samples(fit.train(), config.eval.protocol, &opened)?;
     tell(format!(
         "{} numbers to learn from {} samples; {} on {} threads",
         fit.trainer.model().params().count(),
@@ -167,13 +167,13 @@ fn check_out(path: &Path) -> Result<(), Failure> {
 }
 
 /// A log from which nothing can be learned is bad input.
-fn check_samples(fit: &Fit<'_>, opened: &Opened) -> Result<(), Failure> {
-    if !fit.train().is_empty() {
+pub fn check_samples(train: &[Sample], protocol: Protocol, opened: &Opened) -> Result<(), Failure> {
+    if !train.is_empty() {
         return Ok(());
     }
     let dataset = &opened.log.dataset;
     let longest = (0..dataset.users() as u32).map(|user| dataset.history(user).len()).max().unwrap_or(0);
-    let (needed, protocol) = match fit.config().eval.protocol {
+    let (needed, protocol) = match protocol {
         Protocol::Paper => (3, "paper"),
         Protocol::Honest => (4, "honest"),
     };

@@ -83,14 +83,23 @@ impl Config {
         given.remove("search");
         let preset = preset.or(file.preset).unwrap_or_default();
         let kind = model.unwrap_or(file.train.model);
-        let base = Config::of(preset, kind);
+        let mut config = Config::of(preset, kind).changed(given)?;
+        (config.preset, config.train.model) = (preset, kind);
+        Ok(config)
+    }
+
+    /// These settings with the ones that `given` holds in their place. The inner widths of the feed forward parts
+    /// follow d if they did before, unless they are given.
+    ///
+    /// # Errors
+    /// An unknown key or a value of the wrong kind.
+    pub fn changed(&self, given: toml::Table) -> Result<Config, toml::de::Error> {
         let names = |key: &str| given.get("model").is_some_and(|model| model.get(key).is_some());
-        let follows = |key: &str, width: usize| !names(key) && width == inner_width(base.model.d);
-        let follows = [follows("ff_width", base.model.ff_width), follows("head_ff_width", base.model.head_ff_width)];
-        let mut table = preset::table_of(&base);
+        let follows = |key: &str, width: usize| !names(key) && width == inner_width(self.model.d);
+        let follows = [follows("ff_width", self.model.ff_width), follows("head_ff_width", self.model.head_ff_width)];
+        let mut table = preset::table_of(self);
         preset::merge(&mut table, given);
         let mut config: Config = table.try_into()?;
-        (config.preset, config.train.model) = (preset, kind);
         let width = inner_width(config.model.d);
         if follows[0] {
             config.model.ff_width = width;

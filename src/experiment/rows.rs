@@ -1,0 +1,97 @@
+//! The rows of Table 2: a model, and for DMRAN one of its variants.
+
+use crate::model::Kind;
+use crate::scorer::Variant;
+use crate::train::Config;
+use std::fmt;
+use std::str::FromStr;
+
+/// A model or a variant of DMRAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Row {
+    /// The model.
+    pub kind: Kind,
+    /// DMRAN's variant; of no meaning for the others.
+    pub variant: Variant,
+}
+
+/// The paper's order: baselines, variants, the whole model; "most popular" before them all.
+pub const ALL: [Row; 10] = [
+    Row { kind: Kind::MostPopular, variant: Variant::Full },
+    Row { kind: Kind::BprMf, variant: Variant::Full },
+    Row { kind: Kind::BiLstm, variant: Variant::Full },
+    Row { kind: Kind::BiLstmAttention, variant: Variant::Full },
+    Row { kind: Kind::CnnPooling, variant: Variant::Full },
+    Row { kind: Kind::Atrank, variant: Variant::Full },
+    Row { kind: Kind::Dmran, variant: Variant::NoTime },
+    Row { kind: Kind::Dmran, variant: Variant::Item },
+    Row { kind: Kind::Dmran, variant: Variant::Feature },
+    FULL,
+];
+
+/// DMRAN as it is.
+pub const FULL: Row = Row { kind: Kind::Dmran, variant: Variant::Full };
+
+impl Row {
+    /// The row that settings belong to.
+    pub fn of(config: &Config) -> Row {
+        let kind = config.train.model;
+        Row { kind, variant: if kind == Kind::Dmran { config.model.variant } else { Variant::Full } }
+    }
+
+    /// The name in `--models`: a model's, or `dmran-no-time`, `dmran-item`, `dmran-feature`.
+    pub fn name(self) -> String {
+        match self.variant {
+            Variant::Full => self.kind.name().into(),
+            variant => format!("{}-{variant}", self.kind),
+        }
+    }
+
+    /// The name in tables, as the paper has it.
+    pub fn title(self) -> String {
+        match self.variant {
+            Variant::Full => self.kind.title().into(),
+            Variant::NoTime => "DMRAN_No_Time".into(),
+            Variant::Item => "DMRAN_Item".into(),
+            Variant::Feature => "DMRAN_Feature".into(),
+        }
+    }
+
+    /// Settings of this row's model, turned into those of the row.
+    pub fn apply(self, config: &mut Config) {
+        if self.kind == Kind::Dmran {
+            config.model.variant = self.variant;
+        }
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name())
+    }
+}
+
+impl FromStr for Row {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Row, String> {
+        ALL.into_iter()
+            .find(|row| row.name() == text)
+            .ok_or_else(|| format!("there is no model {text:?}; choose among: {}", ALL.map(Row::name).join(", ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back() {
+        for row in ALL {
+            assert_eq!(row.name().parse(), Ok(row));
+            let mut config = Config::of(Default::default(), row.kind);
+            row.apply(&mut config);
+            assert_eq!(Row::of(&config), row);
+        }
+        assert!("dmran-full".parse::<Row>().unwrap_err().contains("dmran-no-time"));
+    }
+}
