@@ -77,6 +77,8 @@ const COLOURS: [RGBColor; 7] = [
 ];
 /// Size of a chart without its legend.
 const SIZE: (u32, u32) = (520, 340);
+/// Space between a chart and its legend.
+const LEGEND_GAP: u32 = 8;
 /// Height of a row of the legend.
 const LEGEND_ROW: u32 = 20;
 const FONT: f64 = 15.0;
@@ -91,11 +93,15 @@ impl Chart {
         let series: Vec<Series> = self.series.iter().map(|s| self.drawable(s)).collect();
         let legend = series.len() > 1 || series.iter().any(|s| !s.name.is_empty());
         let rows = if legend { series.len().div_ceil(2) as u32 } else { 0 };
-        document(&self.title, (SIZE.0, SIZE.1 + rows * LEGEND_ROW), |root| {
+        let below = if legend { LEGEND_GAP + rows * LEGEND_ROW } else { 0 };
+        document(&self.title, (SIZE.0, SIZE.1 + below), |root| {
             let (area, below) = root.split_vertically(SIZE.1);
             self.draw(&area, &series);
             for (i, series) in series.iter().enumerate().take(if legend { usize::MAX } else { 0 }) {
-                let at = (16 + (i as i32 % 2) * 250, (i as i32 / 2) * LEGEND_ROW as i32 + 6);
+                let at = (
+                    16 + (i as i32 % 2) * 250,
+                    (i as i32 / 2) * LEGEND_ROW as i32 + (LEGEND_GAP + LEGEND_ROW / 2) as i32 - 4,
+                );
                 line(&below, &[at, (at.0 + 28, at.1)], i);
                 marker(&below, (at.0 + 14, at.1), i);
                 text(&below, &series.name, (at.0 + 36, at.1), FONT, HPos::Left);
@@ -143,12 +149,19 @@ impl Chart {
             let at = chart.backend_coord(&(x, y));
             (at.0 - left, at.1 - top)
         };
-        for (i, series) in series.iter().enumerate() {
-            let points: Vec<Pixel> = series.points.iter().map(|&(x, y)| pixel(x, y)).collect();
+        // Error bars at one x stand side by side.
+        let side_by_side = all().any(|(_, error)| *error > 0.0);
+        for (i, s) in series.iter().enumerate() {
+            let aside = if side_by_side { 3 * (2 * i as i32 + 1 - series.len() as i32) / 2 } else { 0 };
+            let pixel = |x, y| {
+                let at = pixel(x, y);
+                (at.0 + aside, at.1)
+            };
+            let points: Vec<Pixel> = s.points.iter().map(|&(x, y)| pixel(x, y)).collect();
             if !self.scattered {
                 line(&root, &points, i);
             }
-            for ((&(x, y), &error), &at) in series.points.iter().zip(&series.errors).zip(&points) {
+            for ((&(x, y), &error), &at) in s.points.iter().zip(&s.errors).zip(&points) {
                 if error > 0.0 {
                     let (low, high) = (pixel(x, y - error), pixel(x, y + error));
                     line(&root, &[low, high], i);

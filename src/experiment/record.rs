@@ -146,8 +146,7 @@ impl Record {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(ExperimentError::File { path: path.to_owned(), source }),
         };
-        let record: Record = serde_json::from_slice(&bytes)
-            .map_err(|error| ExperimentError::Record { path: path.to_owned(), why: error.to_string() })?;
+        let record = Record::parse(&bytes, path)?;
         let fits = record.created_by == CREATED_BY
             && record.settings == spec.settings()
             && record.data_hash == data_hash
@@ -157,16 +156,22 @@ impl Record {
         Ok(fits.then_some(record))
     }
 
-    /// Writes the record so that it is there whole or not at all.
+    fn parse(bytes: &[u8], path: &Path) -> Result<Record, ExperimentError> {
+        serde_json::from_slice(bytes)
+            .map_err(|error| ExperimentError::Record { path: path.to_owned(), why: error.to_string() })
+    }
+
+    /// Writes the record so that it is there whole or not at all. Returns it as [`load`](Self::load) will read it: a
+    /// number can come back from text with another last bit, and results must not depend on when a run was made.
     ///
     /// # Errors
     /// What the operating system answers.
-    pub fn save(&self, path: &Path) -> Result<(), ExperimentError> {
-        write_atomically(path, |out| {
-            serde_json::to_writer_pretty(&mut *out, self)?;
-            out.write_all(b"\n")
-        })
-        .map_err(ExperimentError::file(path))
+    pub fn save(&self, path: &Path) -> Result<Record, ExperimentError> {
+        let failed = |error: serde_json::Error| ExperimentError::file(path)(error.into());
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(failed)?;
+        bytes.push(b'\n');
+        write_atomically(path, |out| out.write_all(&bytes)).map_err(ExperimentError::file(path))?;
+        Record::parse(&bytes, path)
     }
 }
 

@@ -93,7 +93,7 @@ pub fn all(
         loop {
             let Some(&i) = missing.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
             let result = make(&specs[i], log, &hash, means.level, (threads / jobs).max(1), jobs)
-                .and_then(|record| record.save(&paths[i]).map(|()| record));
+                .and_then(|record| record.save(&paths[i]));
             let mut made = made.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             match result {
                 Ok(record) => {
