@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 
 /// Epochs that a run may take at least, where neither flag nor file says: early stopping ends most runs before.
 const EPOCHS: usize = 10;
-/// Users of the full ranking where nobody says: ranking every item for a user costs the attentive models as much as
-/// hundreds of training samples.
-const RANK_USERS: usize = 2000;
+/// Users of the full ranking where nobody says: to rank every item for a user costs the attentive models as much as to
+/// learn from dozens of samples.
+const RANK_USERS: usize = 1000;
 
 /// How many runs are made, and how.
 #[derive(clap::Args)]

@@ -187,7 +187,7 @@ fn make(
         }
     }
     let times = &mut record.times;
-    times.training = record.epochs.iter().map(|e| e.seconds).sum();
+    times.training = record.epochs.iter().fold(0.0, |sum, e| sum + e.seconds);
     times.total = started.elapsed().as_secs_f64();
     times.samples_per_second = (record.samples * record.epochs.len()) as f64 / times.training.max(1e-9);
     Ok(record)
