@@ -105,7 +105,7 @@ impl Space {
             }
             choices = choices
                 .iter()
-                .flat_map(|choice| values.iter().map(|value| [&choice[..], &[value.clone()]].concat()))
+                .flat_map(|choice| values.iter().map(|value| [choice, std::slice::from_ref(value)].concat()))
                 .collect();
         }
         Some(choices)
