@@ -24,7 +24,7 @@ const RANK_USERS: usize = 1000;
 #[command(next_help_heading = "Runs")]
 pub struct RunFlags {
     /// Folder of results; finished runs are kept in its `runs` and used again
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "DIR", default_value = "results")]
     pub out: PathBuf,
     /// End a run after this many epochs without a better one; 0 = never early
     #[arg(long, value_name = "N", default_value_t = 2)]
