@@ -38,6 +38,7 @@ pub use negatives::Negatives;
 pub use options::{Column, Columns, Duplicates, Format, OnError, ReadOptions, Ties, TimeUnit};
 pub use read::{read, read_from};
 pub use report::{DataReport, LengthBin, Lengths, TimeRange};
+pub(crate) use report::{date, grouped};
 pub use rows::SkipReport;
 pub use split::{Protocol, Sample, test_samples, train_samples, validation_samples};
 pub use vocabulary::Vocabulary;

@@ -25,6 +25,8 @@ pub mod params;
 #[cfg(feature = "train")]
 pub mod plot;
 #[cfg(feature = "train")]
+pub mod report;
+#[cfg(feature = "train")]
 pub mod score_lines;
 #[cfg(feature = "train")]
 pub mod tape;

@@ -9,8 +9,10 @@
 //! ```
 
 mod axis;
+mod heat_map;
 
 use axis::{Axis, shown};
+pub use heat_map::HeatMap;
 use plotters::backend::SVGBackend;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::IntoSegmentedCoord;

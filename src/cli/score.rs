@@ -62,7 +62,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             Err((lines, failure)) => (lines, Some(failure)),
         };
         let answers = crew.each(&lines, |scorer, scratch, line| {
-            Ok(serde_json::to_vec(&Request::parse(&line.text)?.answer(scorer, scratch)).map_err(RequestError::from)?)
+            let answer = Request::parse(&line.text)?.answer(scorer, scratch);
+            serde_json::to_vec(&answer).map_err(RequestError::from)
         });
         for (line, answer) in lines.iter().zip(answers) {
             match answer {

@@ -71,6 +71,16 @@ pub struct LengthBin {
     pub users: usize,
 }
 
+impl LengthBin {
+    /// `4-7`, or `1` where the bin has one length.
+    pub fn range(&self) -> String {
+        match self.to {
+            to if to == self.from => to.to_string(),
+            to => format!("{}-{to}", self.from),
+        }
+    }
+}
+
 /// The times of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TimeRange {
@@ -163,7 +173,7 @@ fn repeats(dataset: &Dataset) -> (usize, usize) {
 }
 
 /// The day of a time as `YYYY-MM-DD` in the Gregorian calendar, for any `i64`.
-fn date(seconds: i64) -> String {
+pub(crate) fn date(seconds: i64) -> String {
     // Days from 0000-03-01, so that the leap day ends the year; eras of 400 years repeat.
     let days = day(seconds) + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
@@ -178,7 +188,7 @@ fn date(seconds: i64) -> String {
 }
 
 /// A count with commas: 198,502.
-fn grouped(count: impl TryInto<u64>) -> String {
+pub(crate) fn grouped(count: impl TryInto<u64>) -> String {
     let digits = count.try_into().unwrap_or(u64::MAX).to_string();
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -263,10 +273,7 @@ impl Lengths {
         writeln!(f, "\nevents a user: mean {:.2}, {}", self.mean, quantiles.join(", "))?;
         let most = self.histogram.iter().map(|bin| bin.users).max().unwrap_or(0).max(1);
         for bin in &self.histogram {
-            let range = match bin.to {
-                to if to == bin.from => to.to_string(),
-                to => format!("{}-{to}", bin.from),
-            };
+            let range = bin.range();
             let bar = "#".repeat((bin.users * 40).div_ceil(most));
             let row = format!("{range:>15} {:>10} {bar}", grouped(bin.users));
             writeln!(f, "{}", row.trim_end())?;

@@ -34,6 +34,14 @@ impl<'a> User<'a> {
         &self.scratch.state.items
     }
 
+    /// A, the item level attention (eq 7): one row for each event of [`User::history`], in it the weight that each hop
+    /// gives to the event. The weights of a hop sum to 1. No rows for a cold user and without item level attention.
+    pub fn attention(&self) -> impl Iterator<Item = &[f32]> {
+        let state = &self.scratch.state;
+        let hops = state.a.len() / state.items.len().max(1);
+        state.a.chunks_exact(hops.max(1)).take(if self.is_cold() { 0 } else { usize::MAX })
+    }
+
     /// How many events were skipped because the model does not know their item. Events older than the latest
     /// [`Settings::history_cap`](super::Settings::history_cap) known ones are not looked at.
     pub fn unknown(&self) -> usize {

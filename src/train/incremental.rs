@@ -1,0 +1,144 @@
+//! Going on from a trained model with a newer log: its items keep their rows, new ones start from the average of their
+//! category.
+
+use crate::data::{DataError, Dataset, Log, Vocabulary};
+use crate::params::{Params, TableId};
+use crate::scorer::Model;
+
+/// Why a log cannot follow a model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GrowError {
+    /// The model has categories, but a new item has none.
+    #[error("the model has categories, but the log has none for its new items, for example {item:?}")]
+    NoCategory {
+        /// The first of them.
+        item: String,
+    },
+    /// The log and the model are too large together.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+/// A log in the ids of itself and a model together.
+#[derive(Clone, Debug)]
+pub struct Grown {
+    /// The log: all of the model's items and categories, and those of the log.
+    pub log: Log,
+    /// For each item its row in the model; `None` for new ones.
+    pub items: Vec<Option<u32>>,
+    /// For each category its row in the model; `None` for new ones.
+    pub categories: Vec<Option<u32>>,
+}
+
+impl Grown {
+    /// Brings a log and a model together.
+    ///
+    /// An item's category is the log's, or the model's where the log has none.
+    ///
+    /// # Errors
+    /// [`GrowError`].
+    pub fn new(log: Log, model: &Model) -> Result<Grown, GrowError> {
+        let with_categories = model.settings().categories;
+        let items = Vocabulary::from_names(model.items().iter().chain(log.items.names()));
+        let categories = if with_categories {
+            Vocabulary::from_names(model.categories().iter().chain(log.categories.names()))
+        } else {
+            log.categories.clone()
+        };
+        let mut item_category = Vec::new();
+        if with_categories || !log.categories.is_empty() {
+            for name in items.names() {
+                let in_log = log.items.id(name).and_then(|item| log.dataset.category_of(item));
+                let of_log = in_log.map(|category| log.categories.name(category));
+                let of_model = || model.items().find(name).and_then(|item| model.category_of(item));
+                match of_log.or_else(of_model).and_then(|category| categories.id(category)) {
+                    Some(category) => item_category.push(category),
+                    None if with_categories => return Err(GrowError::NoCategory { item: name.to_owned() }),
+                    // A model without categories asks for none.
+                    None => {
+                        item_category.clear();
+                        break;
+                    }
+                }
+            }
+        }
+        let to_union: Vec<u32> = log.items.names().filter_map(|name| items.id(name)).collect();
+        let from = &log.dataset;
+        let (mut offsets, mut events, mut times) = (vec![0], Vec::with_capacity(from.events()), Vec::new());
+        for user in 0..from.users() as u32 {
+            let history = from.history(user);
+            events.extend(history.items.iter().map(|item| to_union[*item as usize]));
+            times.extend_from_slice(history.times);
+            offsets.push(events.len());
+        }
+        let count = if item_category.is_empty() { 0 } else { categories.len() };
+        let dataset = Dataset::from_parts(offsets, events, times, item_category, items.len(), count)?;
+        let rows = |names: &Vocabulary, find: &dyn Fn(&str) -> Option<u32>| names.names().map(find).collect();
+        let of_items = rows(&items, &|name| model.items().find(name));
+        let of_categories = rows(&categories, &|name| model.categories().find(name));
+        let log = Log { dataset, items, categories, ..log };
+        Ok(Grown { log, items: of_items, categories: of_categories })
+    }
+
+    /// Items that the model does not have.
+    pub fn new_items(&self) -> usize {
+        self.items.iter().filter(|row| row.is_none()).count()
+    }
+
+    /// Puts the model's numbers into `params`, which must be those of a model of the same settings over
+    /// [`Grown::log`]'s items. A new item starts from the mean of the model's items in its category (of all of them where
+    /// there are none), a new category from the mean of all categories.
+    pub fn warm(&self, params: &mut Params, model: &Model) {
+        for tensor in model.tensors() {
+            let Some(table) = params.find_table(tensor.name()) else {
+                if let Some(id) = params.find(tensor.name()) {
+                    params.get_mut(id).copy_from_slice(tensor.values());
+                }
+                continue;
+            };
+            match tensor.name() {
+                "C" => self.fill(params, table, tensor.values(), &self.categories, |_| None),
+                "V" | "bias" => {
+                    let category = |item: usize| self.log.dataset.category_of(item as u32);
+                    self.fill(params, table, tensor.values(), &self.items, category);
+                }
+                _ => params.table_mut(table).data.copy_from_slice(tensor.values()),
+            }
+        }
+    }
+
+    /// Rows of one table; `group` names what a new row's average goes over.
+    fn fill(
+        &self,
+        params: &mut Params,
+        table: TableId,
+        from: &[f32],
+        rows: &[Option<u32>],
+        group: impl Fn(usize) -> Option<u32>,
+    ) {
+        let table = params.table_mut(table);
+        let cols = table.cols;
+        let groups = self.log.categories.len();
+        // The last group is all rows together.
+        let mut sums = vec![0.0f64; (groups + 1) * cols];
+        let mut counts = vec![0usize; groups + 1];
+        for (at, row) in rows.iter().enumerate() {
+            let Some(row) = row else { continue };
+            let known = &from[*row as usize * cols..][..cols];
+            table.data[at * cols..][..cols].copy_from_slice(known);
+            for group in group(at).map(|group| group as usize).into_iter().chain([groups]) {
+                counts[group] += 1;
+                let sums = &mut sums[group * cols..][..cols];
+                sums.iter_mut().zip(known).for_each(|(sum, x)| *sum += f64::from(*x));
+            }
+        }
+        for (at, _) in rows.iter().enumerate().filter(|(_, row)| row.is_none()) {
+            let own = group(at).map(|group| group as usize).filter(|group| counts[*group] > 0);
+            let group = own.unwrap_or(groups);
+            let count = counts[group].max(1) as f64;
+            let mean = sums[group * cols..][..cols].iter().map(|sum| (sum / count) as f32);
+            table.data[at * cols..][..cols].iter_mut().zip(mean).for_each(|(x, mean)| *x = mean);
+        }
+    }
+}
