@@ -55,7 +55,11 @@ pub use encode::{Event, ItemKey, Scratch};
 pub use explain::{DimensionFocus, EventShare, Explanation};
 #[doc(hidden)]
 pub use file::repair_checksums;
-pub use file::{ModelFileError, write_atomically};
+#[cfg(feature = "train")]
+pub(crate) use file::checksum::Checksum;
+pub use file::{
+    Disk, ModelFileError, Storage, StorageFile, is_temporary, write_atomically, write_atomically_on,
+};
 pub use ids::{Ids, IdsError};
 pub use layout::{Counts, HeadNames, Shape, Stream, TensorSpec, expected_tensors};
 pub use model::{Model, ModelParts, Tensor};

@@ -1,16 +1,20 @@
 //! Training: configuration, batches, the step, optimisers, evaluation.
 
+pub mod checkpoint;
 pub mod config;
 pub mod evaluate;
 pub mod fit;
 pub mod loss;
 pub mod optimizer;
 pub mod prologue;
+pub mod run_folder;
 pub mod sampler;
 pub mod shard;
 pub mod sparse;
 pub mod trainer;
 
+pub use checkpoint::Checkpoint;
 pub use config::Config;
 pub use fit::Fit;
+pub use run_folder::RunFolder;
 pub use trainer::Trainer;

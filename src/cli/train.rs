@@ -4,6 +4,7 @@ use super::crew::{Context, Crew};
 use super::data_flags::{self, DataFlags, Opened};
 use super::failure::Failure;
 use super::note;
+use super::run::{self, Run, RunFlags};
 use super::settings::{ComputeFlags, EvalFlags, ModelFlags, TrainFlags, gather};
 use super::show::{self, Names};
 use super::watch::Screen;
@@ -31,9 +32,9 @@ pub struct Args {
     /// The log: CSV, TSV, JSON Lines or Amazon reviews, plain, .gz or .zst; - is standard input. Without it the
     /// bundled household-goods log
     file: Option<PathBuf>,
-    /// Where the model goes
-    #[arg(long, short, value_name = "FILE", default_value = "model.dmran")]
-    out: PathBuf,
+    /// Where the model goes [default: model.dmran, in the run folder if there is one]
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// Settings as TOML; flags win over it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -53,6 +54,8 @@ pub struct Args {
     compute: ComputeFlags,
     #[command(flatten)]
     eval: EvalFlags,
+    #[command(flatten)]
+    run: RunFlags,
 }
 
 /// Trains, shows the results and writes the model.
@@ -66,7 +69,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     let level = Level::from_env()?;
-    check_out(&args.out)?;
+    let path = args.run.out(args.out.as_deref());
+    if args.out.is_some() || args.run.run.is_none() {
+        check_out(&path)?;
+    }
     let opened = data_flags::open(args.file.as_deref(), &config.data)?;
     let tell = |text: String| {
         if !args.quiet {
@@ -92,13 +98,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         tell(format!("note: {complete} users have every item; there is no negative for them, so they are left out"));
     }
 
-    let measured_on = if config.eval.protocol == Protocol::Paper { "test" } else { "validation" };
-    let mut screen = Screen::new(&config.train, measured_on, args.quiet);
-    let result = fit.run(&mut screen);
-    if result.is_err() {
-        screen.clear();
+    let mut run = Run::begin(&args.run, &mut fit, &opened, tell)?;
+    if let Some(text) = run.done(&fit, &opened, &path, tell) {
+        writeln!(out, "{text}")?;
+        return Ok(());
     }
-    result?;
+    let mut screen = Screen::new(&config.train, run::measured_on(config.eval.protocol), args.quiet);
+    run.train(&mut fit, &mut screen)?;
     screen.finish("measuring on the test set");
     fit.restore_best();
     let (figures, popular) = (fit.test_figures(), fit.popular_figures());
@@ -106,11 +112,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let best = fit.state.best.as_ref().map(|best| best.epoch);
 
     let model = finished(&fit, &opened, &figures)?;
-    model.save(&args.out).map_err(|error| Failure::Other(error.to_string()))?;
+    model.save(&path).map_err(|error| Failure::Other(error.to_string()))?;
     write!(out, "\n{}", show::table(&figures, &popular))?;
     writeln!(out, "{}", show::picked(config.eval.protocol, best))?;
     examples(&mut out, &fit, &opened.log, model)?;
-    writeln!(out, "\nThe model is in {}.", args.out.display())?;
+    writeln!(out, "\nThe model is in {}.", path.display())?;
     Ok(())
 }
 
