@@ -6,11 +6,13 @@ use super::watch::Screen;
 use super::{card, note, signals};
 use dmran::data::Protocol;
 use dmran::scorer::Model;
-use dmran::train::RunFolder;
+use dmran::train::memory::Bytes;
+use dmran::train::{Config, Memory, RunFolder};
 use dmran::train::checkpoint::{Allowed, CheckpointError, Identity};
 use dmran::train::fit::{EpochReport, Finish, Fit, FitError, Halving, Progress, Watch};
 use dmran::train::run_folder::{RunFolderError, RunOptions, Started};
 use dmran::train::trainer::TrainError;
+use dmran_kernels::Level;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,6 +32,16 @@ pub struct RunFlags {
     /// Minutes between checkpoints within an epoch (each epoch's end has one anyway); 0 = after every step
     #[arg(long, value_name = "MINUTES", default_value = "10", value_parser = minutes)]
     checkpoint_minutes: Duration,
+    /// Refuse to start a run that would take more memory, for instance 500MiB or 2GiB
+    #[arg(long, value_name = "BYTES")]
+    max_memory: Option<Bytes>,
+}
+
+/// The length of the newest checkpoint in a run folder, 0 without one.
+fn newest_length(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder.join("checkpoints")).into_iter().flatten().flatten();
+    let lengths = entries.filter_map(|entry| Some((entry.file_name(), entry.metadata().ok()?.len())));
+    lengths.max().map_or(0, |(_, length)| length)
 }
 
 fn minutes(text: &str) -> Result<Duration, String> {
@@ -44,6 +56,21 @@ impl RunFlags {
             (Some(out), _) => out.to_owned(),
             (None, Some(folder)) => folder.join("model.dmran"),
             (None, None) => "model.dmran".into(),
+        }
+    }
+
+    /// How much memory the run will take. More than is allowed is refused before any of it is taken.
+    pub fn memory(&self, model: &str, config: &Config, opened: &Opened, level: Level) -> Result<Memory, Failure> {
+        let wrong = |error: &dyn std::error::Error| Failure::Input(error.to_string());
+        let newest = self.run.as_deref().map_or(0, newest_length);
+        let memory = Memory::estimate(model, config, &opened.log.dataset, level, newest);
+        let memory = memory.map_err(|error| wrong(&error))?;
+        match self.max_memory {
+            Some(most) if memory.peak() > most.0 => Err(Failure::Input(format!(
+                "the run would take about {memory}; --max-memory allows {most}. Smaller --d, --batch, --hops, \
+                 --history-cap or --shards take less, and so does --optimizer sgd"
+            ))),
+            _ => Ok(memory),
         }
     }
 }
@@ -95,10 +122,10 @@ impl Run {
 
     /// Trains to the end; a signal, a divergence or a full disk ends it before.
     pub fn train(&mut self, fit: &mut Fit<'_>, screen: &mut Screen) -> Result<(), Failure> {
-        if let Some(Finish::Epochs | Finish::Patience) = fit.finish() {
+        if fit.finish().is_some() {
+            signals::end_at_once();
             return Ok(());
         }
-        signals::install().map_err(|error| Failure::Other(format!("cannot listen to signals: {error}")))?;
         let mut watch = UntilSignal { screen };
         let result = match &mut self.folder {
             Some(folder) => fit.run_keeping(&mut watch, folder),

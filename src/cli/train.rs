@@ -8,12 +8,13 @@ use super::run::{self, Run, RunFlags};
 use super::settings::{ComputeFlags, EvalFlags, ModelFlags, TrainFlags, gather};
 use super::show::{self, Names};
 use super::watch::Screen;
-use super::{card, print_config};
+use super::{card, print_config, signals};
 use dmran::data::{Log, Protocol};
 use dmran::model::export::{Labels, to_model};
 use dmran::model::{Dmran, Model as _, init};
 use dmran::scorer::{Ids, Model, Scored};
 use dmran::train::fit::{Figures, Fit};
+use dmran::train::memory::{Bytes, peak_so_far};
 use dmran::train::{Config, Trainer};
 use dmran_kernels::Level;
 use std::io::{self, Write};
@@ -83,9 +84,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     config.adapt(&opened.log.dataset).iter().for_each(|what| tell(format!("note: {what}")));
     config.validate()?;
 
+    let memory = args.run.memory("dmran", &config, &opened, level)?;
     let trainer = new_trainer(&config, &opened.log, level)?;
     let mut fit = Fit::new(trainer, &opened.log.dataset, config.clone());
     check_samples(&fit, &opened)?;
+    signals::install().map_err(|error| Failure::Other(format!("cannot listen to signals: {error}")))?;
     tell(format!(
         "{} numbers to learn from {} samples; {} on {} threads",
         fit.trainer.model().params().count(),
@@ -93,6 +96,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         level,
         fit.trainer.pool().current_num_threads()
     ));
+    tell(format!("memory: about {memory}"));
     let complete = (0..opened.log.dataset.users() as u32).filter(|user| fit.negatives().available(*user) == 0).count();
     if complete > 0 {
         tell(format!("note: {complete} users have every item; there is no negative for them, so they are left out"));
@@ -117,6 +121,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     writeln!(out, "{}", show::picked(config.eval.protocol, best))?;
     examples(&mut out, &fit, &opened.log, model)?;
     writeln!(out, "\nThe model is in {}.", path.display())?;
+    if let Some(peak) = peak_so_far() {
+        tell(format!("memory: {} at its peak", Bytes(peak)));
+    }
     Ok(())
 }
 
