@@ -143,9 +143,8 @@ fn every_damage_is_found_and_named() {
         damaged[bit / 8] ^= 1 << (bit % 8);
         match (bit / 8, error) {
             (0..8, CheckpointError::NotACheckpoint) => {}
-            (8..12, CheckpointError::Newer { .. } | CheckpointError::Checksum { .. }) => {}
             (16..24, CheckpointError::Cut { .. } | CheckpointError::Trailing { .. }) => {}
-            (12..16 | 24.., CheckpointError::Checksum { .. }) => {}
+            (8..16 | 24.., CheckpointError::Checksum { .. }) => {}
             (at, error) => panic!("bit {bit} in byte {at}: {error:?}"),
         }
     }
@@ -195,9 +194,9 @@ fn another_model_log_or_setting_is_refused_and_nothing_is_touched() {
     };
     assert!(broken(|c| c.model = "bpr-mf".into()).contains("bpr-mf in the checkpoint, dmran in the model"));
     assert!(broken(|c| c.shapes[0].1 += 1).contains("weight 0"));
-    assert!(broken(|c| drop(c.point.weights.dense.pop())).contains("lengths of the weights"));
-    assert!(broken(|c| drop(c.point.weights.tables.pop())).contains("lengths of the weights"));
-    assert!(broken(|c| drop(c.point.tables[0][1].pop())).contains("optimiser"));
+    assert!(broken(|c| c.point.weights.dense.truncate(9)).contains("lengths of the weights"));
+    assert!(broken(|c| c.point.weights.tables.truncate(0)).contains("lengths of the weights"));
+    assert!(broken(|c| c.point.tables[0][1].truncate(9)).contains("optimiser"));
     assert!(broken(|c| c.state.epoch = 2).contains("reports"));
     assert!(broken(|c| c.state.position = 1 << 40).contains("position"));
     assert!(broken(|c| c.config = "d = [".into()).contains("settings"));
@@ -248,7 +247,7 @@ fn the_last_few_are_kept_and_a_broken_one_is_passed_over() {
 
     // If none can be read nothing is touched, temporary files included.
     for path in open().checkpoints().unwrap() {
-        std::fs::write(path, b"DMRANRUN and then nothing of sense").unwrap();
+        std::fs::write(path, b"DMRANRUN and then nothing of any sense").unwrap();
     }
     std::fs::write(folder.path().join("run/.metrics.jsonl.12-3.tmp"), "x").unwrap();
     let before = walk(folder.path());
@@ -398,7 +397,7 @@ fn whatever_call_fails_a_checkpoint_still_loads_and_the_error_says_why() {
                     let text = error.to_string();
                     assert!(struck && text.contains(word) && text.contains("step-2.checkpoint"), "{text}");
                     assert!(text.contains("step-1.checkpoint is untouched"), "{text}");
-                    assert!(walk(folder.path()).iter().all(|(name, _)| !name.contains(".tmp")), "no temporary file stays");
+                    assert!(walk(folder.path()).iter().all(|(name, _)| !name.ends_with(".tmp")), "no temporary file stays");
                     // And once the disk is well again the run can be kept.
                     faulty.left.store(0, Ordering::SeqCst);
                     kept.save(&run).unwrap();
@@ -423,27 +422,31 @@ impl Watch for Halvings {
     }
 }
 
-/// Settings that diverge at first and no longer once the learning rate was halved a few times.
-fn too_fast() -> Config {
+/// Settings under which nothing keeps a run from diverging but its learning rate.
+fn unclipped(lr: f32) -> Config {
     let mut config = config();
     config.train.optimizer = OptimizerKind::Sgd;
     config.train.clip = 0.0;
     config.train.dropout = 0.0;
     config.train.on_nan = OnNan::HalveLr;
-    config.train.lr = LR_TOO_FAST;
+    config.train.lr = lr;
     config
 }
-
-const LR_TOO_FAST: f32 = 1000.0;
 
 #[test]
 fn halving_the_learning_rate_goes_on_and_survives() {
     let dataset = ring(60, 30);
     let identity = Identity::of_dataset(&dataset);
-    let config = too_fast();
-    let mut whole = fit(&dataset, &config);
+    // The smallest power of two that diverges, so that half of it may not.
     let mut watch = Halvings::default();
-    assert!(whole.run(&mut watch).unwrap());
+    let (config, whole) = (0..30)
+        .find_map(|power| {
+            let config = unclipped(2f32.powi(power));
+            let mut run = fit(&dataset, &config);
+            assert!(run.run(&mut watch).expect("half of it did not diverge"));
+            (!run.state.halvings.is_empty()).then_some((config, run))
+        })
+        .expect("some learning rate diverges");
     let halvings = whole.state.halvings.clone();
     assert!(!halvings.is_empty() && halvings.len() <= MAX_HALVINGS, "{halvings:?}");
     assert_eq!(watch.0, halvings);
@@ -468,8 +471,7 @@ fn halving_the_learning_rate_goes_on_and_survives() {
 #[test]
 fn halving_ends_somewhere() {
     let dataset = ring(60, 30);
-    let mut config = too_fast();
-    config.train.lr = 1e30;
+    let config = unclipped(1e30);
     let mut run = fit(&dataset, &config);
     match run.run(&mut ()) {
         Err(error @ FitError::StillDiverges { times: MAX_HALVINGS, .. }) => {

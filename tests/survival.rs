@@ -251,7 +251,7 @@ fn a_second_signal_ends_it_at_once() {
 #[test]
 fn what_changed_is_shown_and_refused() {
     let folder = Folder::with_log();
-    let args = |more: &[&str]| [&["train", "log.csv", "--run", "run"], cli::TINY, more].concat();
+    let args = |more: &[&'static str]| [&["train", "log.csv", "--run", "run"], cli::TINY, more].concat();
     folder.run(&args(&[])).ok();
     let model = folder.read("run/model.dmran");
     let ran = folder.run(&args(&["--threads", "2", "--keep-checkpoints", "1"])).ok();
@@ -315,7 +315,7 @@ fn a_hopeless_learning_rate_stops_with_what_is_known() {
 struct SmallDisk<'a>(&'a Path);
 
 impl SmallDisk<'_> {
-    fn mount(path: &Path, size: &str) -> Option<SmallDisk<'_>> {
+    fn mount<'a>(path: &'a Path, size: &str) -> Option<SmallDisk<'a>> {
         std::fs::create_dir(path).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]).arg(path).stderr(Stdio::null());
@@ -363,7 +363,9 @@ fn a_full_disk_stops_with_a_clear_error_and_nothing_is_lost() {
 fn memory_beyond_the_limit_is_refused_before_it_is_taken() {
     let folder = Folder::with_log();
     let args = ["train", "log.csv", "--d", "16384", "--max-memory", "200MiB"];
-    folder.run(&args).refused(&["parameters", "--max-memory allows 200.0 MiB"]);
+    folder.run(&args).refused(&["the parameters alone", "--max-memory allows 200.0 MiB"]);
+    let args = ["train", "log.csv", "--d", "256", "--batch", "256", "--max-memory", "50MiB"];
+    folder.run(&args).refused(&["workspaces", "--max-memory allows 50.0 MiB"]);
     folder.run(&run(&["--max-memory", "2 GiX"])).refused(&["--max-memory", "GiX"]);
     folder.run(&run(&["--max-memory", "2GiB"])).ok();
 }
@@ -404,7 +406,7 @@ fn flags_of_a_run_need_sense() {
     let folder = Folder::with_log();
     let refused = |more: &[&str], parts: &[&str]| folder.run(&run(more)).refused(parts);
     refused(&["--keep-checkpoints", "0"], &["--keep-checkpoints"]);
-    refused(&["--checkpoint-minutes", "-1"], &["--checkpoint-minutes"]);
+    refused(&["--checkpoint-minutes=-1"], &["--checkpoint-minutes"]);
     refused(&["--allow", "epochs"], &["--run"]);
     refused(&["--run", "."], &["is no run folder"]);
 }

@@ -62,8 +62,14 @@ impl RunFlags {
     /// How much memory the run will take. More than is allowed is refused before any of it is taken.
     pub fn memory(&self, model: &str, config: &Config, opened: &Opened, level: Level) -> Result<Memory, Failure> {
         let wrong = |error: &dyn std::error::Error| Failure::Input(error.to_string());
+        let dataset = &opened.log.dataset;
+        let least = Memory::least(config, dataset);
+        if let Some(most) = self.max_memory.filter(|most| least > most.0) {
+            let least = Bytes(least);
+            return Err(Failure::Input(format!("the parameters alone take {least}; --max-memory allows {most}")));
+        }
         let newest = self.run.as_deref().map_or(0, newest_length);
-        let memory = Memory::estimate(model, config, &opened.log.dataset, level, newest);
+        let memory = Memory::estimate(model, config, dataset, level, newest);
         let memory = memory.map_err(|error| wrong(&error))?;
         match self.max_memory {
             Some(most) if memory.peak() > most.0 => Err(Failure::Input(format!(

@@ -9,6 +9,7 @@ mod probe;
 
 use crate::data::{Dataset, Negatives, Protocol, Sample, test_samples, train_samples, validation_samples};
 use crate::model::BuildError;
+use crate::scorer::{Counts, TensorSpec, expected_tensors};
 use crate::train::config::{Config, OnNan, OptimizerKind};
 use crate::train::evaluate::{BLOCK, RANKED, USERS};
 use crate::train::sampler::epoch_order;
@@ -22,6 +23,9 @@ use std::fmt;
 const PROGRAM: u64 = 2 << 20;
 /// The same for each thread.
 const THREAD: u64 = 1 << 18;
+/// Users whose recommendations the program shows at the end, and items that are scored at once for them.
+const EXAMPLES: u64 = 3;
+const EXAMPLE_BLOCK: usize = 1024;
 /// Batches of an epoch that are looked at.
 const BATCHES: usize = 4096;
 
@@ -49,6 +53,19 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// What a run of the model takes at least: its weights and the best epoch's, nothing else. For a first check, which
+    /// costs nothing; [`Memory::estimate`] builds a model with small tables but all other weights.
+    pub fn least(config: &Config, dataset: &Dataset) -> u64 {
+        let counts = Counts { items: dataset.items(), categories: dataset.categories() };
+        let numbers = |spec: TensorSpec| {
+            let (rows, columns) = spec.shape.rows_columns();
+            let (rows, columns) = (rows as u64, columns as u64);
+            // Only what every model has: the item vectors and one matrix of the model's width.
+            if matches!(spec.name, "V" | "C" | "W_v") { rows.saturating_mul(columns) } else { 0 }
+        };
+        expected_tensors(&config.model, counts).into_iter().map(numbers).fold(0, u64::saturating_add).saturating_mul(8)
+    }
+
     /// The estimate for the model `name` (see [`build`](crate::model::build())) on `dataset`, on as many threads as the
     /// configuration asks for. `checkpoint` is the length of the checkpoint that the run goes on from, 0 without one.
     ///
@@ -61,6 +78,8 @@ impl Memory {
         level: Level,
         checkpoint: u64,
     ) -> Result<Memory, BuildError> {
+        // Before the probe: what it leaves behind is used again.
+        let (present, peak_before) = process(dataset);
         let probe = Probe::new(name, config, dataset, level)?;
         let sizes = probe.sizes();
         let train = &config.train;
@@ -96,6 +115,9 @@ impl Memory {
                 shards.take(&source, part, scoring_shards(part.len(), per), &load, per);
             }
         }
+        let longest = (0..dataset.users() as u32).map(|user| dataset.history(user).len()).max().unwrap_or(0);
+        let per = EXAMPLE_BLOCK.min(dataset.items());
+        let examples = probe.scoring(per).of([longest.min(config.model.history_cap)].into_iter(), per).bytes();
         let copies = sizes.trained * if train.on_nan == OnNan::HalveLr { 2 } else { 1 };
         let states = match train.optimizer {
             OptimizerKind::Sgd => 0,
@@ -109,7 +131,6 @@ impl Memory {
             threads => threads,
         };
         let ranking = 4 * (RANKED * (dataset.items() + 2 * BLOCK)) as u64 + 64 * USERS as u64 * (1 + against) as u64;
-        let (present, peak_before) = process(dataset);
         Ok(Memory {
             present,
             peak_before,
@@ -117,14 +138,14 @@ impl Memory {
             optimizer,
             copies: copies + rolled_back,
             samples: 8 * listed + 4 * samples.len() as u64 + 4 * dataset.events() as u64 + 8 * users,
-            workspaces: shards.bytes()
+            workspaces: with_holes(shards.bytes())
                 + sizes.dense
                 + probe.row_gradients(lookups)
                 + ranking
                 + 24 * users
                 + PROGRAM
                 + THREAD * threads as u64,
-            finish: sizes.trained + sizes.parameters,
+            finish: sizes.trained + sizes.parameters + with_holes(EXAMPLES * examples),
             loading: checkpoint,
         })
     }
@@ -194,6 +215,12 @@ impl std::str::FromStr for Bytes {
             _ => Err("a number of bytes, for instance 500MiB or 2GiB".into()),
         }
     }
+}
+
+/// What growing buffers take with the holes that they leave in the allocator's heap: a quarter more, measured with
+/// glibc's.
+fn with_holes(bytes: u64) -> u64 {
+    bytes + bytes / 4
 }
 
 /// The most that each shard's buffers hold: they are kept from batch to batch and never shrink.

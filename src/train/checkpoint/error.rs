@@ -14,9 +14,9 @@ pub enum CheckpointError {
     /// The file is something else.
     #[error("is not a checkpoint")]
     NotACheckpoint,
-    /// A later version of this program wrote it.
-    #[error("is a checkpoint of format {found}; this program reads format {known}: a newer one wrote it")]
-    Newer {
+    /// Another version of this program wrote it.
+    #[error("is a checkpoint of format {found}; this program reads format {known}{}", newer(*found, *known))]
+    Version {
         /// The format found.
         found: u32,
         /// The format that is known here.
@@ -74,6 +74,10 @@ impl CheckpointError {
         use CheckpointError::{Checksum, Cut, Io, NotACheckpoint, Payload, Trailing};
         matches!(self, Io(_) | NotACheckpoint | Cut { .. } | Trailing { .. } | Checksum { .. } | Payload(_))
     }
+}
+
+fn newer(found: u32, known: u32) -> &'static str {
+    if found > known { ": a newer one wrote it" } else { "" }
 }
 
 fn list(differences: &[Difference]) -> String {

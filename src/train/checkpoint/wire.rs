@@ -45,10 +45,6 @@ pub(super) fn read(file: &mut (impl Read + Seek), length: u64) -> Result<Checkpo
     if header[..8] != MAGIC {
         return Err(CheckpointError::NotACheckpoint);
     }
-    let version = u32::from_le_bytes(header[8..12].try_into().unwrap_or_default());
-    if known >= 12 && version > VERSION {
-        return Err(CheckpointError::Newer { found: version, known: VERSION });
-    }
     let (payload, expected) = (field(16), field(COVERED));
     let whole = payload.saturating_add(HEADER as u64);
     if known < HEADER || length < whole {
@@ -67,6 +63,11 @@ pub(super) fn read(file: &mut (impl Read + Seek), length: u64) -> Result<Checkpo
     let found = sum.0.finish();
     if found != expected {
         return Err(CheckpointError::Checksum { found, expected });
+    }
+    // Length and checksum stand where they are in every version: a damaged number is not taken for a newer version.
+    let version = u32::from_le_bytes(header[8..12].try_into().unwrap_or_default());
+    if version != VERSION {
+        return Err(CheckpointError::Version { found: version, known: VERSION });
     }
     file.seek(SeekFrom::Start(HEADER as u64))?;
     let mut content = BufReader::with_capacity(BUFFER, file).take(payload);
