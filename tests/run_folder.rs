@@ -46,8 +46,7 @@ fn config() -> Config {
 fn fit<'a>(dataset: &'a Dataset, config: &Config) -> Fit<'a> {
     let mut model = Dmran::new(config.model.clone(), dataset.items(), 0, vec![]).unwrap();
     initialise(model.params_mut(), 0.1, config.train.seed);
-    let trainer =
-        Trainer::new(Box::new(model), config.model.clone(), config.train.clone(), Level::current()).unwrap();
+    let trainer = Trainer::new(Box::new(model), config.model.clone(), config.train.clone(), Level::current()).unwrap();
     Fit::new(trainer, dataset, config.clone())
 }
 
@@ -397,7 +396,10 @@ fn whatever_call_fails_a_checkpoint_still_loads_and_the_error_says_why() {
                     let text = error.to_string();
                     assert!(struck && text.contains(word) && text.contains("step-2.checkpoint"), "{text}");
                     assert!(text.contains("step-1.checkpoint is untouched"), "{text}");
-                    assert!(walk(folder.path()).iter().all(|(name, _)| !name.ends_with(".tmp")), "no temporary file stays");
+                    assert!(
+                        walk(folder.path()).iter().all(|(name, _)| !name.ends_with(".tmp")),
+                        "no temporary file stays"
+                    );
                     // And once the disk is well again the run can be kept.
                     faulty.left.store(0, Ordering::SeqCst);
                     kept.save(&run).unwrap();
@@ -437,16 +439,18 @@ fn unclipped(lr: f32) -> Config {
 fn halving_the_learning_rate_goes_on_and_survives() {
     let dataset = ring(60, 30);
     let identity = Identity::of_dataset(&dataset);
-    // The smallest power of two that diverges, so that half of it may not.
-    let mut watch = Halvings::default();
-    let (config, whole) = (0..30)
+    // The smallest power of two that diverges, of which a half or a quarter does not.
+    let (config, whole, watch) = (0..30)
         .find_map(|power| {
-            let config = unclipped(2f32.powi(power));
+            let mut config = unclipped(2f32.powi(power));
+            // The first epoch decides: there is something to go back to that is not spoilt.
+            config.train.decay = 0.01;
             let mut run = fit(&dataset, &config);
-            assert!(run.run(&mut watch).expect("half of it did not diverge"));
-            (!run.state.halvings.is_empty()).then_some((config, run))
+            let mut watch = Halvings::default();
+            let ended = run.run(&mut watch);
+            (ended.is_ok() && !watch.0.is_empty()).then_some((config, run, watch))
         })
-        .expect("some learning rate diverges");
+        .expect("some learning rate diverges and its half does not");
     let halvings = whole.state.halvings.clone();
     assert!(!halvings.is_empty() && halvings.len() <= MAX_HALVINGS, "{halvings:?}");
     assert_eq!(watch.0, halvings);
@@ -456,7 +460,7 @@ fn halving_the_learning_rate_goes_on_and_survives() {
     assert_eq!(halvings.last().unwrap().factor, factor);
     let last = whole.state.reports.last().unwrap();
     assert_eq!(last.lr, config.train.learning_rate(2, 0) * factor);
-    for stop in (1..whole.trainer.optimizer.step as usize).step_by(4) {
+    for stop in (1..whole.trainer.optimizer.step as usize).step_by(3) {
         let mut first = fit(&dataset, &config);
         assert!(!first.run(&mut Steps(stop)).unwrap());
         let bytes = written(&first, &identity);

@@ -4,9 +4,9 @@
 //! random moments, and ten times as many kills while checkpoints are written.
 #![cfg(feature = "cli")]
 
-mod common;
 #[path = "support/cli.rs"]
 mod cli;
+mod common;
 
 use cli::Folder;
 use common::ring::ring;
@@ -47,8 +47,25 @@ impl Random {
 }
 
 const RUN: &[&str] = &[
-    "train", "log.csv", "-q", "--d", "16", "--hops", "3", "--history-cap", "8", "--epochs", "6", "--optimizer", "adam",
-    "--lr", "0.01", "--dropout", "0.1", "--batch", "16",
+    "train",
+    "log.csv",
+    "-q",
+    "--d",
+    "16",
+    "--hops",
+    "3",
+    "--history-cap",
+    "8",
+    "--epochs",
+    "6",
+    "--optimizer",
+    "adam",
+    "--lr",
+    "0.01",
+    "--dropout",
+    "0.1",
+    "--batch",
+    "16",
 ];
 
 fn run(more: &[&str]) -> Vec<&'static str> {

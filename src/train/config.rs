@@ -338,7 +338,8 @@ pub enum NegativesKind {
 pub enum OnNan {
     /// End the run with an error.
     Stop,
-    /// Go back to the start of the epoch and take it again with half the learning rate, a few times at most.
+    /// Go back to the start of the epoch and take it again with half the learning rate, a few times at most. (That
+    /// point is the same wherever a run was stopped in between, so the result is, too.)
     HalveLr,
 }
 

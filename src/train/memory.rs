@@ -20,7 +20,7 @@ use probe::{Load, Probe, Shape};
 use std::fmt;
 
 /// Code, stacks and the allocator's own: what training takes beside its arrays. Measured.
-const PROGRAM: u64 = 2 << 20;
+const PROGRAM: u64 = 4 << 20;
 /// The same for each thread.
 const THREAD: u64 = 1 << 18;
 /// Users whose recommendations the program shows at the end, and items that are scored at once for them.

@@ -169,9 +169,7 @@ impl RunFolder {
     /// # Errors
     /// [`RunFolderError::NoneLoads`] if there are checkpoints but none of them can be read.
     #[allow(clippy::type_complexity)]
-    pub fn newest(
-        &self,
-    ) -> Result<Option<(PathBuf, Checkpoint, Vec<(PathBuf, CheckpointError)>)>, RunFolderError> {
+    pub fn newest(&self) -> Result<Option<(PathBuf, Checkpoint, Vec<(PathBuf, CheckpointError)>)>, RunFolderError> {
         let mut skipped = Vec::new();
         for path in self.checkpoints()?.into_iter().rev() {
             match Checkpoint::load(&path) {

@@ -186,12 +186,7 @@ impl Checkpoint {
 }
 
 fn fingerprint(what: String, old: u64, new: u64) -> Difference {
-    Difference {
-        what,
-        old: format!("fingerprint {old:016x}"),
-        new: format!("fingerprint {new:016x}"),
-        allowed: None,
-    }
+    Difference { what, old: format!("fingerprint {old:016x}"), new: format!("fingerprint {new:016x}"), allowed: None }
 }
 
 /// Every key of a TOML text with its sections in front.

@@ -70,10 +70,9 @@ impl RunFolderError {
 
 fn still(before: Option<&Path>) -> String {
     match before {
-        Some(path) => format!(
-            "\n{} is untouched: once the cause is removed, the same command goes on from there",
-            path.display()
-        ),
+        Some(path) => {
+            format!("\n{} is untouched: once the cause is removed, the same command goes on from there", path.display())
+        }
         None => "\nthere was none before it".into(),
     }
 }
