@@ -23,9 +23,6 @@ use std::fmt;
 const PROGRAM: u64 = 4 << 20;
 /// The same for each thread.
 const THREAD: u64 = 1 << 18;
-/// Users whose recommendations the program shows at the end, and items that are scored at once for them.
-const EXAMPLES: u64 = 3;
-const EXAMPLE_BLOCK: usize = 1024;
 /// Batches of an epoch that are looked at.
 const BATCHES: usize = 4096;
 
@@ -115,9 +112,6 @@ impl Memory {
                 shards.take(&source, part, scoring_shards(part.len(), per), &load, per);
             }
         }
-        let longest = (0..dataset.users() as u32).map(|user| dataset.history(user).len()).max().unwrap_or(0);
-        let per = EXAMPLE_BLOCK.min(dataset.items());
-        let examples = probe.scoring(per).of([longest.min(config.model.history_cap)].into_iter(), per).bytes();
         let copies = sizes.trained * if train.on_nan == OnNan::HalveLr { 2 } else { 1 };
         let states = match train.optimizer {
             OptimizerKind::Sgd => 0,
@@ -145,7 +139,8 @@ impl Memory {
                 + 24 * users
                 + PROGRAM
                 + THREAD * threads as u64,
-            finish: sizes.trained + sizes.parameters + with_holes(EXAMPLES * examples),
+            // The model as it is written, which is also that of the examples, with its packed forms.
+            finish: sizes.parameters,
             loading: checkpoint,
         })
     }

@@ -7,9 +7,10 @@ use crate::ops::dropout::Rate;
 use crate::train::config::{Config, TrainConfig};
 use crate::train::shard::Shard;
 use dmran_kernels::Level;
+use dmran_kernels::feature_attention::KEEP_ROWS;
 
-/// Lengths of the histories that are tried: multiples of a SIMD lane, so that padding does not show.
-const STEP: usize = 16;
+/// Lengths of the histories that are tried: short ones, of whose attention the kernels keep more, and long ones.
+const TRIED: [[usize; 3]; 2] = [[1, 8, KEEP_ROWS], [KEEP_ROWS + 1, 2 * KEEP_ROWS, 4 * KEEP_ROWS]];
 /// Rows of the small tables: numbers by which they are told apart.
 const ROWS: [usize; 3] = [101, 103, 107];
 
@@ -31,43 +32,42 @@ impl Load {
     }
 }
 
-/// The length of each of a tape's buffers: `fixed + sample + event n + square n^2` summed over samples of n events.
+/// The length of each of a tape's buffers: a fixed part, and for each sample of n events a quadratic in n, one for
+/// short histories and one for long ones.
 pub(super) struct Shape {
     fixed: [f64; 5],
-    sample: [f64; 5],
-    event: [f64; 5],
-    square: [f64; 5],
+    /// At the lengths of [`TRIED`], without the fixed part.
+    sample: [[[f64; 5]; 3]; 2],
 }
 
 impl Shape {
-    /// From tapes of one sample with 1, 2 and 3 steps of events, and of two samples with one step each.
-    fn fit(one: [[f64; 5]; 3], two: [f64; 5]) -> Shape {
-        let h = STEP as f64;
-        let mut shape = Shape { fixed: [0.0; 5], sample: [0.0; 5], event: [0.0; 5], square: [0.0; 5] };
-        for (i, two) in two.into_iter().enumerate() {
-            let [f1, f2, f3] = one.map(|tape| tape[i]);
-            let square = (f3 - 2.0 * f2 + f1) / (2.0 * h * h);
-            let event = (f2 - f1) / h - 3.0 * h * square;
-            shape.square[i] = square;
-            shape.event[i] = event;
-            shape.fixed[i] = 2.0 * f1 - two;
-            shape.sample[i] = f1 - event * h - square * h * h - shape.fixed[i];
-        }
-        shape
+    /// From what `run` says of the tape of some samples with some events each.
+    fn measure(run: impl Fn(usize, usize) -> [f64; 5]) -> Shape {
+        let mut sample = TRIED.map(|lengths| lengths.map(|events| run(1, events)));
+        let two = run(2, TRIED[0][1]);
+        let one = sample[0][1];
+        let fixed = std::array::from_fn(|i| (2.0 * one[i] - two[i]).max(0.0));
+        sample.iter_mut().flatten().for_each(|tape| tape.iter_mut().zip(fixed).for_each(|(x, f)| *x -= f));
+        Shape { fixed, sample }
     }
 
     /// The load of samples with these lengths and `per` candidates each.
     pub(super) fn of(&self, lengths: impl Iterator<Item = usize>, per: usize) -> Load {
-        let (mut samples, mut events, mut squares) = (0.0, 0.0, 0.0);
+        let mut load = Load { tape: self.fixed, ids: 0.0 };
         for n in lengths {
-            samples += 1.0;
-            events += n as f64;
-            squares += (n * n) as f64;
-        }
-        let mut load = Load { tape: self.fixed, ids: 2.0 * events + samples * (2 + per) as f64 };
-        for (i, x) in load.tape.iter_mut().enumerate() {
-            *x += self.sample[i] * samples + self.event[i] * events + self.square[i] * squares;
-            *x = x.max(0.0);
+            let which = usize::from(n > KEEP_ROWS);
+            let at = TRIED[which].map(|n| n as f64);
+            let n = n as f64;
+            // Lagrange's polynomial through the three lengths.
+            let weight = |k: usize| {
+                let (i, j) = ((k + 1) % 3, (k + 2) % 3);
+                (n - at[i]) * (n - at[j]) / ((at[k] - at[i]) * (at[k] - at[j]))
+            };
+            let weights = [weight(0), weight(1), weight(2)];
+            for (i, x) in load.tape.iter_mut().enumerate() {
+                *x += weights.iter().zip(&self.sample[which]).map(|(w, tape)| w * tape[i]).sum::<f64>().max(0.0);
+            }
+            load.ids += 2.0 * n + (2 + per) as f64;
         }
         load
     }
@@ -139,7 +139,7 @@ impl<'a> Probe<'a> {
             shard.train(&*self.model, self.config, self.level, samples, rate);
             shard.tape.lengths()
         };
-        Shape::fit([run(1, STEP), run(1, 2 * STEP), run(1, 3 * STEP)], run(2, STEP))
+        Shape::measure(run)
     }
 
     /// A shard's tape in scoring.
@@ -150,6 +150,6 @@ impl<'a> Probe<'a> {
             shard.forward(&*self.model, self.config.engine, self.level, |_, _| ());
             shard.tape.lengths()
         };
-        Shape::fit([run(1, STEP), run(1, 2 * STEP), run(1, 3 * STEP)], run(2, STEP))
+        Shape::measure(run)
     }
 }
