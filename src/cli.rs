@@ -8,12 +8,15 @@ mod experiment;
 mod failure;
 mod inspect;
 mod mapped;
+mod page;
 mod print_config;
 mod recommend;
+mod run;
 mod score;
 mod search;
 mod settings;
 mod show;
+mod signals;
 mod train;
 mod trials;
 mod watch;
@@ -49,8 +52,8 @@ enum Command {
     Inspect(inspect::Args),
 }
 
-/// Runs the program. Exit codes: 0 done (also where the reader of a pipe went away), 2 bad input or settings, 1 any
-/// other failure.
+/// Runs the program. Exit codes: 0 done (also where the reader of a pipe went away), 2 bad input or settings, 130 and
+/// 143 stopped by SIGINT and SIGTERM, 1 any other failure.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
@@ -65,6 +68,10 @@ pub fn main() -> ExitCode {
         Ok(()) | Err(Failure::Closed) => return ExitCode::SUCCESS,
         Err(Failure::Input(message)) => (message, 2),
         Err(Failure::Other(message)) => (message, 1),
+        Err(Failure::Stopped { message, code }) => {
+            note(message);
+            return ExitCode::from(code);
+        }
     };
     // Nobody is left to tell if stderr is closed.
     let _ = writeln!(io::stderr(), "error: {message}");

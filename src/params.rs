@@ -179,6 +179,12 @@ impl Params {
         self.trained + self.tables.iter().map(|t| t.data.len()).sum::<usize>()
     }
 
+    /// Bytes held: dense weights, derived and packed forms, tables.
+    pub fn bytes(&self) -> usize {
+        let tables: usize = self.tables.iter().map(|t| t.data.len()).sum();
+        4 * (self.values.len() + self.packs.len() + tables)
+    }
+
     /// Brings the packed forms up to date with the values: once a step, after the weights have changed.
     pub fn repack(&mut self, derived: bool) {
         for spec in self.specs.iter().filter(|s| s.derived == derived) {

@@ -93,6 +93,12 @@ impl Tape {
         &self.indices[index.start..index.start + index.len]
     }
 
+    /// Lengths of activations, saved values, indices, gradients and working memory.
+    pub(crate) fn lengths(&self) -> [f64; 5] {
+        let Tape { acts, saved, indices, grads, scratch, .. } = self;
+        [acts.len(), saved.len(), indices.len(), grads.len(), scratch.len()].map(|n| n as f64)
+    }
+
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
         4 * (self.acts.capacity()

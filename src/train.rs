@@ -1,20 +1,27 @@
 //! Training: configuration, batches, the step, optimisers, evaluation.
 
+pub mod checkpoint;
 pub mod config;
 pub mod evaluate;
 pub mod fit;
+pub mod incremental;
 pub mod loss;
+pub mod memory;
 pub mod optimizer;
 pub mod preset;
 pub mod prologue;
+pub mod run_folder;
 pub mod sampler;
 pub mod shard;
 pub mod sparse;
 pub mod start;
 pub mod trainer;
 
+pub use checkpoint::Checkpoint;
 pub use config::Config;
 pub use fit::Fit;
+pub use memory::Memory;
 pub use preset::Preset;
+pub use run_folder::RunFolder;
 pub use start::start;
 pub use trainer::Trainer;

@@ -9,18 +9,36 @@ use dmran::train::fit::{Figures, Fit};
 use std::ffi::OsString;
 
 /// Flags that cannot change the model, with the number of values that follow them.
-const OUTSIDE: [(&str, usize); 6] =
-    [("--jobs", 1), ("--out", 1), ("-o", 1), ("--threads", 1), ("--quiet", 0), ("-q", 0)];
+const OUTSIDE: [(&str, usize); 12] = [
+    ("--jobs", 1),
+    ("--report", 1),
+    ("--out", 1),
+    ("-o", 1),
+    ("--threads", 1),
+    ("--quiet", 0),
+    ("-q", 0),
+    ("--run", 1),
+    ("--allow", 1),
+    ("--keep-checkpoints", 1),
+    ("--checkpoint-minutes", 1),
+    ("--max-memory", 1),
+];
+
+/// The settings as the card has them.
+pub fn settings(fit: &Fit<'_>) -> Result<String, toml::ser::Error> {
+    let mut config = fit.config().clone();
+    config.train.threads = 0;
+    toml::to_string(&config)
+}
 
 /// The card of a finished run.
 pub fn card(fit: &Fit<'_>, opened: &Opened, figures: &Figures) -> Result<Card, toml::ser::Error> {
-    let mut config = fit.config().clone();
-    config.train.threads = 0;
+    let config = fit.config();
     let mut metrics = Vec::new();
     if let Some(best) = &fit.state.best {
         let set = if config.eval.protocol == Protocol::Paper { "test" } else { "validation" };
         metrics.push(Metric {
-            name: format!("best epoch, by {set} AUC"),
+            name: format!("best epoch, by {set} {}", config.train.early_stop_metric),
             value: best.epoch as f64,
             standard_error: None,
         });
@@ -34,7 +52,7 @@ pub fn card(fit: &Fit<'_>, opened: &Opened, figures: &Figures) -> Result<Card, t
     Ok(Card {
         created_by: concat!("dmran ", env!("CARGO_PKG_VERSION")).into(),
         command: command(std::env::args_os().skip(1)),
-        config: toml::to_string(&config)?,
+        config: settings(fit)?,
         data_summary: opened.summary(),
         data_hash: opened.hash(),
         seed: config.train.seed,

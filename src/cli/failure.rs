@@ -17,6 +17,13 @@ pub enum Failure {
     Input(String),
     /// Anything else: exit code 1.
     Other(String),
+    /// A signal asked for it: the exit code tells which.
+    Stopped {
+        /// What became of the work.
+        message: String,
+        /// The exit code.
+        code: u8,
+    },
     /// The reader of the output went away (`| head`): not a failure of ours.
     Closed,
 }

@@ -7,7 +7,7 @@ use dmran::data::Protocol;
 use dmran::model::Kind;
 use dmran::scorer::{Block, Head, TimeKind, Variant};
 use dmran::tape::Engine;
-use dmran::train::config::{L2Kind, NegativesKind, OptimizerKind, inner_width};
+use dmran::train::config::{L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric, inner_width};
 use dmran::train::{Config, Preset};
 use std::path::PathBuf;
 
@@ -139,6 +139,15 @@ pub struct TrainFlags {
     /// Parts of a batch that are computed side by side; changes the last bits of results; 0 = by batch size
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
+    /// A loss or gradient that is not finite: stop, or halve-lr (take the epoch again with half the learning rate)
+    #[arg(long, value_parser = named::<OnNan>)]
+    on_nan: Option<OnNan>,
+    /// What the best epoch is picked by, on the validation set: auc or loss
+    #[arg(long, value_parser = named::<StopMetric>)]
+    early_stop_metric: Option<StopMetric>,
+    /// End after this many epochs in a row without a better one; 0 = never
+    #[arg(long, value_name = "N")]
+    patience: Option<usize>,
 }
 
 /// Where and how to compute; results do not depend on the threads.
@@ -207,7 +216,8 @@ impl TrainFlags {
     /// Puts the flags that were given over the settings.
     pub fn apply(&self, config: &mut Config) {
         over!(self => config.train; epochs, batch, seed, optimizer, lr, decay, step_at, step_factor, clip, l2,
-            l2_weight, l2_rows, penalty, negatives, negatives_per_positive, init_std, dropout, shards);
+            l2_weight, l2_rows, penalty, negatives, negatives_per_positive, init_std, dropout, shards,
+            on_nan, early_stop_metric, patience);
     }
 }
 

@@ -37,11 +37,16 @@ impl<'a> Names<'a> {
 
     /// An item and its category in columns.
     pub fn line(self, item: u32) -> String {
-        let name = Plain(self.item(item));
-        match self.category(item) {
-            Some(category) => format!("{name:<14} {}", Plain(category)),
-            None => name.to_string(),
-        }
+        line(self.item(item), self.category(item))
+    }
+}
+
+/// An item and its category in columns.
+pub fn line(item: &str, category: Option<&str>) -> String {
+    let name = Plain(item);
+    match category {
+        Some(category) => format!("{name:<14} {}", Plain(category)),
+        None => name.to_string(),
     }
 }
 

@@ -1,30 +1,24 @@
 //! `dmran train`: a model from a log.
 
-use super::crew::{Context, Crew};
 use super::data_flags::{self, DataFlags, Opened, named};
 use super::failure::Failure;
 use super::note;
+use super::run::{self, Run, RunFlags};
 use super::settings::{ComputeFlags, EvalFlags, ModelFlags, RecipeFlags, TrainFlags, gather};
-use super::show::{self, Names};
+use super::show;
 use super::watch::Screen;
-use super::{card, print_config};
+use super::{card, page, print_config, signals};
 use dmran::data::{Log, Negatives, Protocol, Sample, test_samples, train_samples};
 use dmran::model::Kind;
 use dmran::model::export::{Labels, to_model};
-use dmran::scorer::{Ids, Model, Scored};
+use dmran::scorer::{Card, Ids, Model};
 use dmran::train::evaluate::MostPopular;
 use dmran::train::fit::{Figures, Fit, figures};
+use dmran::train::memory::{Bytes, peak_so_far};
 use dmran::train::{Config, start};
 use dmran_kernels::Level;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-
-/// Users whose recommendations are shown as examples.
-const EXAMPLES: usize = 3;
-/// Recommendations for each of them.
-const EXAMPLE_ITEMS: usize = 5;
-/// Events of their history that are shown.
-const EXAMPLE_HISTORY: usize = 4;
 
 /// Flags of `train`.
 #[derive(clap::Args)]
@@ -36,9 +30,13 @@ pub struct Args {
     /// which are measured but not written to a model file [default: dmran]
     #[arg(long, value_name = "NAME", value_parser = named::<Kind>)]
     model: Option<Kind>,
-    /// Where the model goes (dmran alone) [default: model.dmran]
+    /// Where the model goes (dmran alone) [default: model.dmran, in the run folder if there is one]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Where a page about the run goes, to be looked at with a browser [default: report.html in the run folder, if there
+    /// is one]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     recipe: RecipeFlags,
     /// Print all settings in force as TOML and stop
@@ -57,6 +55,8 @@ pub struct Args {
     compute: ComputeFlags,
     #[command(flatten)]
     eval: EvalFlags,
+    #[command(flatten)]
+    run: RunFlags,
 }
 
 /// Trains, shows the results and writes the model.
@@ -71,7 +71,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     let level = Level::from_env()?;
-    let to = out_file(args.out.as_deref(), kind)?;
+    let to = out_file(args, kind)?;
+    let report = report_file(args)?;
     let opened = data_flags::open(args.file.as_deref(), &config.data)?;
     let tell = |text: String| {
         if !args.quiet {
@@ -85,8 +86,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if kind == Kind::MostPopular {
         return Ok(write!(out, "\n{}", show::table(&[(kind.title(), &popular(&config, &opened.log))]))?);
     }
+    let memory = args.run.memory(kind.name(), &config, &opened, level)?;
     let mut fit = start(config.clone(), &opened.log.dataset, level)?;
     check_samples(fit.train(), config.eval.protocol, &opened)?;
+    signals::install().map_err(|error| Failure::Other(format!("cannot listen to signals: {error}")))?;
     tell(format!(
         "{} numbers to learn from {} samples; {} on {} threads",
         fit.trainer.model().params().count(),
@@ -94,56 +97,79 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         level,
         fit.trainer.pool().current_num_threads()
     ));
+    tell(format!("memory: about {memory}"));
     let complete = (0..opened.log.dataset.users() as u32).filter(|user| fit.negatives().available(*user) == 0).count();
     if complete > 0 {
         tell(format!("note: {complete} users have every item; there is no negative for them, so they are left out"));
     }
 
-    let measured_on = if config.eval.protocol == Protocol::Paper { "test" } else { "validation" };
-    let mut screen = Screen::new(&config.train, measured_on, args.quiet);
-    let result = fit.run(&mut screen);
-    if result.is_err() {
-        screen.clear();
+    let mut run = Run::begin(&args.run, &mut fit, &opened, tell)?;
+    if let Some(text) = to.as_deref().and_then(|to| run.done(&fit, &opened, to, tell)) {
+        writeln!(out, "{text}")?;
+        return Ok(());
     }
-    result?;
+    let mut screen = Screen::new(&config.train, run::measured_on(config.eval.protocol), args.quiet);
+    run.train(&mut fit, &mut screen)?;
     screen.finish("measuring on the test set");
     fit.restore_best();
     let (figures, popular) = (fit.test_figures(), fit.popular_figures());
     screen.clear();
     let best = fit.state.best.as_ref().map(|best| best.epoch);
 
-    let table = show::table(&[(kind.title(), &figures), ("most popular", &popular)]);
+    let card = card::card(&fit, &opened, &figures).map_err(|error| Failure::Other(error.to_string()))?;
     let model = match &to {
         Some(to) => {
-            let model = finished(&fit, &opened, &figures)?;
+            let model = finished(&fit, &opened, card.clone())?;
             model.save(to).map_err(|error| Failure::Other(error.to_string()))?;
             Some(model)
         }
         None => None,
     };
-    write!(out, "\n{table}")?;
+    write!(out, "\n{}", show::table(&[(kind.title(), &figures), ("most popular", &popular)]))?;
     writeln!(out, "{}", show::picked(config.eval.protocol, best))?;
-    if let (Some(model), Some(to)) = (model, &to) {
-        examples(&mut out, &fit, &opened.log, model)?;
-        writeln!(out, "\nThe model is in {}.", to.display())?;
+    let examples = model.map(|model| page::examples_of(model, &fit, &opened)).transpose()?.unwrap_or_default();
+    page::print(&mut out, &examples)?;
+    writeln!(out)?;
+    if let Some(to) = to {
+        writeln!(out, "The model is in {}.", to.display())?;
+    }
+    if let Some(report) = report {
+        let results = page::Results { figures: &figures, popular: &popular, examples, card: &card };
+        page::write(&report, &mut fit, &opened, results)?;
+        writeln!(out, "A page about the run is in {}.", report.display())?;
+    }
+    if let Some(peak) = peak_so_far() {
+        tell(format!("memory: {} at its peak", Bytes(peak)));
     }
     Ok(())
 }
 
 /// Where the model goes: `model.dmran` unless the user says otherwise; nowhere for a baseline.
-fn out_file(out: Option<&Path>, kind: Kind) -> Result<Option<PathBuf>, Failure> {
-    match (out, kind) {
-        (Some(out), kind) if kind != Kind::Dmran => Err(Failure::Input(format!(
-            "--out {}: the model file holds dmran alone; {kind} is trained and measured, not exported",
+fn out_file(args: &Args, kind: Kind) -> Result<Option<PathBuf>, Failure> {
+    match &args.out {
+        Some(out) if kind != Kind::Dmran => Err(Failure::Input(format!(
+            "--out {}: the model file holds dmran alone; {kind} is trained and measured, and with --run its checkpoints \
+             hold it",
             out.display()
         ))),
-        (_, kind) if kind != Kind::Dmran => Ok(None),
-        (out, _) => {
-            let out = out.unwrap_or(Path::new("model.dmran"));
-            check_out(out)?;
-            Ok(Some(out.to_owned()))
+        _ if kind != Kind::Dmran => Ok(None),
+        out => {
+            let to = args.run.out(out.as_deref());
+            if out.is_some() || args.run.run.is_none() {
+                check_writable("--out", &to)?;
+            }
+            Ok(Some(to))
         }
     }
+}
+
+/// Where the page about the run goes, if anywhere.
+fn report_file(args: &Args) -> Result<Option<PathBuf>, Failure> {
+    if let Some(report) = &args.report {
+        check_writable("--report", report)?;
+        return Ok(Some(report.clone()));
+    }
+    Ok(args.run.run.as_ref().map(|folder| folder.join("report.html")))
 }
 
 /// The figures of "most popular" alone.
@@ -153,9 +179,9 @@ fn popular(config: &Config, log: &Log) -> Figures {
     figures(&mut popular, dataset, &Negatives::new(dataset), &test_samples(dataset, protocol), config)
 }
 
-/// Says before the training, not after it, that a model cannot be written.
-fn check_out(path: &Path) -> Result<(), Failure> {
-    let wrong = |why: &str| Err(Failure::Input(format!("--out {}: {why}", path.display())));
+/// Says before the training, not after it, that a file cannot be written.
+fn check_writable(flag: &str, path: &Path) -> Result<(), Failure> {
+    let wrong = |why: &str| Err(Failure::Input(format!("{flag} {}: {why}", path.display())));
     if path.is_dir() {
         return wrong("is a folder, a file is needed");
     }
@@ -190,51 +216,14 @@ pub fn check_samples(train: &[Sample], protocol: Protocol, opened: &Opened) -> R
 }
 
 /// The model as it is written, with its card.
-fn finished(fit: &Fit<'_>, opened: &Opened, figures: &Figures) -> Result<Model, Failure> {
+fn finished(fit: &Fit<'_>, opened: &Opened, card: Card) -> Result<Model, Failure> {
     let other = |error: &dyn std::error::Error| Failure::Other(error.to_string());
     let log = &opened.log;
     let labels = Labels {
         items: Ids::from_sorted(log.items.names()).map_err(|error| other(&error))?,
         categories: Ids::from_sorted(log.categories.names()).map_err(|error| other(&error))?,
         item_category: log.dataset.item_categories().to_vec(),
-        card: card::card(fit, opened, figures).map_err(|error| other(&error))?,
+        card,
     };
     to_model(&fit.config().model, fit.trainer.model().params(), labels).map_err(|error| other(&error))
-}
-
-/// A few users before their test event: what they had, what the model would have told them, what came.
-fn examples(out: &mut impl Write, fit: &Fit<'_>, log: &Log, model: Model) -> Result<(), Failure> {
-    let dataset = &log.dataset;
-    let open: Vec<_> = fit.test().iter().filter(|sample| sample.target as usize >= EXAMPLE_HISTORY).collect();
-    // Evenly spread over the users, so that the choice is nobody's.
-    let chosen: Vec<_> = (1..=EXAMPLES).filter_map(|i| open.get(i * open.len() / (EXAMPLES + 1))).collect();
-    if open.len() < EXAMPLES {
-        return Ok(());
-    }
-    let histories: Vec<_> =
-        chosen.iter().map(|s| (dataset.history(s.user).before(s.target as usize, usize::MAX), s)).collect();
-    let contexts: Vec<_> = histories
-        .iter()
-        .map(|(before, sample)| {
-            let now = dataset.history(sample.user).times.get(sample.target as usize).copied().unwrap_or(0);
-            Context { items: before.items, times: before.times, now, exclude: before.items }
-        })
-        .collect();
-    let crew = Crew::new(model, fit.config().train.threads)?;
-    let ranked = crew.top(&contexts, EXAMPLE_ITEMS);
-    let names = Names(crew.model());
-    writeln!(out, "\nFor example: what these users had before their test event, and what the model recommends then.")?;
-    for ((before, sample), ranked) in histories.iter().zip(ranked) {
-        writeln!(out, "\nuser {} ({} events before)", show::Plain(log.users.name(sample.user)), before.len())?;
-        for item in &before.items[before.len() - EXAMPLE_HISTORY..] {
-            writeln!(out, "  had        {}", names.line(*item))?;
-        }
-        let next = dataset.history(sample.user).items[sample.target as usize];
-        for (place, Scored { item, .. }) in ranked.iter().enumerate() {
-            let hit = if *item == next { "   <- came next" } else { "" };
-            writeln!(out, "  advice {:>2}  {}{hit}", place + 1, names.line(*item))?;
-        }
-        writeln!(out, "  came next  {}", names.line(next))?;
-    }
-    Ok(())
 }

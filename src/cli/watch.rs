@@ -2,7 +2,7 @@
 
 use super::note;
 use dmran::train::config::TrainConfig;
-use dmran::train::fit::{EpochReport, Progress, Watch};
+use dmran::train::fit::{EpochReport, Halving, Progress, Watch};
 use dmran::train::loss::Terms;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt::Write;
@@ -70,6 +70,14 @@ impl Watch for Screen {
             self.bar.suspend(|| note(line));
         }
         true
+    }
+
+    /// Said in any case: the learning rate is no longer that of the settings.
+    fn halved(&mut self, halving: &Halving) {
+        let Halving { epoch, step, cause, factor } = halving;
+        let line =
+            format!("epoch {epoch:>2}  diverged at step {step}: {cause}; again with {factor} x the learning rate");
+        self.bar.suspend(|| note(line));
     }
 }
 

@@ -20,6 +20,6 @@ pub(crate) mod read;
 pub(crate) mod sections;
 pub(crate) mod write;
 
-pub use atomic::write_atomically;
+pub use atomic::{Disk, Storage, StorageFile, is_temporary, write_atomically, write_atomically_on};
 pub use error::ModelFileError;
 pub use header::repair_checksums;

@@ -123,6 +123,7 @@ impl Config {
             ("train.negatives_per_positive", train.negatives_per_positive, 1, 1000),
             ("train.shards", train.shards, 0, 4096),
             ("train.threads", train.threads, 0, 1024),
+            ("train.patience", train.patience, 0, 1_000_000),
             ("eval.k", eval.k, 1, usize::MAX),
             ("eval.validation_negatives", eval.validation_negatives, 1, 10_000),
         ] {
@@ -288,6 +289,12 @@ pub struct TrainConfig {
     pub shards: usize,
     /// Threads; 0 = as many as there are cores (or `RAYON_NUM_THREADS`). Results do not depend on it.
     pub threads: usize,
+    /// What to do where the loss or a gradient is not finite.
+    pub on_nan: OnNan,
+    /// The measure on the validation set by which the best epoch is chosen, and by which patience counts.
+    pub early_stop_metric: StopMetric,
+    /// Epochs in a row without a new best one after which the run ends; 0 = all epochs are run.
+    pub patience: usize,
 }
 
 impl Default for TrainConfig {
@@ -314,6 +321,9 @@ impl Default for TrainConfig {
             engine: Engine::Fused,
             shards: 0,
             threads: 0,
+            on_nan: OnNan::Stop,
+            early_stop_metric: StopMetric::Auc,
+            patience: 0,
         }
     }
 }
@@ -381,6 +391,46 @@ pub enum NegativesKind {
     Fresh,
     /// Once, as in ATRank's code.
     Static,
+}
+
+/// What to do where the loss or a gradient is not finite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnNan {
+    /// End the run with an error.
+    Stop,
+    /// Go back to the start of the epoch and take it again with half the learning rate, a few times at most. (That
+    /// point is the same wherever a run was stopped in between, so the result is, too.)
+    HalveLr,
+}
+
+/// A measure on the validation set (the test set with the paper's protocol), against the same sampled negatives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StopMetric {
+    /// Eq 23's AUC: the higher the better.
+    Auc,
+    /// The model's ranking loss (binary cross-entropy, or BPR's): the lower the better.
+    Loss,
+}
+
+impl StopMetric {
+    /// Whether `value` is better than `best`. NaN is better than nothing.
+    pub fn better(self, value: f64, best: f64) -> bool {
+        match self {
+            StopMetric::Auc => value > best,
+            StopMetric::Loss => value < best,
+        }
+    }
+}
+
+impl fmt::Display for StopMetric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StopMetric::Auc => "AUC",
+            StopMetric::Loss => "loss",
+        })
+    }
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use crate::train::sampler::{Purpose, generator};
 use rand::seq::index;
 
 /// Candidates that are scored at once in a full ranking.
-const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 /// Users that are scored at once.
-const USERS: usize = 256;
+pub(crate) const USERS: usize = 256;
 /// Users whose rankings are computed at once: each takes memory for a block of candidates.
-const RANKED: usize = 8;
+pub(crate) const RANKED: usize = 8;
 
 /// What gives scores to candidates.
 pub trait Scorer {
@@ -52,6 +52,15 @@ impl Scorer for MostPopular {
     }
 }
 
+/// Measures against sampled negatives.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampled {
+    /// Eq 23: ties and NaN are not right.
+    pub auc: Estimate,
+    /// Eq 20, the mean binary cross-entropy of a user's candidates, or BPR's loss.
+    pub loss: Estimate,
+}
+
 /// Eq 23: the AUC over users against `count` sampled negatives each, never an item of the user's whole list. Users who
 /// own every item are left out. Ties and NaN are not right.
 pub fn sampled_auc(
@@ -62,8 +71,23 @@ pub fn sampled_auc(
     count: usize,
     seed: u64,
 ) -> Estimate {
+    sampled(scorer, dataset, negatives, samples, count, seed, false).auc
+}
+
+/// AUC and loss over users against the same `count` sampled negatives each, as in [`sampled_auc`]. `pairwise` asks for
+/// BPR's loss, the mean of `-ln sigmoid(positive - negative)`.
+pub fn sampled(
+    scorer: &mut impl Scorer,
+    dataset: &Dataset,
+    negatives: &Negatives,
+    samples: &[Sample],
+    count: usize,
+    seed: u64,
+    pairwise: bool,
+) -> Sampled {
     let per = 1 + count;
     let mut shares = Vec::with_capacity(samples.len());
+    let mut losses = Vec::with_capacity(samples.len());
     let (mut batch, mut candidates, mut scores) = (Vec::new(), Vec::new(), Vec::new());
     for part in samples.chunks(USERS) {
         batch.clear();
@@ -77,8 +101,21 @@ pub fn sampled_auc(
         scores.resize(candidates.len(), 0.0);
         scorer.score(dataset, &batch, &candidates, &mut scores);
         shares.extend(scores.chunks(per).filter_map(|s| pair_share(s[0], &s[1..])));
+        losses.extend(scores.chunks(per).map(|s| loss(s[0], &s[1..], pairwise)));
     }
-    Estimate::of(shares)
+    Sampled { auc: Estimate::of(shares), loss: Estimate::of(losses) }
+}
+
+/// The loss of one user's candidates.
+fn loss(positive: f32, negatives: &[f32], pairwise: bool) -> f64 {
+    let softplus = |x: f64| x.max(0.0) + (-x.abs()).exp().ln_1p();
+    let (positive, negatives) = (f64::from(positive), negatives.iter().map(|x| f64::from(*x)));
+    let count = negatives.len() as f64;
+    if pairwise {
+        negatives.map(|negative| softplus(negative - positive)).sum::<f64>() / count
+    } else {
+        (softplus(-positive) + negatives.map(softplus).sum::<f64>()) / (1.0 + count)
+    }
 }
 
 /// The full ranking: every sample's item among all items that its user has not had, for `users` of the samples drawn
@@ -129,6 +166,17 @@ fn target(dataset: &Dataset, sample: Sample) -> u32 {
 mod tests {
     use super::*;
     use crate::data::{Protocol, test_samples, train_samples};
+
+    #[test]
+    fn losses_by_hand() {
+        let (ln2, e) = (2f64.ln(), 1f64.exp());
+        assert!((loss(0.0, &[0.0, 0.0], false) - ln2).abs() < 1e-12);
+        assert!((loss(5.0, &[5.0, 5.0], true) - ln2).abs() < 1e-12);
+        assert!((loss(1.0, &[-1.0], false) - (1.0 + 1.0 / e).ln()).abs() < 1e-12);
+        assert!((loss(0.5, &[-0.5], true) - (1.0 + 1.0 / e).ln()).abs() < 1e-12);
+        assert_eq!(loss(-1e30, &[0.0], true), f64::from(1e30f32), "no overflow");
+        assert!(loss(f32::NAN, &[0.0], false).is_nan(), "NaN shows");
+    }
 
     #[test]
     fn most_popular_counts_training_events_only() {

@@ -1,124 +1,23 @@
 //! A whole training run: epochs of steps, an evaluation after each, the best model kept.
 
+mod state;
+mod watch;
+
 use crate::data::{Dataset, Negatives, Protocol, Sample, test_samples, train_samples, validation_samples};
 use crate::metrics::{Estimate, Ranking};
 use crate::train::Trainer;
-use crate::train::config::Config;
-use crate::train::evaluate::{MostPopular, Scorer, full_ranking, sampled_auc};
+use crate::train::config::{Config, OnNan, StopMetric};
+use crate::train::evaluate::{MostPopular, Sampled, Scorer, full_ranking, sampled, sampled_auc};
 use crate::train::loss::Terms;
 use crate::train::sampler::epoch_order;
-use crate::train::trainer::{StepReport, TrainError};
+use crate::train::trainer::TrainError;
 use serde::Serialize;
+pub use state::{Best, EpochReport, Halving, Point, Snapshot, State};
 use std::time::Instant;
+pub use watch::{Finish, FitError, Keep, Progress, Watch};
 
-/// What an epoch came to.
-#[derive(Clone, Debug, Serialize)]
-pub struct EpochReport {
-    /// Epoch, counted from 1.
-    pub epoch: usize,
-    /// Learning rate of the epoch's last step.
-    pub lr: f32,
-    /// Mean terms of the loss.
-    pub terms: Terms,
-    /// Mean of the weighted sum.
-    pub loss: f64,
-    /// AUC against sampled negatives: on the validation set, or on the test set with the paper's protocol.
-    pub auc: Estimate,
-    /// Seconds of training (without the evaluation).
-    pub seconds: f64,
-    /// Training samples a second.
-    pub samples_per_second: f64,
-    /// Whether this epoch is the best so far.
-    pub best: bool,
-}
-
-/// How far a run is.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// Epoch, counted from 1.
-    pub epoch: usize,
-    /// Epochs of the run.
-    pub epochs: usize,
-    /// Samples of this epoch that are done.
-    pub done: usize,
-    /// Samples of an epoch.
-    pub samples: usize,
-    /// Terms of the loss, means over the epoch so far.
-    pub terms: Terms,
-    /// Their weighted sum.
-    pub loss: f64,
-    /// The last step.
-    pub step: StepReport,
-}
-
-/// Follows a run from outside.
-pub trait Watch {
-    /// After each step; `false` ends the run.
-    fn step(&mut self, _progress: &Progress) -> bool {
-        true
-    }
-    /// After each epoch's evaluation; `false` ends the run.
-    fn epoch(&mut self, _report: &EpochReport) -> bool {
-        true
-    }
-}
-
-/// Watches nothing.
-impl Watch for () {}
-
-/// A copy of all trained numbers.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// Dense weights.
-    pub dense: Vec<f32>,
-    /// Tables.
-    pub tables: Vec<Vec<f32>>,
-}
-
-impl Snapshot {
-    /// Copies a model's numbers.
-    pub fn take(trainer: &Trainer) -> Snapshot {
-        let params = trainer.model().params();
-        Snapshot { dense: params.trained().to_vec(), tables: params.tables().iter().map(|t| t.data.clone()).collect() }
-    }
-
-    /// Puts the numbers back.
-    pub fn restore(&self, trainer: &mut Trainer) {
-        let params = trainer.model_mut().params_mut();
-        params.trained_mut().copy_from_slice(&self.dense);
-        params.tables_mut().iter_mut().zip(&self.tables).for_each(|(t, data)| t.data.copy_from_slice(data));
-    }
-}
-
-/// The best epoch of a run.
-#[derive(Clone, Debug)]
-pub struct Best {
-    /// Epoch, counted from 1.
-    pub epoch: usize,
-    /// Its AUC.
-    pub auc: f64,
-    /// Its weights.
-    pub weights: Snapshot,
-}
-
-/// Where a run stands.
-#[derive(Clone, Debug, Default)]
-pub struct State {
-    /// Epoch under way, counted from 0.
-    pub epoch: usize,
-    /// Samples of this epoch that are done.
-    pub position: usize,
-    /// Sums of the loss terms over the samples done, weighted by batch.
-    pub sums: Terms,
-    /// Samples that the sums count.
-    pub counted: usize,
-    /// Seconds of training in this epoch.
-    pub seconds: f64,
-    /// Finished epochs.
-    pub reports: Vec<EpochReport>,
-    /// The best of them.
-    pub best: Option<Best>,
-}
+/// How often a run that diverges is given another chance by `on_nan = "halve-lr"`.
+pub const MAX_HALVINGS: usize = 5;
 
 /// A run.
 pub struct Fit<'a> {
@@ -133,6 +32,8 @@ pub struct Fit<'a> {
     validation: Vec<Sample>,
     test: Vec<Sample>,
     order: Vec<u32>,
+    /// The start of the epoch under way, where `on_nan` may have to go back to it.
+    rollback: Option<Point>,
 }
 
 /// The figures of a finished model.
@@ -156,7 +57,8 @@ impl<'a> Fit<'a> {
             Protocol::Paper => test.clone(),
             Protocol::Honest => validation_samples(dataset, protocol),
         };
-        Fit { trainer, state: State::default(), config, dataset, negatives, train, validation, test, order: vec![] }
+        let (state, order, rollback) = (State::default(), Vec::new(), None);
+        Fit { trainer, state, config, dataset, negatives, train, validation, test, order, rollback }
     }
 
     /// The run's settings.
@@ -184,22 +86,75 @@ impl<'a> Fit<'a> {
         &self.negatives
     }
 
-    /// Trains from where the run stands to its last epoch, or until `watch` ends it.
-    /// Returns whether the last epoch was reached.
-    ///
-    /// # Errors
-    /// [`TrainError::Diverged`]; the weights are then those of before the step.
-    pub fn run(&mut self, watch: &mut (impl Watch + Send)) -> Result<bool, TrainError> {
-        // Inside the pool once and for all: entering it for every step would cost a wake-up each time.
-        self.trainer.pool().install(|| self.run_inside(watch))
+    /// The data set that is learned from.
+    pub fn dataset(&self) -> &'a Dataset {
+        self.dataset
     }
 
-    fn run_inside(&mut self, watch: &mut impl Watch) -> Result<bool, TrainError> {
-        while self.state.epoch < self.config.train.epochs {
-            if !self.rest_of_epoch(watch)? {
-                return Ok(false);
+    /// The start of the epoch under way, where `on_nan` may have to go back to it.
+    pub(crate) fn rollback(&self) -> Option<&Point> {
+        self.rollback.as_ref()
+    }
+
+    /// Goes on from where another run of the same settings, data and model stood. The caller has compared them.
+    pub(crate) fn go_on_from(&mut self, state: State, point: Point, rollback: Option<Point>) {
+        self.state = state;
+        point.install(&mut self.trainer);
+        self.rollback = rollback;
+    }
+
+    /// Why the run has no more to do, if it has not.
+    pub fn finish(&self) -> Option<Finish> {
+        let config = &self.config.train;
+        if self.state.epoch >= config.epochs {
+            Some(Finish::Epochs)
+        } else if config.patience > 0 && self.state.position == 0 {
+            (self.state.epochs_without_better() >= config.patience).then_some(Finish::Patience)
+        } else {
+            None
+        }
+    }
+
+    /// Trains from where the run stands to its end (its last epoch, or `patience` without a better one), or until
+    /// `watch` ends it. Returns whether its end was reached.
+    ///
+    /// # Errors
+    /// As [`Fit::run_keeping`].
+    pub fn run(&mut self, watch: &mut (impl Watch + Send)) -> Result<bool, FitError> {
+        self.run_keeping(watch, &mut ())
+    }
+
+    /// [`Fit::run`], kept by `keep` on the way: at the end of each epoch and whenever it asks for it.
+    ///
+    /// # Errors
+    /// [`TrainError::Diverged`]: the weights are then those of before the step, and nothing was kept after the
+    /// divergence. With `on_nan = "halve-lr"` only after [`MAX_HALVINGS`] attempts to go on. Whatever `keep` answers.
+    pub fn run_keeping(
+        &mut self,
+        watch: &mut (impl Watch + Send),
+        keep: &mut (impl Keep + Send),
+    ) -> Result<bool, FitError> {
+        // Inside the pool once and for all: entering it for every step would cost a wake-up each time.
+        self.trainer.pool().install(|| self.run_inside(watch, keep))
+    }
+
+    fn run_inside(&mut self, watch: &mut impl Watch, keep: &mut impl Keep) -> Result<bool, FitError> {
+        self.trainer.lr_factor = self.state.lr_factor();
+        while self.finish().is_none() {
+            if self.state.position == 0 && self.config.train.on_nan == OnNan::HalveLr {
+                self.rollback = Some(Point::take(&self.trainer));
+            }
+            match self.rest_of_epoch(watch, keep) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(FitError::Train(error)) => {
+                    watch.halved(self.halve(error)?);
+                    continue;
+                }
+                Err(error) => return Err(error),
             }
             let report = self.close_epoch();
+            keep.keep(self)?;
             if !watch.epoch(&report) {
                 return Ok(false);
             }
@@ -207,15 +162,35 @@ impl<'a> Fit<'a> {
         Ok(true)
     }
 
+    /// Goes back to the start of the epoch with half the learning rate, where the settings ask for it.
+    fn halve(&mut self, error: TrainError) -> Result<&Halving, FitError> {
+        let (TrainError::Diverged { step, what, value, .. }, Some(point)) = (&error, &self.rollback) else {
+            return Err(error.into());
+        };
+        let (step, cause) = (*step, format!("{what} is {value}"));
+        let times = self.state.halvings.len();
+        if times >= MAX_HALVINGS {
+            return Err(FitError::StillDiverges { times, source: error });
+        }
+        point.restore(&mut self.trainer);
+        let state = &mut self.state;
+        state.position = 0;
+        state.sums = Terms::default();
+        state.counted = 0;
+        let factor = state.lr_factor() / 2.0;
+        state.halvings.push(Halving { epoch: state.epoch + 1, step, cause, factor });
+        self.trainer.lr_factor = factor;
+        Ok(&state.halvings[times])
+    }
+
     /// Takes the steps that are left of this epoch. Returns false where `watch` ended the run.
-    fn rest_of_epoch(&mut self, watch: &mut impl Watch) -> Result<bool, TrainError> {
-        let config = &self.config.train;
-        epoch_order(self.train.len(), config.seed, self.state.epoch, &mut self.order);
+    fn rest_of_epoch(&mut self, watch: &mut impl Watch, keep: &mut impl Keep) -> Result<bool, FitError> {
+        epoch_order(self.train.len(), self.config.train.seed, self.state.epoch, &mut self.order);
         let started = Instant::now();
         let before = self.state.seconds;
         while self.state.position < self.order.len() {
             let first = self.state.position;
-            let end = self.order.len().min(first + config.batch);
+            let end = self.order.len().min(first + self.config.train.batch);
             let batch = &self.order[first..end];
             let epoch = self.state.epoch;
             let step = self.trainer.step(self.dataset, &self.negatives, &self.train, batch, epoch, first)?;
@@ -223,7 +198,7 @@ impl<'a> Fit<'a> {
             self.state.counted += step.samples;
             self.state.position = end;
             self.state.seconds = before + started.elapsed().as_secs_f64();
-            let terms = self.mean_terms();
+            let (config, terms) = (&self.config.train, self.mean_terms());
             let progress = Progress {
                 epoch: epoch + 1,
                 epochs: config.epochs,
@@ -233,7 +208,12 @@ impl<'a> Fit<'a> {
                 terms,
                 step,
             };
-            if !watch.step(&progress) {
+            let go_on = watch.step(&progress);
+            // At the epoch's end the evaluation comes first.
+            if end < self.order.len() && keep.due() {
+                keep.keep(self)?;
+            }
+            if !go_on {
                 return Ok(false);
             }
         }
@@ -246,25 +226,35 @@ impl<'a> Fit<'a> {
 
     /// Evaluates the epoch and begins the next one.
     fn close_epoch(&mut self) -> EpochReport {
-        let auc = self.validation_auc();
+        let Sampled { auc, loss: validation_loss } = self.validate();
         let terms = self.mean_terms();
         let config = &self.config.train;
+        let value = match config.early_stop_metric {
+            StopMetric::Auc => auc.mean,
+            StopMetric::Loss => validation_loss.mean,
+        };
         // NaN is never better.
-        let best = self.state.best.as_ref().map_or(!auc.mean.is_nan(), |b| auc.mean > b.auc);
+        let better = |best: &Best| config.early_stop_metric.better(value, best.value);
+        let best = self.state.best.as_ref().map_or(!value.is_nan(), better);
         let step = self.trainer.optimizer.step.saturating_sub(1);
+        let epoch = self.state.epoch + 1;
         let report = EpochReport {
-            epoch: self.state.epoch + 1,
-            lr: config.learning_rate(self.state.epoch, step),
+            epoch,
+            lr: config.learning_rate(self.state.epoch, step) * self.state.lr_factor(),
             loss: terms.total(config),
             terms,
             auc,
+            validation_loss,
             seconds: self.state.seconds,
             samples_per_second: self.state.counted as f64 / self.state.seconds.max(1e-9),
             best,
+            halvings: self.state.halvings.iter().filter(|halving| halving.epoch == epoch).cloned().collect(),
         };
         if best {
+            // The old one goes first: two at a time would be the run's peak of memory.
+            self.state.best = None;
             let weights = Snapshot::take(&self.trainer);
-            self.state.best = Some(Best { epoch: report.epoch, auc: auc.mean, weights });
+            self.state.best = Some(Best { epoch, auc: auc.mean, value, weights });
         }
         self.state.reports.push(report.clone());
         self.state.epoch += 1;
@@ -272,16 +262,18 @@ impl<'a> Fit<'a> {
         self.state.sums = Terms::default();
         self.state.counted = 0;
         self.state.seconds = 0.0;
+        self.rollback = None;
         report
     }
 
-    /// The AUC that epochs are compared by: one negative a user on the test set with the paper's protocol, several on
-    /// the validation set with the honest one.
-    fn validation_auc(&mut self) -> Estimate {
+    /// What epochs are compared by: one negative a user on the test set with the paper's protocol, several on the
+    /// validation set with the honest one.
+    fn validate(&mut self) -> Sampled {
         let eval = &self.config.eval;
         let count = if eval.protocol == Protocol::Paper { 1 } else { eval.validation_negatives };
+        let pairwise = self.trainer.model().pairwise();
         let (trainer, seed) = (&mut self.trainer, self.config.train.seed);
-        sampled_auc(trainer, self.dataset, &self.negatives, &self.validation, count, seed)
+        sampled(trainer, self.dataset, &self.negatives, &self.validation, count, seed, pairwise)
     }
 
     /// Puts the best epoch's weights into the model.

@@ -79,6 +79,15 @@ impl Shard {
         self.candidates.extend_from_slice(candidates);
     }
 
+    /// Takes samples of `events` events each, all of item 0, with `per` candidates each: only to see what they take.
+    pub(crate) fn fill_alike(&mut self, samples: usize, events: usize, per: usize) {
+        self.users = vec![0; samples];
+        self.history = vec![0; samples * events];
+        self.buckets = vec![0; samples * events];
+        self.offsets = (0..=samples).map(|at| (at * events) as u32).collect();
+        self.candidates = vec![0; samples * per];
+    }
+
     /// The shard's samples.
     pub fn batch(&self, dropout: Option<Rate>) -> Batch<'_> {
         Batch {

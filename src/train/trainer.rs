@@ -23,7 +23,13 @@ use std::sync::Arc;
 /// Weights that one thread sums over the shards at a time.
 const CHUNK: usize = 1 << 13;
 /// A sample's work that does not depend on its history, in events (hops, pairs of hops, candidates).
-const FIXED_WORK: usize = 25;
+pub(crate) const FIXED_WORK: usize = 25;
+
+/// Parts into which samples with `per` candidates each are cut for scoring. More and smaller ones than in training:
+/// nothing is summed over them, and one with many candidates is heavy by itself.
+pub(crate) fn scoring_shards(samples: usize, per: usize) -> usize {
+    samples.div_ceil((64 / per.max(1)).clamp(1, 16))
+}
 
 /// Why a step was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +81,8 @@ pub struct Trainer {
     config: TrainConfig,
     /// Optimiser with its state.
     pub optimizer: Optimizer,
+    /// What the learning rates of the settings are multiplied by: 1, unless a divergence has halved them.
+    pub lr_factor: f32,
     level: Level,
     pool: Arc<rayon::ThreadPool>,
     shards: Vec<Shard>,
@@ -106,6 +114,7 @@ impl Trainer {
         let rows = model.params().tables().iter().map(|_| RowGrads::default()).collect();
         Ok(Trainer {
             optimizer,
+            lr_factor: 1.0,
             level,
             pool: Arc::new(pool),
             shards: Vec::new(),
@@ -182,7 +191,7 @@ impl Trainer {
                 self.candidates.truncate(start);
             }
         }
-        let lr = self.config.learning_rate(epoch, self.optimizer.step);
+        let lr = self.config.learning_rate(epoch, self.optimizer.step) * self.lr_factor;
         let report = self.gradients(dataset, per);
         let total = report.terms.total(&self.config);
         if !total.is_finite() || !report.norm.is_finite() {
@@ -289,10 +298,7 @@ impl Trainer {
         let source = Source::new(dataset, &self.settings);
         let Trainer { model, config, level, pool, shards, cuts, .. } = self;
         let (model, level) = (&**model, *level);
-        // More, smaller shards than in training: nothing is summed over them,
-        // and one with many candidates is heavy by itself.
-        let shard = (64 / per.max(1)).clamp(1, 16);
-        cut(samples.iter().map(|s| source.length(*s)), samples.len().div_ceil(shard), FIXED_WORK, cuts);
+        cut(samples.iter().map(|s| source.length(*s)), scoring_shards(samples.len(), per), FIXED_WORK, cuts);
         if shards.len() < cuts.len() {
             shards.resize_with(cuts.len(), Shard::default);
         }

@@ -8,28 +8,122 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How many free names to try before giving up.
 const ATTEMPTS: usize = 100;
 
+/// What [`write_atomically_on`] asks of a file system: the seam at which tests let every single call fail.
+pub trait Storage: Send + Sync {
+    /// Creates a file that does not exist yet, to write.
+    ///
+    /// # Errors
+    /// What the operating system answers, `AlreadyExists` among it.
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn StorageFile>>;
+
+    /// Gives a file another name in the same folder; a file of that name is replaced.
+    ///
+    /// # Errors
+    /// What the operating system answers.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// What the operating system answers.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a folder durable.
+    ///
+    /// # Errors
+    /// What the operating system answers.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// A file of a [`Storage`].
+pub trait StorageFile: Write {
+    /// Makes the content durable.
+    ///
+    /// # Errors
+    /// What the operating system answers.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The file system itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disk;
+
+impl Storage for Disk {
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
+        Ok(Box::new(OpenOptions::new().write(true).create_new(true).open(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    /// Elsewhere than on Unix a folder cannot be opened as a file: nothing is done there.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        if cfg!(unix) {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+impl StorageFile for File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_all()
+    }
+}
+
 /// Writes `path` by way of a temporary file in the same folder: written, synced to the disk, renamed, and the folder
 /// synced. Where anything fails, what stood at `path` still stands there and the temporary file is removed.
 ///
-/// A power cut can leave the temporary file behind: `.NAME.PROCESS-NUMBER.tmp`.
+/// A power cut can leave the temporary file behind: `.NAME.PROCESS-NUMBER.tmp` (see [`is_temporary`]).
 ///
 /// # Errors
 /// What the operating system or `content` answers.
 pub fn write_atomically(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let (temporary, file) = create_temporary(path)?;
-    let written = fill(file, content).and_then(|()| fs::rename(&temporary, path));
-    if let Err(error) = written {
-        // The first error is the one to report; the file may be gone already.
-        let _ = fs::remove_file(&temporary);
-        return Err(error);
-    }
-    sync_folder(folder_of(path))
+    write_atomically_on(&Disk, path, content)
 }
 
-fn fill(file: File, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut writer = BufWriter::new(file);
-    content(&mut writer)?;
-    writer.into_inner()?.sync_all()
+/// [`write_atomically`] on a storage of the caller's.
+///
+/// # Errors
+/// What the storage or `content` answers. If syncing the folder fails, the new content stands at `path` already.
+pub fn write_atomically_on(
+    storage: &dyn Storage,
+    path: &Path,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let (temporary, file) = create_temporary(storage, path)?;
+    let written = fill(file, content).and_then(|()| storage.rename(&temporary, path));
+    if let Err(error) = written {
+        // The first error is the one to report; the file may be gone already.
+        let _ = storage.remove(&temporary);
+        return Err(error);
+    }
+    storage.sync_folder(folder_of(path))
+}
+
+/// Whether `name` is one that [`write_atomically`] gives to the temporary file on the way to `target`.
+pub fn is_temporary(name: &str, target: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let middle = name.strip_prefix('.').and_then(|rest| rest.strip_prefix(target)?.strip_prefix('.'));
+    let numbers = middle.and_then(|rest| rest.strip_suffix(".tmp")?.split_once('-'));
+    numbers.is_some_and(|(process, number)| digits(process) && digits(number))
+}
+
+fn fill(file: Box<dyn StorageFile>, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut writer = BufWriter::with_capacity(1 << 16, file);
+    match content(&mut writer) {
+        Ok(()) => writer.into_inner()?.sync(),
+        Err(error) => {
+            // What is still in the buffer must not be written when it is dropped.
+            let _ = writer.into_parts();
+            Err(error)
+        }
+    }
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -40,7 +134,7 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// Opens a file that did not exist before, beside `path`.
-fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
+fn create_temporary(storage: &dyn Storage, path: &Path) -> io::Result<(PathBuf, Box<dyn StorageFile>)> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let name = path
         .file_name()
@@ -52,21 +146,13 @@ fn create_temporary(path: &Path) -> io::Result<(PathBuf, File)> {
         temporary.push(name);
         temporary.push(format!(".{}-{number}.tmp", std::process::id()));
         let temporary = folder_of(path).join(temporary);
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
+        match storage.create_new(&temporary) {
             Ok(file) => return Ok((temporary, file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = error,
             Err(error) => return Err(error),
         }
     }
     Err(taken)
-}
-
-/// Makes the rename itself durable. Elsewhere than on Unix a folder cannot be opened as a file.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -107,5 +193,13 @@ mod tests {
         assert!(write_atomically(Path::new("/"), |_| Ok(())).is_err());
         let absent = folder.path().join("absent").join("m");
         assert!(write_atomically(&absent, |_| Ok(())).is_err());
+    }
+
+    #[test]
+    fn temporary_names_are_told_from_others() {
+        assert!(is_temporary(".m.12-0.tmp", "m") && is_temporary(".a.b.1-22.tmp", "a.b"));
+        for other in ["m.12-0.tmp", ".m.12-0", ".m.12.tmp", ".m.-0.tmp", ".m.x-0.tmp", ".mm.1-0.tmp", ".m1-0.tmp", ""] {
+            assert!(!is_temporary(other, "m"), "{other}");
+        }
     }
 }

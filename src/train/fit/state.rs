@@ -1,0 +1,164 @@
+//! What a run has come to: everything that a checkpoint keeps.
+
+use crate::metrics::Estimate;
+use crate::train::Trainer;
+use crate::train::loss::Terms;
+use serde::{Deserialize, Serialize};
+
+/// What an epoch came to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EpochReport {
+    /// Epoch, counted from 1.
+    pub epoch: usize,
+    /// Learning rate of the epoch's last step.
+    pub lr: f32,
+    /// Mean terms of the loss.
+    pub terms: Terms,
+    /// Mean of the weighted sum.
+    pub loss: f64,
+    /// AUC against sampled negatives: on the validation set, or on the test set with the paper's protocol.
+    pub auc: Estimate,
+    /// Ranking loss on the same samples and negatives.
+    pub validation_loss: Estimate,
+    /// Seconds of training (without the evaluation).
+    pub seconds: f64,
+    /// Training samples a second.
+    pub samples_per_second: f64,
+    /// Whether this epoch is the best so far.
+    pub best: bool,
+    /// Divergences of this epoch after which it was taken again with half the learning rate.
+    pub halvings: Vec<Halving>,
+}
+
+/// A divergence after which the epoch was taken again with half the learning rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Halving {
+    /// Epoch, counted from 1.
+    pub epoch: usize,
+    /// Step within the run, counted from 0, that was not taken.
+    pub step: u64,
+    /// What was not finite.
+    pub cause: String,
+    /// What the learning rates of the settings are multiplied by from here on.
+    pub factor: f32,
+}
+
+/// A copy of all trained numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Dense weights.
+    pub dense: Vec<f32>,
+    /// Tables.
+    pub tables: Vec<Vec<f32>>,
+}
+
+impl Snapshot {
+    /// Copies a model's numbers.
+    pub fn take(trainer: &Trainer) -> Snapshot {
+        let params = trainer.model().params();
+        Snapshot { dense: params.trained().to_vec(), tables: params.tables().iter().map(|t| t.data.clone()).collect() }
+    }
+
+    /// Puts the numbers back.
+    ///
+    /// # Panics
+    /// If they are another model's.
+    pub fn restore(&self, trainer: &mut Trainer) {
+        let params = trainer.model_mut().params_mut();
+        params.trained_mut().copy_from_slice(&self.dense);
+        params.tables_mut().iter_mut().zip(&self.tables).for_each(|(t, data)| t.data.copy_from_slice(data));
+    }
+}
+
+/// The best epoch of a run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Best {
+    /// Epoch, counted from 1.
+    pub epoch: usize,
+    /// Its AUC.
+    pub auc: f64,
+    /// Its value of the measure that epochs are compared by.
+    pub value: f64,
+    /// Its weights.
+    pub weights: Snapshot,
+}
+
+/// The weights and the optimiser at one moment: where training can go on from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// All trained numbers.
+    pub weights: Snapshot,
+    /// The optimiser's state of the dense weights.
+    pub dense: [Vec<f32>; 2],
+    /// The optimiser's state of each table.
+    pub tables: Vec<[Vec<f32>; 2]>,
+    /// Steps taken.
+    pub step: u64,
+}
+
+impl Point {
+    /// Copies where a trainer stands.
+    pub fn take(trainer: &Trainer) -> Point {
+        let optimizer = &trainer.optimizer;
+        Point {
+            weights: Snapshot::take(trainer),
+            dense: optimizer.dense.clone(),
+            tables: optimizer.tables.clone(),
+            step: optimizer.step,
+        }
+    }
+
+    /// Puts a trainer back to it.
+    ///
+    /// # Panics
+    /// If it is another model's.
+    pub fn restore(&self, trainer: &mut Trainer) {
+        self.weights.restore(trainer);
+        trainer.optimizer.dense.clone_from(&self.dense);
+        trainer.optimizer.tables.clone_from(&self.tables);
+        trainer.optimizer.step = self.step;
+    }
+
+    /// As [`Point::restore`], without a copy of the tables.
+    pub(crate) fn install(self, trainer: &mut Trainer) {
+        let params = trainer.model_mut().params_mut();
+        params.trained_mut().copy_from_slice(&self.weights.dense);
+        params.tables_mut().iter_mut().zip(self.weights.tables).for_each(|(t, data)| t.data = data);
+        trainer.optimizer.dense = self.dense;
+        trainer.optimizer.tables = self.tables;
+        trainer.optimizer.step = self.step;
+    }
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct State {
+    /// Epoch under way, counted from 0.
+    pub epoch: usize,
+    /// Samples of this epoch that are done.
+    pub position: usize,
+    /// Sums of the loss terms over the samples done, weighted by batch.
+    pub sums: Terms,
+    /// Samples that the sums count.
+    pub counted: usize,
+    /// Seconds of training in this epoch.
+    pub seconds: f64,
+    /// Finished epochs.
+    pub reports: Vec<EpochReport>,
+    /// Divergences so far after which the learning rate was halved.
+    pub halvings: Vec<Halving>,
+    /// The best epoch so far.
+    pub best: Option<Best>,
+}
+
+impl State {
+    /// What the learning rates of the settings are multiplied by: halved with each divergence.
+    pub fn lr_factor(&self) -> f32 {
+        0.5f32.powi(self.halvings.len() as i32)
+    }
+
+    /// Finished epochs in a row without a new best one.
+    pub fn epochs_without_better(&self) -> usize {
+        self.epoch.saturating_sub(self.best.as_ref().map_or(0, |best| best.epoch))
+    }
+}

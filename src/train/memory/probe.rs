@@ -1,0 +1,155 @@
+//! A small model whose tapes tell what those of a large one will take.
+
+use crate::data::Dataset;
+use crate::model::build::{Sizes, Start, build};
+use crate::model::{BuildError, Model};
+use crate::ops::dropout::Rate;
+use crate::train::config::{Config, TrainConfig};
+use crate::train::shard::Shard;
+use dmran_kernels::Level;
+use dmran_kernels::feature_attention::KEEP_ROWS;
+
+/// Lengths of the histories that are tried: short ones, of whose attention the kernels keep more, and long ones.
+const TRIED: [[usize; 3]; 2] = [[1, 8, KEEP_ROWS], [KEEP_ROWS + 1, 2 * KEEP_ROWS, 4 * KEEP_ROWS]];
+/// Rows of the small tables: numbers by which they are told apart.
+const ROWS: [usize; 3] = [101, 103, 107];
+
+/// Lengths of a shard's buffers, in numbers of 4 bytes: activations, saved values, indices, gradients, working memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Load {
+    tape: [f64; 5],
+    ids: f64,
+}
+
+impl Load {
+    pub(super) fn max(&mut self, other: &Load) {
+        self.tape.iter_mut().zip(other.tape).for_each(|(a, b)| *a = a.max(b));
+        self.ids = self.ids.max(other.ids);
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        (4.0 * (self.tape.iter().sum::<f64>() + self.ids)) as u64
+    }
+}
+
+/// The length of each of a tape's buffers: a fixed part, and for each sample of n events a quadratic in n, one for
+/// short histories and one for long ones.
+pub(super) struct Shape {
+    fixed: [f64; 5],
+    /// At the lengths of [`TRIED`], without the fixed part.
+    sample: [[[f64; 5]; 3]; 2],
+}
+
+impl Shape {
+    /// From what `run` says of the tape of some samples with some events each.
+    fn measure(run: impl Fn(usize, usize) -> [f64; 5]) -> Shape {
+        let mut sample = TRIED.map(|lengths| lengths.map(|events| run(1, events)));
+        let two = run(2, TRIED[0][1]);
+        let one = sample[0][1];
+        let fixed = std::array::from_fn(|i| (2.0 * one[i] - two[i]).max(0.0));
+        sample.iter_mut().flatten().for_each(|tape| tape.iter_mut().zip(fixed).for_each(|(x, f)| *x -= f));
+        Shape { fixed, sample }
+    }
+
+    /// The load of samples with these lengths and `per` candidates each.
+    pub(super) fn of(&self, lengths: impl Iterator<Item = usize>, per: usize) -> Load {
+        let mut load = Load { tape: self.fixed, ids: 0.0 };
+        for n in lengths {
+            let which = usize::from(n > KEEP_ROWS);
+            let at = TRIED[which].map(|n| n as f64);
+            let n = n as f64;
+            // Lagrange's polynomial through the three lengths.
+            let weight = |k: usize| {
+                let (i, j) = ((k + 1) % 3, (k + 2) % 3);
+                (n - at[i]) * (n - at[j]) / ((at[k] - at[i]) * (at[k] - at[j]))
+            };
+            let weights = [weight(0), weight(1), weight(2)];
+            for (i, x) in load.tape.iter_mut().enumerate() {
+                *x += weights.iter().zip(&self.sample[which]).map(|(w, tape)| w * tape[i]).sum::<f64>().max(0.0);
+            }
+            load.ids += 2.0 * n + (2 + per) as f64;
+        }
+        load
+    }
+}
+
+/// What the real model's arrays take, in bytes.
+pub(super) struct ParamSizes {
+    /// All weights, packed and derived forms included.
+    pub(super) parameters: u64,
+    /// The trained ones, once.
+    pub(super) trained: u64,
+    /// All dense ones, derived ones included.
+    pub(super) dense: u64,
+}
+
+pub(super) struct Probe<'a> {
+    model: Box<dyn Model>,
+    config: &'a TrainConfig,
+    level: Level,
+    counts: [usize; 3],
+}
+
+impl<'a> Probe<'a> {
+    pub(super) fn new(
+        name: &str,
+        config: &'a Config,
+        dataset: &Dataset,
+        level: Level,
+    ) -> Result<Probe<'a>, BuildError> {
+        let counts = [dataset.users(), dataset.items(), dataset.categories()];
+        let [users, items, categories] = ROWS;
+        let sizes = Sizes { users, items, categories, item_category: vec![0; items] };
+        let model = build(name, &config.model, &sizes, Start { seed: 1, table_std: None })?;
+        Ok(Probe { model, config: &config.train, level, counts })
+    }
+
+    /// The real number of rows of a table that has `rows` here.
+    fn rows(&self, rows: usize) -> usize {
+        ROWS.iter().position(|small| *small == rows).map_or(rows, |which| self.counts[which])
+    }
+
+    pub(super) fn sizes(&self) -> ParamSizes {
+        let params = self.model.params();
+        let small: usize = params.tables().iter().map(|table| table.data.len()).sum();
+        let tables: usize = params.tables().iter().map(|table| self.rows(table.rows) * table.cols).sum();
+        ParamSizes {
+            parameters: (params.bytes() - 4 * small + 4 * tables) as u64,
+            trained: 4 * (params.trained().len() + tables) as u64,
+            dense: 4 * params.values().len() as u64,
+        }
+    }
+
+    /// Row gradients of a batch that looks up `lookups` history events and candidates.
+    pub(super) fn row_gradients(&self, lookups: [u64; 2]) -> u64 {
+        // A key, where the gradient lies; then for each row its number, its run, its square and its gradient.
+        let of = |rows: usize, cols: usize| {
+            let all = lookups[0] + lookups[1];
+            24 * all + all.min(self.rows(rows) as u64) * (16 + 4 * cols as u64)
+        };
+        self.model.params().tables().iter().map(|table| of(table.rows, table.cols)).sum()
+    }
+
+    /// A shard's tape in training, with `per` candidates a sample.
+    pub(super) fn training(&self, per: usize) -> Shape {
+        let rate = (self.config.dropout > 0.0).then_some(Rate { rate: self.config.dropout, seed: 1 });
+        let run = |samples, events| {
+            let mut shard = Shard::default();
+            shard.fill_alike(samples, events, per);
+            shard.train(&*self.model, self.config, self.level, samples, rate);
+            shard.tape.lengths()
+        };
+        Shape::measure(run)
+    }
+
+    /// A shard's tape in scoring.
+    pub(super) fn scoring(&self, per: usize) -> Shape {
+        let run = |samples, events| {
+            let mut shard = Shard::default();
+            shard.fill_alike(samples, events, per);
+            shard.forward(&*self.model, self.config.engine, self.level, |_, _| ());
+            shard.tape.lengths()
+        };
+        Shape::measure(run)
+    }
+}
