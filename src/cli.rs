@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod base;
 mod card;
 mod crew;
 mod data_flags;

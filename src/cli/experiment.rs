@@ -188,7 +188,7 @@ impl Args {
         for protocol in &protocols {
             let mut train = train_samples(dataset, *protocol);
             train.retain(|sample| negatives.available(sample.user) > 0);
-            train::check_samples(&train, *protocol, opened)?;
+            train::check_samples(&train, *protocol, None, opened)?;
         }
         // Cells with the runs that they are made of.
         let mut cells: Vec<(Cell, Vec<Spec>)> = Vec::new();

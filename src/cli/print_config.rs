@@ -59,6 +59,8 @@ const COMMENTS: &[(&str, &str)] = &[
     ("train.on_nan", "a loss that is not finite: stop, halve-lr"),
     ("train.early_stop_metric", "measure that picks the epoch: auc, loss"),
     ("train.patience", "epochs without a better one before the end; 0 = all"),
+    ("train.from", "fingerprint of the model that --from named"),
+    ("train.since", "only later events are learned"),
     ("eval.protocol", "honest, paper"),
     ("eval.k", "of HR@k and NDCG@k"),
     ("eval.validation_negatives", "negatives a user of the validation AUC"),
@@ -93,6 +95,8 @@ mod tests {
         config.data.delimiter = Some(';');
         config.data.meta = Some("meta # 1.json.gz".into());
         config.train.l2_weight = 5e-5;
+        config.train.from = "0123".into();
+        config.train.since = Some(1_400_000_000);
         let text = annotated(&config).unwrap();
         for line in text.lines().filter(|line| line.contains(" = ")) {
             assert!(line.contains(" # "), "{line}");

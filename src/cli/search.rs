@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let negatives = Negatives::new(dataset);
     let mut train = train_samples(dataset, Protocol::Honest);
     train.retain(|sample| negatives.available(sample.user) > 0);
-    train::check_samples(&train, Protocol::Honest, &opened)?;
+    train::check_samples(&train, Protocol::Honest, None, &opened)?;
 
     let mut found = search::trials(&config, &space, choices).map_err(|error| wrong(&error))?;
     // A setting that the log has no use for is taken back again.

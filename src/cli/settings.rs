@@ -213,6 +213,11 @@ impl TrainFlags {
         self.epochs.is_some()
     }
 
+    /// Whether the learning rate was given.
+    pub fn has_lr(&self) -> bool {
+        self.lr.is_some()
+    }
+
     /// Puts the flags that were given over the settings.
     pub fn apply(&self, config: &mut Config) {
         over!(self => config.train; epochs, batch, seed, optimizer, lr, decay, step_at, step_factor, clip, l2,

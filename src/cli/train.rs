@@ -1,5 +1,6 @@
 //! `dmran train`: a model from a log.
 
+use super::base::BaseFlags;
 use super::data_flags::{self, DataFlags, Opened, named};
 use super::failure::Failure;
 use super::note;
@@ -39,6 +40,8 @@ pub struct Args {
     report: Option<PathBuf>,
     #[command(flatten)]
     recipe: RecipeFlags,
+    #[command(flatten)]
+    base: BaseFlags,
     /// Print all settings in force as TOML and stop
     #[arg(long)]
     print_config: bool,
@@ -62,7 +65,12 @@ pub struct Args {
 /// Trains, shows the results and writes the model.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let Args { recipe, data, settings, train, compute, eval, .. } = args;
-    let mut config = gather(recipe, args.model, data, settings, train, *compute, eval)?;
+    let base = args.base.load(args.model)?;
+    let mut config = match &base {
+        Some(base) => base.config(data, settings, train, *compute, eval)?,
+        None => gather(recipe, args.model, data, settings, train, *compute, eval)?,
+    };
+    config.train.since = args.base.since.or(config.train.since);
     let kind = config.train.model;
     let mut out = io::stdout().lock();
     if args.print_config {
@@ -73,13 +81,17 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let level = Level::from_env()?;
     let to = out_file(args, kind)?;
     let report = report_file(args)?;
-    let opened = data_flags::open(args.file.as_deref(), &config.data)?;
+    let mut opened = data_flags::open(args.file.as_deref(), &config.data)?;
     let tell = |text: String| {
         if !args.quiet {
             note(text)
         }
     };
     tell(opened.summary());
+    let growth = base.as_ref().map(|base| base.grow(&mut opened, tell)).transpose()?;
+    if config.train.since.is_some() && !opened.log.dataset.has_time() {
+        return Err(Failure::Input(format!("{}: --since needs a log with times", opened.name)));
+    }
     config.adapt(&opened.log.dataset).iter().for_each(|what| tell(format!("note: {what}")));
     config.validate()?;
 
@@ -88,7 +100,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let memory = args.run.memory(kind.name(), &config, &opened, level)?;
     let mut fit = start(config.clone(), &opened.log.dataset, level)?;
-    check_samples(fit.train(), config.eval.protocol, &opened)?;
+    if let (Some(base), Some(growth)) = (&base, &growth) {
+        growth.warm(fit.trainer.model_mut().params_mut(), &base.model, &opened.log);
+    }
+    check_samples(fit.train(), config.eval.protocol, config.train.since, &opened)?;
     signals::install().map_err(|error| Failure::Other(format!("cannot listen to signals: {error}")))?;
     tell(format!(
         "{} numbers to learn from {} samples; {} on {} threads",
@@ -193,9 +208,15 @@ fn check_writable(flag: &str, path: &Path) -> Result<(), Failure> {
 }
 
 /// A log from which nothing can be learned is bad input.
-pub fn check_samples(train: &[Sample], protocol: Protocol, opened: &Opened) -> Result<(), Failure> {
+pub fn check_samples(train: &[Sample], protocol: Protocol, since: Option<i64>, opened: &Opened) -> Result<(), Failure> {
     if !train.is_empty() {
         return Ok(());
+    }
+    if let Some(since) = since {
+        let name = &opened.name;
+        return Err(Failure::Input(format!(
+            "{name}: nothing to learn from: no event to learn is after --since {since}"
+        )));
     }
     let dataset = &opened.log.dataset;
     let longest = (0..dataset.users() as u32).map(|user| dataset.history(user).len()).max().unwrap_or(0);

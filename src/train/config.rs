@@ -295,6 +295,13 @@ pub struct TrainConfig {
     pub early_stop_metric: StopMetric,
     /// Epochs in a row without a new best one after which the run ends; 0 = all epochs are run.
     pub patience: usize,
+    /// [`fingerprint`](crate::train::incremental::fingerprint) of the model whose numbers the training goes on from;
+    /// empty = from the beginning.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub from: String,
+    /// Only events after this time (seconds since 1970) are learned to predict; those before it are history.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
 }
 
 impl Default for TrainConfig {
@@ -324,6 +331,8 @@ impl Default for TrainConfig {
             on_nan: OnNan::Stop,
             early_stop_metric: StopMetric::Auc,
             patience: 0,
+            from: String::new(),
+            since: None,
         }
     }
 }

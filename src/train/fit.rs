@@ -52,6 +52,10 @@ impl<'a> Fit<'a> {
         let negatives = Negatives::new(dataset);
         let mut train = train_samples(dataset, protocol);
         train.retain(|s| negatives.available(s.user) > 0);
+        if let Some(since) = config.train.since {
+            // Without times nothing is known to be old.
+            train.retain(|s| dataset.history(s.user).times.get(s.target as usize).is_none_or(|time| *time > since));
+        }
         let test = test_samples(dataset, protocol);
         let validation = match protocol {
             Protocol::Paper => test.clone(),

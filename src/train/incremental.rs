@@ -3,7 +3,14 @@
 
 use crate::data::{DataError, Dataset, Log, Vocabulary};
 use crate::params::{Params, TableId};
-use crate::scorer::Model;
+use crate::scorer::{Checksum, Model};
+
+/// What tells a model from others: its content, in 16 digits.
+pub fn fingerprint(model: &Model) -> String {
+    let mut sum = Checksum::new();
+    sum.update(&model.to_bytes());
+    format!("{:016x}", sum.finish())
+}
 
 /// Why a log cannot follow a model.
 #[derive(Debug, thiserror::Error)]
@@ -20,25 +27,23 @@ pub enum GrowError {
     Data(#[from] DataError),
 }
 
-/// A log in the ids of itself and a model together.
+/// Which rows of a grown model are the old model's.
 #[derive(Clone, Debug)]
-pub struct Grown {
-    /// The log: all of the model's items and categories, and those of the log.
-    pub log: Log,
+pub struct Growth {
     /// For each item its row in the model; `None` for new ones.
     pub items: Vec<Option<u32>>,
     /// For each category its row in the model; `None` for new ones.
     pub categories: Vec<Option<u32>>,
 }
 
-impl Grown {
-    /// Brings a log and a model together.
+impl Growth {
+    /// Brings a log and a model together: the log in the ids of the model's items and categories and its own.
     ///
     /// An item's category is the log's, or the model's where the log has none.
     ///
     /// # Errors
     /// [`GrowError`].
-    pub fn new(log: Log, model: &Model) -> Result<Grown, GrowError> {
+    pub fn of(log: Log, model: &Model) -> Result<(Log, Growth), GrowError> {
         let with_categories = model.settings().categories;
         let items = Vocabulary::from_names(model.items().iter().chain(log.items.names()));
         let categories = if with_categories {
@@ -78,7 +83,7 @@ impl Grown {
         let of_items = rows(&items, &|name| model.items().find(name));
         let of_categories = rows(&categories, &|name| model.categories().find(name));
         let log = Log { dataset, items, categories, ..log };
-        Ok(Grown { log, items: of_items, categories: of_categories })
+        Ok((log, Growth { items: of_items, categories: of_categories }))
     }
 
     /// Items that the model does not have.
@@ -86,10 +91,11 @@ impl Grown {
         self.items.iter().filter(|row| row.is_none()).count()
     }
 
-    /// Puts the model's numbers into `params`, which must be those of a model of the same settings over
-    /// [`Grown::log`]'s items. A new item starts from the mean of the model's items in its category (of all of them where
+    /// Puts the model's numbers into `params`, which must be those of a model of the same settings over the items of
+    /// `log`, the one that [`Growth::of`] gave. A new item starts from the mean of the model's items in its category (of all of them where
     /// there are none), a new category from the mean of all categories.
-    pub fn warm(&self, params: &mut Params, model: &Model) {
+    pub fn warm(&self, params: &mut Params, model: &Model, log: &Log) {
+        let groups = log.categories.len();
         for tensor in model.tensors() {
             let Some(table) = params.find_table(tensor.name()) else {
                 if let Some(id) = params.find(tensor.name()) {
@@ -98,47 +104,45 @@ impl Grown {
                 continue;
             };
             match tensor.name() {
-                "C" => self.fill(params, table, tensor.values(), &self.categories, |_| None),
+                "C" => fill(params, table, tensor.values(), &self.categories, (0, |_| None)),
                 "V" | "bias" => {
-                    let category = |item: usize| self.log.dataset.category_of(item as u32);
-                    self.fill(params, table, tensor.values(), &self.items, category);
+                    let category = |item: usize| log.dataset.category_of(item as u32);
+                    fill(params, table, tensor.values(), &self.items, (groups, category));
                 }
                 _ => params.table_mut(table).data.copy_from_slice(tensor.values()),
             }
         }
     }
+}
 
-    /// Rows of one table; `group` names what a new row's average goes over.
-    fn fill(
-        &self,
-        params: &mut Params,
-        table: TableId,
-        from: &[f32],
-        rows: &[Option<u32>],
-        group: impl Fn(usize) -> Option<u32>,
-    ) {
-        let table = params.table_mut(table);
-        let cols = table.cols;
-        let groups = self.log.categories.len();
-        // The last group is all rows together.
-        let mut sums = vec![0.0f64; (groups + 1) * cols];
-        let mut counts = vec![0usize; groups + 1];
-        for (at, row) in rows.iter().enumerate() {
-            let Some(row) = row else { continue };
-            let known = &from[*row as usize * cols..][..cols];
-            table.data[at * cols..][..cols].copy_from_slice(known);
-            for group in group(at).map(|group| group as usize).into_iter().chain([groups]) {
-                counts[group] += 1;
-                let sums = &mut sums[group * cols..][..cols];
-                sums.iter_mut().zip(known).for_each(|(sum, x)| *sum += f64::from(*x));
-            }
+/// Rows of one table; `group` names which of the `groups` a new row's average goes over.
+fn fill(
+    params: &mut Params,
+    table: TableId,
+    from: &[f32],
+    rows: &[Option<u32>],
+    (groups, group): (usize, impl Fn(usize) -> Option<u32>),
+) {
+    let table = params.table_mut(table);
+    let cols = table.cols;
+    // The last group is all rows together.
+    let mut sums = vec![0.0f64; (groups + 1) * cols];
+    let mut counts = vec![0usize; groups + 1];
+    for (at, row) in rows.iter().enumerate() {
+        let Some(row) = row else { continue };
+        let known = &from[*row as usize * cols..][..cols];
+        table.data[at * cols..][..cols].copy_from_slice(known);
+        for group in group(at).map(|group| group as usize).into_iter().chain([groups]) {
+            counts[group] += 1;
+            let sums = &mut sums[group * cols..][..cols];
+            sums.iter_mut().zip(known).for_each(|(sum, x)| *sum += f64::from(*x));
         }
-        for (at, _) in rows.iter().enumerate().filter(|(_, row)| row.is_none()) {
-            let own = group(at).map(|group| group as usize).filter(|group| counts[*group] > 0);
-            let group = own.unwrap_or(groups);
-            let count = counts[group].max(1) as f64;
-            let mean = sums[group * cols..][..cols].iter().map(|sum| (sum / count) as f32);
-            table.data[at * cols..][..cols].iter_mut().zip(mean).for_each(|(x, mean)| *x = mean);
-        }
+    }
+    for (at, _) in rows.iter().enumerate().filter(|(_, row)| row.is_none()) {
+        let own = group(at).map(|group| group as usize).filter(|group| counts[*group] > 0);
+        let group = own.unwrap_or(groups);
+        let count = counts[group].max(1) as f64;
+        let mean = sums[group * cols..][..cols].iter().map(|sum| (sum / count) as f32);
+        table.data[at * cols..][..cols].iter_mut().zip(mean).for_each(|(x, mean)| *x = mean);
     }
 }
