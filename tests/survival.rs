@@ -124,10 +124,8 @@ fn killed_runs_end_with_the_bytes_of_an_undisturbed_one() {
 }
 
 fn small_config() -> Config {
-    let mut config = Config::default();
-    config.model = Settings { d: 32, hops: 2, heads: 2, time: TimeKind::None, ..Settings::default() };
-    config.train.threads = 1;
-    config
+    let model = Settings { d: 32, hops: 2, heads: 2, time: TimeKind::None, ..Settings::default() };
+    Config { model, ..Config::default() }
 }
 
 /// The child of the next test: writes checkpoints one after the other until it is killed.
