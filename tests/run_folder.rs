@@ -2,22 +2,22 @@
 #![cfg(feature = "train")]
 
 mod common;
+#[path = "support/faulty.rs"]
+mod faulty;
 
 use common::ring::ring;
 use dmran::data::Dataset;
 use dmran::model::init::initialise;
 use dmran::model::{Dmran, Model};
-use dmran::scorer::{Disk, Settings, Storage, StorageFile, TimeKind};
+use dmran::scorer::{Settings, TimeKind};
 use dmran::train::checkpoint::{Allowed, Checkpoint, CheckpointError, Identity};
 use dmran::train::config::{Config, OnNan, OptimizerKind, StopMetric, TrainConfig};
 use dmran::train::fit::{EpochReport, Finish, Fit, FitError, Halving, MAX_HALVINGS, Progress, Snapshot, Watch};
 use dmran::train::run_folder::{RunFolderError, RunOptions, Started};
 use dmran::train::{RunFolder, Trainer};
 use dmran_kernels::Level;
-use std::io::{self, Write};
+use faulty::{Fault, Faulty};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 fn config() -> Config {
@@ -279,87 +279,6 @@ fn a_folder_of_something_else_is_not_taken() {
     assert_eq!(walk(folder.path()).len(), 1);
 }
 
-/// Lets one call fail, counted over creating, writing, syncing, renaming and syncing the folder.
-#[derive(Clone)]
-struct Faulty {
-    left: Arc<AtomicUsize>,
-    fault: Fault,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
-    /// Takes half of the bytes and says so: no error at all.
-    Short,
-    /// Takes no bytes.
-    Nothing,
-    /// An error of the operating system.
-    Errno(i32),
-}
-
-impl Faulty {
-    fn strike(&self) -> bool {
-        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)) == Ok(1)
-    }
-
-    fn call(&self) -> io::Result<()> {
-        match (self.strike(), self.fault) {
-            (true, Fault::Errno(code)) => Err(io::Error::from_raw_os_error(code)),
-            _ => Ok(()),
-        }
-    }
-}
-
-struct FaultyFile(Box<dyn StorageFile>, Faulty);
-
-impl Write for FaultyFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match (self.1.strike(), self.1.fault) {
-            (false, _) => self.0.write(bytes),
-            (true, Fault::Nothing) => Ok(0),
-            (true, fault) => {
-                // Half of it reaches the disk in any case.
-                let taken = self.0.write(&bytes[..bytes.len().div_ceil(2)])?;
-                match fault {
-                    Fault::Errno(code) => Err(io::Error::from_raw_os_error(code)),
-                    _ => Ok(taken),
-                }
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl StorageFile for FaultyFile {
-    fn sync(&mut self) -> io::Result<()> {
-        self.1.call()?;
-        self.0.sync()
-    }
-}
-
-impl Storage for Faulty {
-    fn create_new(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
-        self.call()?;
-        Ok(Box::new(FaultyFile(Disk.create_new(path)?, self.clone())))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.call()?;
-        Disk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        Disk.remove(path)
-    }
-
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.call()?;
-        Disk.sync_folder(folder)
-    }
-}
-
 #[test]
 fn whatever_call_fails_a_checkpoint_still_loads_and_the_error_says_why() {
     let dataset = ring(200, 100);
@@ -376,7 +295,7 @@ fn whatever_call_fails_a_checkpoint_still_loads_and_the_error_says_why() {
         let mut calls = 0;
         for strike in 1.. {
             let folder = tempfile::tempdir().unwrap();
-            let faulty = Faulty { left: Arc::new(AtomicUsize::new(0)), fault };
+            let faulty = Faulty::new(fault);
             let options = RunOptions { keep: 1, ..RunOptions::default() };
             let mut kept = RunFolder::open_on(Box::new(faulty.clone()), folder.path(), options).unwrap();
             let mut run = fit(&dataset, &config);
@@ -385,9 +304,9 @@ fn whatever_call_fails_a_checkpoint_still_loads_and_the_error_says_why() {
             kept.save(&run).unwrap();
             run.state.position = 32;
             run.trainer.optimizer.step = 2;
-            faulty.left.store(strike, Ordering::SeqCst);
+            faulty.strike_at(strike);
             let saved = kept.save(&run);
-            let struck = faulty.left.load(Ordering::SeqCst) == 0;
+            let struck = faulty.has_struck();
             let (_, newest, skipped) = kept.newest().unwrap().expect("a checkpoint");
             assert!(skipped.is_empty(), "nothing half written has a checkpoint's name");
             match saved {
@@ -401,7 +320,7 @@ fn whatever_call_fails_a_checkpoint_still_loads_and_the_error_says_why() {
                         "no temporary file stays"
                     );
                     // And once the disk is well again the run can be kept.
-                    faulty.left.store(0, Ordering::SeqCst);
+                    faulty.strike_at(0);
                     kept.save(&run).unwrap();
                     assert_eq!(kept.newest().unwrap().unwrap().1.point.step, 2);
                 }

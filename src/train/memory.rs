@@ -2,7 +2,7 @@
 //!
 //! Workspaces are not computed from formulas, which nobody would keep up with the models, but from a model with tables
 //! of a hundred rows: its tapes are measured on a few short histories, which tells what a sample, an event and a square
-//! of a history's length take ([`probe`]). The batches of the first epoch and of the measuring are then cut into shards
+//! of a history's length take. The batches of the first epoch and of the measuring are then cut into shards
 //! as the trainer would cut them.
 
 mod probe;

@@ -11,6 +11,8 @@ use dmran_kernels::feature_attention::KEEP_ROWS;
 
 /// Lengths of the histories that are tried: short ones, of whose attention the kernels keep more, and long ones.
 const TRIED: [[usize; 3]; 2] = [[1, 8, KEEP_ROWS], [KEEP_ROWS + 1, 2 * KEEP_ROWS, 4 * KEEP_ROWS]];
+/// Place of the working memory among a tape's buffers.
+const SCRATCH: usize = 4;
 /// Rows of the small tables: numbers by which they are told apart.
 const ROWS: [usize; 3] = [101, 103, 107];
 
@@ -38,6 +40,8 @@ pub(super) struct Shape {
     fixed: [f64; 5],
     /// At the lengths of [`TRIED`], without the fixed part.
     sample: [[[f64; 5]; 3]; 2],
+    /// Whether a buffer has room for one sample at a time: working memory often has.
+    one_at_a_time: [bool; 5],
 }
 
 impl Shape {
@@ -46,9 +50,10 @@ impl Shape {
         let mut sample = TRIED.map(|lengths| lengths.map(|events| run(1, events)));
         let two = run(2, TRIED[0][1]);
         let one = sample[0][1];
-        let fixed = std::array::from_fn(|i| (2.0 * one[i] - two[i]).max(0.0));
+        let one_at_a_time = std::array::from_fn(|i| two[i] < 1.2 * one[i] && i == SCRATCH);
+        let fixed = std::array::from_fn(|i| if one_at_a_time[i] { 0.0 } else { (2.0 * one[i] - two[i]).max(0.0) });
         sample.iter_mut().flatten().for_each(|tape| tape.iter_mut().zip(fixed).for_each(|(x, f)| *x -= f));
-        Shape { fixed, sample }
+        Shape { fixed, sample, one_at_a_time }
     }
 
     /// The load of samples with these lengths and `per` candidates each.
@@ -65,7 +70,8 @@ impl Shape {
             };
             let weights = [weight(0), weight(1), weight(2)];
             for (i, x) in load.tape.iter_mut().enumerate() {
-                *x += weights.iter().zip(&self.sample[which]).map(|(w, tape)| w * tape[i]).sum::<f64>().max(0.0);
+                let more = weights.iter().zip(&self.sample[which]).map(|(w, tape)| w * tape[i]).sum::<f64>().max(0.0);
+                *x = if self.one_at_a_time[i] { x.max(more) } else { *x + more };
             }
             load.ids += 2.0 * n + (2 + per) as f64;
         }
