@@ -17,6 +17,8 @@ use crate::train::Fit;
 use crate::train::fit::{Point, Snapshot, State};
 pub use compare::{Allowed, Difference, Identity, UnknownAllowed};
 pub use error::CheckpointError;
+#[doc(hidden)]
+pub use wire::repair as repair_checksum;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Cursor, Write};
