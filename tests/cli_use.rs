@@ -37,6 +37,27 @@ fn evaluate_repeats_the_figures_of_the_training() {
 }
 
 #[test]
+fn evaluate_measures_the_best_epoch_of_any_run() {
+    let table = |text: &str| {
+        let rows = text.lines().skip_while(|line| !line.contains("most popular")).take(7);
+        rows.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for model in ["dmran", "bpr-mf", "atrank"] {
+        let folder = Folder::with_log();
+        let trained = folder.run(&[&["train", "log.csv", "--run", "run", "--model", model, "--heads", "2"], TINY].concat());
+        let measured = folder.run(&["evaluate", "run", "log.csv"]).ok();
+        assert_eq!(table(&measured.out), table(&trained.ok().out), "{model}");
+        let report = json(&folder.run(&["evaluate", "run", "log.csv", "--json", "-k", "3", "--threads", "1"]).ok().out);
+        assert_eq!(report["model"]["ranking"]["at"][0]["k"], 3);
+        folder.write("other.csv", cli::log().replace("u1,", "v1,"));
+        folder.run(&["evaluate", "run", "other.csv"]).refused(&["checkpoints"]);
+    }
+    let folder = Folder::with_log();
+    std::fs::create_dir(folder.path("empty")).unwrap();
+    folder.run(&["evaluate", "empty", "log.csv"]).refused(&["empty", "no checkpoint"]);
+}
+
+#[test]
 fn evaluate_on_another_log_says_so_and_maps_items_by_name() {
     let folder = Folder::with_model();
     // The same events under other users, and items that the model has never seen.

@@ -1,24 +1,28 @@
 //! `dmran evaluate`: a model's figures on a log.
 
-use super::data_flags::{self, DataFlags};
+use super::data_flags::{self, DataFlags, Opened};
 use super::failure::{Failure, unreadable};
 use super::mapped::{self, Mapped};
 use super::settings::{ComputeFlags, EvalFlags};
-use super::show;
-use dmran::data::{Negatives, Protocol, test_samples, train_samples};
+use super::{note, show};
+use dmran::data::{Dataset, Negatives, Protocol, test_samples, train_samples};
 use dmran::model::export::from_model;
 use dmran::scorer::{Level, Model};
-use dmran::train::Trainer;
+use dmran::train::checkpoint::{Allowed, Identity};
+use dmran::train::config::TrainConfig;
 use dmran::train::evaluate::MostPopular;
 use dmran::train::fit::{Figures, figures};
+use dmran::train::run_folder::RunOptions;
+use dmran::train::{Config, RunFolder, Trainer, start};
 use serde::Serialize;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 /// Flags of `evaluate`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The model file
+    /// The model file; or a run's folder, of any model: then its best epoch, on the log that it was trained on
     model: PathBuf,
     /// The log; without it the bundled one. Settings that are not given are those of the training
     file: Option<PathBuf>,
@@ -45,51 +49,118 @@ struct Report<'a> {
     most_popular: &'a Figures,
 }
 
+/// What was measured, on what.
+struct Measured {
+    opened: Opened,
+    title: &'static str,
+    same_log_as_in_training: bool,
+    protocol: Protocol,
+    unknown_items: usize,
+    unknown_events: usize,
+    ours: Figures,
+    popular: Figures,
+}
+
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    let measured = if args.model.is_dir() { of_run(args)? } else { of_model(args)? };
+    print(args, &measured)
+}
+
+impl Args {
+    fn apply(&self, config: &mut Config) -> Result<(), Failure> {
+        self.data.apply(&mut config.data);
+        self.eval.apply(config);
+        self.compute.apply(config);
+        Ok(config.validate()?)
+    }
+}
+
+/// The figures of a model file.
+fn of_model(args: &Args) -> Result<Measured, Failure> {
     let model = Model::load(&args.model).map_err(unreadable(&args.model))?;
     let mut config = mapped::config_of(&model);
-    args.data.apply(&mut config.data);
-    args.eval.apply(&mut config);
-    args.compute.apply(&mut config);
-    config.validate()?;
+    args.apply(&mut config)?;
     let opened = data_flags::open(args.file.as_deref(), &config.data)?;
     let mapped = mapped::map(&opened.log, &model)?;
     let same_log_as_in_training = mapped::compare(&opened, &model, &mapped)?;
     let Mapped { dataset, unknown_items, unknown_events } = mapped;
+    // Whole batches of users go faster through the training forward; its scores have the scorer's very bits.
+    let dmran = from_model(&model).map_err(|error| Failure::Other(error.to_string()))?;
+    let mut trainer = Trainer::new(Box::new(dmran), config.model.clone(), config.train.clone(), Level::from_env()?)?;
+    let (ours, popular) = measure(&mut trainer, &dataset, &config, &opened)?;
+    let (title, protocol) = (config.train.model.title(), config.eval.protocol);
+    Ok(Measured { opened, title, same_log_as_in_training, protocol, unknown_items, unknown_events, ours, popular })
+}
 
+/// The figures of a run's best epoch. The numbers of a baseline belong to its users and items, so the log must be the
+/// run's.
+fn of_run(args: &Args) -> Result<Measured, Failure> {
+    let folder = RunFolder::open(&args.model, RunOptions::default())?;
+    let Some((path, checkpoint, _)) = folder.newest()? else {
+        return Err(Failure::Input(format!("{}: there is no checkpoint in this folder", args.model.display())));
+    };
+    let wrong = |error: &dyn Display| Failure::Input(format!("{}: {error}", path.display()));
+    let trained = Config::from_toml(&checkpoint.config).map_err(|error| wrong(&error))?;
+    let mut config = trained.clone();
+    args.apply(&mut config)?;
+    let opened = data_flags::open(args.file.as_deref(), &config.data)?;
+    // The checkpoint is compared with the settings that it was trained with; the flags of this call come afterwards.
+    let threads = TrainConfig { threads: config.train.threads, ..trained.train.clone() };
+    let mut fit = start(Config { train: threads, ..trained }, &opened.log.dataset, Level::from_env()?)?;
+    let anyhow = [Allowed::Epochs, Allowed::Patience, Allowed::Simd];
+    checkpoint.resume(&mut fit, &Identity::of(&opened.log), &anyhow).map_err(|error| wrong(&error))?;
+    if fit.state.best.is_none() {
+        note(format_args!("note: {} has no finished epoch: these are the weights as they stand", path.display()));
+    }
+    fit.restore_best();
+    let (ours, popular) = measure(&mut fit.trainer, &opened.log.dataset, &config, &opened)?;
+    let (title, protocol) = (config.train.model.title(), config.eval.protocol);
+    let (unknown_items, unknown_events) = (0, 0);
+    let same_log_as_in_training = true;
+    drop(fit);
+    Ok(Measured { opened, title, same_log_as_in_training, protocol, unknown_items, unknown_events, ours, popular })
+}
+
+/// The figures of a model and of "most popular" on the test set.
+fn measure(
+    trainer: &mut Trainer,
+    dataset: &Dataset,
+    config: &Config,
+    opened: &Opened,
+) -> Result<(Figures, Figures), Failure> {
     let protocol = config.eval.protocol;
-    let negatives = Negatives::new(&dataset);
-    let test = test_samples(&dataset, protocol);
+    let negatives = Negatives::new(dataset);
+    let test = test_samples(dataset, protocol);
     if !test.iter().any(|sample| negatives.available(sample.user) > 0) {
         return Err(Failure::Input(format!(
             "{}: nobody to test on: no user has two events that the model knows and lacks an item",
             opened.name
         )));
     }
-    // Whole batches of users go faster through the training forward; its scores have the scorer's very bits.
-    let dmran = from_model(&model).map_err(|error| Failure::Other(error.to_string()))?;
-    let mut trainer = Trainer::new(Box::new(dmran), config.model.clone(), config.train.clone(), Level::from_env()?)?;
-    let ours = figures(&mut trainer, &dataset, &negatives, &test, &config);
-    let mut popular = MostPopular::new(&dataset, &train_samples(&dataset, protocol));
-    let popular = figures(&mut popular, &dataset, &negatives, &test, &config);
+    let ours = figures(trainer, dataset, &negatives, &test, config);
+    let mut popular = MostPopular::new(dataset, &train_samples(dataset, protocol));
+    Ok((ours, figures(&mut popular, dataset, &negatives, &test, config)))
+}
 
+fn print(args: &Args, measured: &Measured) -> Result<(), Failure> {
+    let Measured { opened, title, ours, popular, .. } = measured;
     let mut out = io::stdout().lock();
     if args.json {
         let report = Report {
             log: &opened.name,
             log_hash: opened.hash(),
-            same_log_as_in_training,
-            protocol,
-            unknown_items,
-            unknown_events,
-            model: &ours,
-            most_popular: &popular,
+            same_log_as_in_training: measured.same_log_as_in_training,
+            protocol: measured.protocol,
+            unknown_items: measured.unknown_items,
+            unknown_events: measured.unknown_events,
+            model: ours,
+            most_popular: popular,
         };
         serde_json::to_writer(&mut out, &report)?;
         writeln!(out)?;
     } else {
-        write!(out, "{}\n{}", opened.summary(), show::table(&[("DMRAN", &ours), ("most popular", &popular)]))?;
+        write!(out, "{}\n{}", opened.summary(), show::table(&[(title, ours), ("most popular", popular)]))?;
     }
     Ok(())
 }

@@ -17,12 +17,12 @@ use crate::train::Fit;
 use crate::train::fit::{Point, Snapshot, State};
 pub use compare::{Allowed, Difference, Identity, UnknownAllowed};
 pub use error::CheckpointError;
-#[doc(hidden)]
-pub use wire::repair as repair_checksum;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Cursor, Write};
 use std::path::Path;
+#[doc(hidden)]
+pub use wire::repair as repair_checksum;
 
 /// A run as it stood between two steps.
 #[derive(Clone, Debug, Serialize, Deserialize)]
