@@ -6,7 +6,7 @@ mod html;
 
 pub use examples::{Advice, Example, Named, Past, examples};
 
-use crate::data::{DataReport, Dataset, Log, Negatives, Sample, date, grouped};
+use crate::data::{DataReport, Dataset, LengthBin, Log, Negatives, Sample, date, grouped};
 use crate::metrics::Estimate;
 use crate::plot::{Chart, HeatMap, Histogram, Series};
 use crate::train::evaluate::{Scorer, sampled_auc};
@@ -17,6 +17,9 @@ use html::{Escaped, page, plots, table};
 const TIME_BARS: i64 = 24;
 /// Events of a heat map.
 const HEAT_ROWS: usize = 24;
+
+/// A number of an epoch.
+type Value = fn(&EpochReport) -> f64;
 
 /// What the page tells.
 #[derive(Clone, Debug)]
@@ -46,10 +49,8 @@ pub struct Report<'a> {
 /// The AUC of the users with histories of some length.
 #[derive(Clone, Debug)]
 pub struct LengthAuc {
-    /// Fewest events before the test event.
-    pub from: usize,
-    /// Most.
-    pub to: usize,
+    /// Events before the test event, and how many users have so many.
+    pub bin: LengthBin,
     /// Their AUC.
     pub auc: Estimate,
 }
@@ -70,7 +71,8 @@ pub fn auc_by_length(
         let group: Vec<Sample> =
             test.iter().copied().filter(|sample| (from..=to).contains(&(sample.target as usize))).collect();
         if !group.is_empty() {
-            out.push(LengthAuc { from, to, auc: sampled_auc(scorer, dataset, negatives, &group, count, seed) });
+            let bin = LengthBin { from, to, users: group.len() };
+            out.push(LengthAuc { bin, auc: sampled_auc(scorer, dataset, negatives, &group, count, seed) });
         }
         from = to + 1;
     }
@@ -101,7 +103,7 @@ impl Report<'_> {
     }
 
     fn training(&self) -> Vec<String> {
-        let line = |name: &str, value: &dyn Fn(&EpochReport) -> f64, error: &dyn Fn(&EpochReport) -> f64| Series {
+        let line = |name: &str, value: Value, error: Value| Series {
             name: name.into(),
             points: self.epochs.iter().map(|e| (e.epoch as f64, value(e))).collect(),
             errors: self.epochs.iter().map(error).collect(),
@@ -113,29 +115,25 @@ impl Report<'_> {
             series,
             ..Chart::default()
         };
-        let none = |_: &EpochReport| 0.0;
-        let auc = line("", &|e| e.auc.mean, &|e| e.auc.se);
-        let rank = [line("weighted sum", &|e| e.loss, &none), line("ranking loss", &|e| e.terms.rank, &none)];
+        let none: Value = |_| 0.0;
+        let auc = line("", |e| e.auc.mean, |e| e.auc.se);
+        let rank = [line("weighted sum", |e| e.loss, none), line("ranking loss", |e| e.terms.rank, none)];
         let mut out = vec![
             chart(&format!("AUC on the {} set, ± standard error", self.measured_on), "AUC", vec![auc]).svg(),
             chart("Loss", "mean over the epoch", rank.to_vec()).svg(),
         ];
-        let terms: [(&str, fn(&EpochReport) -> f64); 3] = [
+        let terms: [(&str, Value); 3] = [
             ("Redundancy of the hops (before its weight)", |e| e.terms.penalty),
             ("L2 (before its weight)", |e| e.terms.l2),
             ("L2 of dense weights (before its weight)", |e| e.terms.l2_dense),
         ];
         for (title, value) in terms {
             if self.epochs.iter().any(|e| value(e) != 0.0) {
-                out.push(chart(title, "mean over the epoch", vec![line("", &value, &none)]).svg());
+                out.push(chart(title, "mean over the epoch", vec![line("", value, none)]).svg());
             }
         }
         if !self.by_length.is_empty() {
-            let bars = self.by_length.iter().map(|group| {
-                let range =
-                    if group.from == group.to { group.to.to_string() } else { format!("{}-{}", group.from, group.to) };
-                (range, group.auc.mean)
-            });
+            let bars = self.by_length.iter().map(|group| (group.bin.range(), group.auc.mean));
             let title = "AUC on the test set by the length of the history".into();
             let (x_label, y_label) = ("events before the test event".into(), "AUC".into());
             out.push(Histogram { title, x_label, y_label, bars: bars.collect() }.svg());

@@ -44,7 +44,8 @@ fn evaluate_measures_the_best_epoch_of_any_run() {
     };
     for model in ["dmran", "bpr-mf", "atrank"] {
         let folder = Folder::with_log();
-        let trained = folder.run(&[&["train", "log.csv", "--run", "run", "--model", model, "--heads", "2"], TINY].concat());
+        let trained =
+            folder.run(&[&["train", "log.csv", "--run", "run", "--model", model, "--heads", "2"], TINY].concat());
         let measured = folder.run(&["evaluate", "run", "log.csv"]).ok();
         assert_eq!(table(&measured.out), table(&trained.ok().out), "{model}");
         let report = json(&folder.run(&["evaluate", "run", "log.csv", "--json", "-k", "3", "--threads", "1"]).ok().out);
