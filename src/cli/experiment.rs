@@ -205,7 +205,7 @@ impl Args {
                     config.adapt(dataset);
                     config.validate()?;
                     let hops = config.model.hops;
-                    let specs = trials::seeds(&config, self.runs, self.how.patience, true);
+                    let specs = trials::seeds(&config, self.runs, true);
                     cells.push((Cell { row: *row, protocol, hops, records: Vec::new() }, specs));
                 }
             }
@@ -242,12 +242,13 @@ impl Args {
         let command = card::command(std::env::args_os().skip(1));
         let mut text = format!("# {title}\n\n`{command}` ({CREATED_BY})\n");
         if self.what != What::Table1 {
-            let preset = self.flags.config(None).map(|config| config.preset).unwrap_or_default();
+            let config = self.flags.config(None).unwrap_or_default();
+            let preset = config.preset;
             let spread = match self.runs {
                 1 => "One run a model; mean ± standard error over users.".into(),
                 runs => format!("{runs} runs a model; mean ± standard error over the seeds."),
             };
-            let patience = match self.how.patience {
+            let patience = match config.train.patience {
                 0 => "Every run takes all of its epochs".into(),
                 epochs => format!("A run ends after {epochs} epochs without a better one"),
             };

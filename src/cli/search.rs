@@ -91,8 +91,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     // A setting that the log has no use for is taken back again.
     found.iter_mut().for_each(|trial| drop(trial.config.adapt(dataset)));
     tell(format!("{} trials; judged on the validation set, the test set is not looked at", found.len()));
-    let specs: Vec<Spec> =
-        found.iter().flat_map(|trial| trials::seeds(&trial.config, args.runs, args.how.patience, false)).collect();
+    let specs: Vec<Spec> = found.iter().flat_map(|trial| trials::seeds(&trial.config, args.runs, false)).collect();
     let means = args.flags.means(level, &config, args.how.jobs);
     let progress = |done: runs::Done<'_>| {
         if !args.how.quiet {

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// Epochs that a run may take at least, where neither flag nor file says: early stopping ends most runs before.
 const EPOCHS: usize = 10;
+/// Epochs without a better one after which a run ends, where neither flag nor file says.
+const PATIENCE: usize = 2;
 /// Users of the full ranking where nobody says: to rank every item for a user costs the attentive models as much as to
 /// learn from dozens of samples.
 const RANK_USERS: usize = 1000;
@@ -26,9 +28,6 @@ pub struct RunFlags {
     /// Folder of results; finished runs are kept in its `runs` and used again
     #[arg(long, short, value_name = "DIR", default_value = "results")]
     pub out: PathBuf,
-    /// End a run after this many epochs without a better one; 0 = never early
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub patience: usize,
     /// Runs side by side; 0 = as many as threads. Results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub jobs: usize,
@@ -63,6 +62,9 @@ impl SettingFlags {
         if !says("train", "epochs") && !self.train.has_epochs() {
             config.train.epochs = config.train.epochs.max(EPOCHS);
         }
+        if !says("train", "patience") {
+            config.train.patience = PATIENCE;
+        }
         if !says("eval", "rank_users") && !self.measure.has_rank_users() {
             config.eval.rank_users = RANK_USERS;
         }
@@ -89,11 +91,11 @@ pub fn check_runs(runs: u64) -> Result<(), Failure> {
 }
 
 /// A run for each of `runs` seeds, counted up from the settings' own.
-pub fn seeds(config: &Config, runs: u64, patience: usize, test: bool) -> Vec<Spec> {
+pub fn seeds(config: &Config, runs: u64, test: bool) -> Vec<Spec> {
     let spec = |seed| {
         let mut config = config.clone();
         config.train.seed = seed;
-        Spec { config, patience, test }
+        Spec { patience: config.train.patience, config, test }
     };
     (0..runs).map(|i| spec(config.train.seed.saturating_add(i))).collect()
 }
