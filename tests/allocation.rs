@@ -13,9 +13,25 @@ use dmran::scorer::{Head, Settings, TimeKind, Variant};
 use dmran::train::Trainer;
 use dmran::train::config::{OptimizerKind, TrainConfig};
 use dmran_kernels::Level;
+use std::time::Duration;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
+
+/// Lets each of the pool's two threads take work from the other: the first time that a thread does so, the pool sets up
+/// what it needs for that. On a busy machine that first time would otherwise come in the middle of the count.
+fn both_steal() {
+    let nap = || std::thread::sleep(Duration::from_millis(1));
+    let here = rayon::current_thread_index;
+    let me = here();
+    for _ in 0..10_000 {
+        let (_, (second, third)) = rayon::join(nap, || (here(), rayon::join(nap, here).1));
+        if second != me && third == me {
+            return;
+        }
+    }
+    panic!("the two threads never took work from each other");
+}
 
 #[test]
 fn a_warm_step_allocates_nothing() {
@@ -35,6 +51,7 @@ fn a_warm_step_allocates_nothing() {
             let pool = trainer.pool();
             // From inside the pool, as a run does: entering it takes a place in a queue that grows now and then.
             let count = pool.install(|| {
+                both_steal();
                 let mut before = 0;
                 for round in 0..3 {
                     if round == 1 {
