@@ -150,6 +150,34 @@ impl Simd for Avx512 {
         self.store(v, &mut out);
         out
     }
+    // The trait's way through memory compiles to gathers from stack addresses here.
+    #[inline(always)]
+    fn transpose(self, v: [__m512; LANES]) -> [__m512; LANES] {
+        // SAFETY: the token proves AVX-512, and the intrinsics touch registers only.
+        unsafe {
+            // Quarter l of fours[4 g + c] is column 4 l + c of rows 4 g to 4 g + 3.
+            let (mut fours, mut out) = (v, v);
+            for g in [0, 4, 8, 12] {
+                let (low, high) = (_mm512_unpacklo_ps(v[g], v[g + 1]), _mm512_unpackhi_ps(v[g], v[g + 1]));
+                let (low_2, high_2) = (_mm512_unpacklo_ps(v[g + 2], v[g + 3]), _mm512_unpackhi_ps(v[g + 2], v[g + 3]));
+                fours[g] = _mm512_shuffle_ps::<0x44>(low, low_2);
+                fours[g + 1] = _mm512_shuffle_ps::<0xee>(low, low_2);
+                fours[g + 2] = _mm512_shuffle_ps::<0x44>(high, high_2);
+                fours[g + 3] = _mm512_shuffle_ps::<0xee>(high, high_2);
+            }
+            // 0x88 takes the even quarters of both operands, 0xdd the odd ones.
+            for c in 0..4 {
+                let [a, b, x, y] = [fours[c], fours[4 + c], fours[8 + c], fours[12 + c]];
+                let (even, even_2) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(x, y));
+                let (odd, odd_2) = (_mm512_shuffle_f32x4::<0xdd>(a, b), _mm512_shuffle_f32x4::<0xdd>(x, y));
+                out[c] = _mm512_shuffle_f32x4::<0x88>(even, even_2);
+                out[4 + c] = _mm512_shuffle_f32x4::<0x88>(odd, odd_2);
+                out[8 + c] = _mm512_shuffle_f32x4::<0xdd>(even, even_2);
+                out[12 + c] = _mm512_shuffle_f32x4::<0xdd>(odd, odd_2);
+            }
+            out
+        }
+    }
     #[inline(always)]
     fn reduce_sum(self, v: __m512) -> f32 {
         // SAFETY: the token proves AVX-512 F and DQ. The order is that of the trait.
