@@ -3,7 +3,7 @@
 use super::data_flags::{DataFlags, Opened};
 use super::failure::{Failure, unreadable};
 use super::mapped;
-use super::settings::{ComputeFlags, EvalFlags, ModelFlags, TrainFlags};
+use super::settings::{ComputeFlags, EvalFlags, ModelFlags, TrainFlags, apply_all};
 use dmran::data::Log;
 use dmran::model::Kind;
 use dmran::scorer::{Model, Settings};
@@ -63,12 +63,7 @@ impl Base {
         if !train.has_epochs() {
             config.train.epochs = 1;
         }
-        data.apply(&mut config.data);
-        model.apply(&mut config);
-        train.apply(&mut config);
-        compute.apply(&mut config);
-        eval.apply(&mut config);
-        config.validate()?;
+        apply_all(&mut config, data, model, train, compute, eval)?;
         self.same(&config.model)?;
         Ok(config)
     }

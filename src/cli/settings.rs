@@ -264,13 +264,25 @@ pub fn gather(
     eval: &EvalFlags,
 ) -> Result<Config, Failure> {
     let mut config = recipe.config(kind)?;
-    data.apply(&mut config.data);
-    model.apply(&mut config);
-    train.apply(&mut config);
-    compute.apply(&mut config);
-    eval.apply(&mut config);
-    config.validate()?;
+    apply_all(&mut config, data, model, train, compute, eval)?;
     Ok(config)
+}
+
+/// Puts all flags that were given over `config`, and checks it.
+pub fn apply_all(
+    config: &mut Config,
+    data: &DataFlags,
+    model: &ModelFlags,
+    train: &TrainFlags,
+    compute: ComputeFlags,
+    eval: &EvalFlags,
+) -> Result<(), Failure> {
+    data.apply(&mut config.data);
+    model.apply(config);
+    train.apply(config);
+    compute.apply(config);
+    eval.apply(config);
+    Ok(config.validate()?)
 }
 
 impl RecipeFlags {

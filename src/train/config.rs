@@ -1,6 +1,10 @@
 //! Every setting of a run, as it stands in a TOML file: `preset` and the sections `[data]`, `[model]`, `[train]`,
 //! `[eval]`.
 
+mod choices;
+
+pub use choices::{L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric};
+
 use super::preset::{self, Preset};
 use crate::data::{Dataset, Protocol, ReadOptions};
 use crate::model::Kind;
@@ -367,78 +371,6 @@ pub struct EvalConfig {
 impl Default for EvalConfig {
     fn default() -> Self {
         EvalConfig { protocol: Protocol::Honest, k: 10, validation_negatives: 20, rank_users: 5000 }
-    }
-}
-
-/// How gradients become steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OptimizerKind {
-    /// Plain gradient descent.
-    Sgd,
-    /// Adagrad (accumulator starts at 0.1).
-    Adagrad,
-    /// Adam (0.9, 0.999); table rows are updated only when a batch reads them.
-    Adam,
-}
-
-/// What the l2 term counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum L2Kind {
-    /// ATRank's: half the squares of h_c and of the candidates' vectors, summed over the batch.
-    Activation,
-    /// The paper's text: squares of all dense weights, and of the looked-up rows divided by the batch size.
-    Weights,
-}
-
-/// When negatives are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum NegativesKind {
-    /// Anew in each epoch.
-    Fresh,
-    /// Once, as in ATRank's code.
-    Static,
-}
-
-/// What to do where the loss or a gradient is not finite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnNan {
-    /// End the run with an error.
-    Stop,
-    /// Go back to the start of the epoch and take it again with half the learning rate, a few times at most. (That
-    /// point is the same wherever a run was stopped in between, so the result is, too.)
-    HalveLr,
-}
-
-/// A measure on the validation set (the test set with the paper's protocol), against the same sampled negatives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StopMetric {
-    /// Eq 23's AUC: the higher the better.
-    Auc,
-    /// The model's ranking loss (binary cross-entropy, or BPR's): the lower the better.
-    Loss,
-}
-
-impl StopMetric {
-    /// Whether `value` is better than `best`. NaN is better than nothing.
-    pub fn better(self, value: f64, best: f64) -> bool {
-        match self {
-            StopMetric::Auc => value > best,
-            StopMetric::Loss => value < best,
-        }
-    }
-}
-
-impl fmt::Display for StopMetric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            StopMetric::Auc => "AUC",
-            StopMetric::Loss => "loss",
-        })
     }
 }
 
