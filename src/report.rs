@@ -90,8 +90,9 @@ impl Report<'_> {
         body += "<h2>Training</h2>\n";
         body += &plots(&self.training());
         body += "<h2>The log</h2>\n";
-        body += &plots(&self.histograms());
-        body += &format!("<pre>{}</pre>\n", Escaped(&DataReport::new(self.log).to_string()));
+        let data = DataReport::new(self.log);
+        body += &plots(&self.histograms(&data));
+        body += &format!("<pre>{}</pre>\n", Escaped(&data.to_string()));
         if !self.examples.is_empty() {
             body += "<h2>Examples</h2>\n<p>Users before their test event, evenly spread over the test set: what they had, \
                      what the model recommends then, and which events carried each recommendation (the share of the \
@@ -141,8 +142,7 @@ impl Report<'_> {
         out
     }
 
-    fn histograms(&self) -> Vec<String> {
-        let data = DataReport::new(self.log);
+    fn histograms(&self, data: &DataReport) -> Vec<String> {
         let lengths = data.lengths.iter().flat_map(|lengths| &lengths.histogram);
         let mut out = vec![
             Histogram {

@@ -1,7 +1,7 @@
 //! A scorer shared by threads: what `recommend`, `score` and the examples of `train` rank with.
 
 use super::failure::Failure;
-use dmran::scorer::{Event, Model, Scored, Scorer, ScorerError, Scratch};
+use dmran::scorer::{Event, Model, Scored, Scorer, Scratch};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::{Mutex, PoisonError};
@@ -29,10 +29,7 @@ pub struct Context<'a> {
 impl Crew {
     /// A crew of `threads`; 0 = one a core, or `RAYON_NUM_THREADS`.
     pub fn new(model: Model, threads: usize) -> Result<Crew, Failure> {
-        let scorer = Scorer::new(model).map_err(|error| match error {
-            ScorerError::Level(error) => error.into(),
-            error => Failure::Other(error.to_string()),
-        })?;
+        let scorer = Scorer::new(model)?;
         let pool = ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|error| Failure::Other(format!("cannot start threads: {error}")))?;
         let scratches = (0..pool.current_num_threads()).map(|_| Mutex::default()).collect();

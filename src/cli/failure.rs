@@ -2,7 +2,7 @@
 
 use dmran::data::DataError;
 use dmran::experiment::ExperimentError;
-use dmran::scorer::ModelFileError;
+use dmran::scorer::{ModelFileError, ScorerError};
 use dmran::train::config::ConfigError;
 use dmran::train::start::StartError;
 use dmran::train::trainer::TrainError;
@@ -50,6 +50,15 @@ impl From<ConfigError> for Failure {
 impl From<LevelError> for Failure {
     fn from(error: LevelError) -> Failure {
         Failure::Input(format!("{}: {error}", dmran_kernels::level::LEVEL_VARIABLE))
+    }
+}
+
+impl From<ScorerError> for Failure {
+    fn from(error: ScorerError) -> Failure {
+        match error {
+            ScorerError::Level(error) => error.into(),
+            error => Failure::Other(error.to_string()),
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::data_flags::Opened;
 use super::failure::Failure;
+use super::run;
 use super::show::{self, Plain};
-use dmran::data::Protocol;
 use dmran::report::{Example, Named, Report, auc_by_length, examples};
-use dmran::scorer::{Card, Model, Scorer, ScorerError, write_atomically};
+use dmran::scorer::{Card, Model, Scorer, write_atomically};
 use dmran::train::fit::{Figures, Fit};
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,10 +15,7 @@ const HISTORY: usize = 4;
 
 /// A few users with the recommendations of a model that was just trained on the log.
 pub fn examples_of(model: Model, fit: &Fit<'_>, opened: &Opened) -> Result<Vec<Example>, Failure> {
-    let scorer = Scorer::new(model).map_err(|error| match error {
-        ScorerError::Level(error) => error.into(),
-        error => Failure::Other(error.to_string()),
-    })?;
+    let scorer = Scorer::new(model)?;
     Ok(examples(&scorer, &opened.log, fit.test()))
 }
 
@@ -82,7 +79,7 @@ pub fn write(path: &Path, fit: &mut Fit<'_>, opened: &Opened, results: Results<'
         title: format!("{} on {}", config.train.model.title(), opened.name),
         facts,
         log: &opened.log,
-        measured_on: if protocol == Protocol::Paper { "test" } else { "validation" },
+        measured_on: run::measured_on(protocol),
         epochs: &fit.state.reports,
         figures: figures.map(|((name, ours), (_, theirs))| [name, ours.to_string(), theirs.to_string()]).collect(),
         remarks: vec![
