@@ -13,8 +13,6 @@ use dmran::train::Config;
 use dmran_kernels::Level;
 use std::path::{Path, PathBuf};
 
-/// Epochs that a run may take at least, where neither flag nor file says: early stopping ends most runs before.
-const EPOCHS: usize = 10;
 /// Epochs without a better one after which a run ends, where neither flag nor file says.
 const PATIENCE: usize = 2;
 /// Users of the full ranking where nobody says: to rank every item for a user costs the attentive models as much as to
@@ -59,9 +57,6 @@ impl SettingFlags {
         // It was read before, so it is TOML.
         let file: toml::Table = toml::from_str(&text).unwrap_or_default();
         let says = |section: &str, key: &str| file.get(section).is_some_and(|section| section.get(key).is_some());
-        if !says("train", "epochs") && !self.train.has_epochs() {
-            config.train.epochs = config.train.epochs.max(EPOCHS);
-        }
         if !says("train", "patience") {
             config.train.patience = PATIENCE;
         }
