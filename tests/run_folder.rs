@@ -197,7 +197,7 @@ fn another_model_log_or_setting_is_refused_and_nothing_is_touched() {
     assert!(broken(|c| c.point.weights.tables.truncate(0)).contains("lengths of the weights"));
     assert!(broken(|c| c.point.tables[0][1].truncate(9)).contains("optimiser"));
     assert!(broken(|c| c.state.epoch = 2).contains("reports"));
-    assert!(broken(|c| c.state.position = 1 << 40).contains("position"));
+    assert!(broken(|c| c.state.position = 1 << 30).contains("position"));
     assert!(broken(|c| c.config = "d = [".into()).contains("settings"));
 }
 
