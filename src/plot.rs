@@ -151,10 +151,15 @@ impl Chart {
             let at = chart.backend_coord(&(x, y));
             (at.0 - left, at.1 - top)
         };
-        // Error bars at one x stand side by side.
-        let side_by_side = all().any(|(_, error)| *error > 0.0);
+        // Error bars at one x stand side by side, as far apart as leaves them nearer to their own x than to the next.
+        let mut xs: Vec<f64> = all().map(|((x, _), _)| *x).collect();
+        xs.sort_by(f64::total_cmp);
+        let gap = xs.windows(2).map(|w| w[1] - w[0]).filter(|gap| *gap > 0.0).fold(f64::INFINITY, f64::min);
+        let space = gap / x.span() * f64::from(SIZE.0);
+        let step =
+            if all().any(|(_, error)| *error > 0.0) { (space / 2.0 / series.len() as f64).min(3.0) } else { 0.0 };
         for (i, s) in series.iter().enumerate() {
-            let aside = if side_by_side { 3 * (2 * i as i32 + 1 - series.len() as i32) / 2 } else { 0 };
+            let aside = (step * (i as f64 - (series.len() - 1) as f64 / 2.0)).round() as i32;
             let pixel = |x, y| {
                 let at = pixel(x, y);
                 (at.0 + aside, at.1)
@@ -320,6 +325,24 @@ mod tests {
         };
         assert_eq!((strokes("#000000"), strokes("#E69F00")), (1 + 2 * 3 + 1, 1 + 1));
         assert_eq!(svg, chart.svg());
+    }
+
+    #[test]
+    fn points_of_many_series_stay_near_their_own_x() {
+        let points: Vec<_> = (1..=30).map(|epoch| (f64::from(epoch), 0.5)).collect();
+        let of = |name: &str| Series { errors: vec![0.01; 30], ..series(name, &points) };
+        let svg = Chart { series: ["a", "b", "c", "d", "e"].map(of).into(), ..Chart::default() }.svg();
+        // The first and the fifth series have circles; the last of each colour is the legend's.
+        let circles = |colour: &str| -> Vec<f64> {
+            let circles = svg.lines().filter(|l| l.contains("<circle") && l.contains(colour));
+            circles.map(|l| l.split("cx=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap()).collect()
+        };
+        let (first, fifth) = (circles("#000000"), circles("#D55E00"));
+        assert_eq!((first.len(), fifth.len()), (31, 31));
+        for epoch in 0..29 {
+            let (apart, next) = (fifth[epoch] - first[epoch], first[epoch + 1] - fifth[epoch]);
+            assert!(0.0 < apart && apart < next, "epoch {epoch}: {apart} from its own, {next} from the next");
+        }
     }
 
     #[test]
