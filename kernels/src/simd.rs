@@ -202,6 +202,19 @@ pub fn load_at<S: Simd>(s: S, x: &[f32], at: usize) -> S::F32 {
     if x.len() >= LANES { s.load(x) } else { s.load_partial(x) }
 }
 
+/// Asks for the cache lines of `x` ahead of time: rows at random places of a large table are otherwise waited for.
+#[inline(always)]
+pub fn prefetch(x: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in x.chunks(LANES) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: part of every x86-64 CPU; it reads nothing, and the address is one of `x`.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = x;
+}
+
 /// Stores lanes to `out[at..]`: 16, or as many as fit.
 #[inline(always)]
 pub fn store_at<S: Simd>(s: S, v: S::F32, out: &mut [f32], at: usize) {

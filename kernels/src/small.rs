@@ -3,7 +3,7 @@
 //! The order of every sum depends on the sum's own terms only, never on the tile that it is computed in:
 //! a sample gives the same bits alone and in a batch.
 
-use crate::simd::{Kernel, LANES, Simd};
+use crate::simd::{Kernel, LANES, Simd, tile};
 
 /// Rows of a matrix, or the columns `first..first + width` of them; `ids` looks rows up.
 #[derive(Clone, Copy)]
@@ -133,11 +133,17 @@ fn combine_tile<S: Simd, const H: usize>(
                 *acc = load(s, &out.row(first + h)[at..end]);
             }
         }
-        for t in 0..terms {
-            let x = load(s, &src.row(t)[at..end]);
-            for (h, acc) in acc.iter_mut().enumerate() {
-                let c = coefs.data[(first + h) * coefs.row + t * coefs.term];
-                *acc = s.mul_add(s.splat(c), x, *acc);
+        if src.ids.is_none() && end - at == LANES {
+            let coefs = (&coefs.data[first * coefs.row..], coefs.row, coefs.term);
+            let columns = (&src.data[src.first + at..], src.stride);
+            acc = tile::strided::<S, H, 1>(s, coefs, columns, terms, acc.map(|a| [a])).map(|[a]| a);
+        } else {
+            for t in 0..terms {
+                let x = load(s, &src.row(t)[at..end]);
+                for (h, acc) in acc.iter_mut().enumerate() {
+                    let c = coefs.data[(first + h) * coefs.row + t * coefs.term];
+                    *acc = s.mul_add(s.splat(c), x, *acc);
+                }
             }
         }
         for (h, acc) in acc.into_iter().enumerate() {

@@ -3,6 +3,10 @@
 use crate::params::TableId;
 use crate::tape::{Gathered, Graph};
 use crate::tensor::{Index, Var};
+use dmran_kernels::simd::prefetch;
+
+/// Rows ahead for which the memory is asked.
+const AHEAD: usize = 4;
 
 /// Looks up rows of one or more tables and sets them side by side: `[n, sum of the tables' widths]`.
 ///
@@ -26,8 +30,13 @@ pub fn embed(g: &mut Graph<'_>, parts: &[(TableId, Index)]) -> Var {
         for (table, ids) in parts {
             let table = v.params.table(*table);
             let d = table.cols;
-            for (row, id) in out.y.chunks_mut(cols).zip(v.ids(*ids)) {
-                row[column..column + d].copy_from_slice(&table.data[*id as usize * d..][..d]);
+            let ids = v.ids(*ids);
+            let of = |id: &u32| &table.data[*id as usize * d..][..d];
+            for (i, (row, id)) in out.y.chunks_mut(cols).zip(ids).enumerate() {
+                if let Some(id) = ids.get(i + AHEAD) {
+                    prefetch(of(id));
+                }
+                row[column..column + d].copy_from_slice(of(id));
             }
             column += d;
         }

@@ -5,10 +5,13 @@ use crate::tape::Tape;
 use crate::train::optimizer::Rule;
 use dmran_kernels::Level;
 use dmran_kernels::loss::sum_squares;
+use dmran_kernels::simd::prefetch;
 use rayon::prelude::*;
 
 /// Rows below which a range is updated by one thread.
 const GRAIN: usize = 64;
+/// Rows ahead for which the memory is asked.
+const AHEAD: usize = 4;
 
 /// The row gradients of one table in one step.
 #[derive(Debug, Default)]
@@ -63,11 +66,17 @@ impl RowGrads {
         self.squares.resize(self.rows.len(), 0.0);
         let (keys, lookups, runs) = (&self.keys, &self.lookups, &self.runs);
         let sums = self.grads.par_chunks_mut(cols).zip(self.squares.par_iter_mut());
+        let grad_of = |key: &u64| {
+            let (shard, address) = lookups[(key & 0xffff_ffff) as usize];
+            tapes(shard as usize).grad_at(address, cols)
+        };
         sums.enumerate().with_min_len(GRAIN).for_each(|(i, (sum, square))| {
+            if let Some(key) = keys.get(runs[i] as usize + AHEAD) {
+                prefetch(grad_of(key));
+            }
             sum.fill(0.0);
             for key in &keys[runs[i] as usize..runs[i + 1] as usize] {
-                let (shard, address) = lookups[(key & 0xffff_ffff) as usize];
-                let grad = tapes(shard as usize).grad_at(address, cols);
+                let grad = grad_of(key);
                 sum.iter_mut().zip(grad).for_each(|(s, g)| *s += g);
             }
             *square = sum_squares(level, sum);
@@ -126,11 +135,15 @@ fn update(rows: &[u32], grads: &[f32], cols: usize, part: Part<'_>, rule: &Rule)
         return;
     }
     let Part { base, values, state: [first, second] } = part;
-    for (row, grad) in rows.iter().zip(grads.chunks(cols)) {
-        let at = (row - base) as usize * cols;
-        let of = |s: &'_ [f32]| if s.is_empty() { 0..0 } else { at..at + cols };
-        let (r1, r2) = (of(first), of(second));
-        rule.apply(&mut values[at..at + cols], &mut first[r1], &mut second[r2], grad);
+    let place = |row: &u32, s: &[f32]| {
+        if s.is_empty() { 0..0 } else { (row - base) as usize * cols..(row - base + 1) as usize * cols }
+    };
+    for (i, (row, grad)) in rows.iter().zip(grads.chunks(cols)).enumerate() {
+        if let Some(row) = rows.get(i + AHEAD) {
+            [&*values, &*first, &*second].into_iter().for_each(|s| prefetch(&s[place(row, s)]));
+        }
+        let (at, r1, r2) = (place(row, values), place(row, first), place(row, second));
+        rule.apply(&mut values[at], &mut first[r1], &mut second[r2], grad);
     }
 }
 

@@ -3,6 +3,8 @@
 use super::{Matrix, MatrixMut, load_tile, store_tile};
 use crate::simd::tile::{self, with_tile};
 use crate::simd::{Kernel, LANES, Simd, load_at};
+use crate::small::Lines;
+use std::ops::Range;
 
 pub(super) struct GemmTn<'a> {
     pub(super) a: Matrix<'a>,
@@ -11,61 +13,129 @@ pub(super) struct GemmTn<'a> {
     pub(super) accumulate: bool,
 }
 
-/// Rows of a block of [`gemm_tn`]: few enough that columns of both sides stay in the first level cache.
-const TN_ROWS: usize = 128;
-/// Most vectors in a row of a tile of [`gemm_tn`].
-const TN_VECTORS: usize = 2;
+/// Rows of a block: few enough that what is packed of both sides stays near.
+const BLOCK_ROWS: usize = 128;
+/// Column tiles of `a` that are packed together.
+const BLOCK_TILES: usize = 11;
+/// Rows of the highest register tile of any level.
+const MOST_ROWS: usize = 6;
+/// Most vectors in a row of a tile.
+const MOST_VECTORS: usize = 2;
 
 impl Kernel for GemmTn<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Self { a, b, mut c, accumulate } = self;
-        let (rows, m, n) = (a.rows, a.cols, b.cols);
-        assert_eq!(rows, b.rows, "a^T b of {rows} and {} rows", b.rows);
-        assert_eq!((m, n), (c.rows, c.cols), "a^T b is [{m}, {n}], the result [{}, {}]", c.rows, c.cols);
-        let mut buffer = [0.0; TN_ROWS * TN_VECTORS * LANES];
-        let mut row = 0;
-        // At least one round, so that no rows at all still clear the result.
-        loop {
-            let left = rows - row;
-            let k = left.div_ceil(left.div_ceil(TN_ROWS).max(1));
-            let go_on = accumulate || row > 0;
-            let panels = n.div_ceil(LANES);
-            let mut panel = 0;
-            while panel < panels {
-                let col = panel * LANES;
-                let mut vectors = tile::vectors::<S>(m, panels - panel).min(TN_VECTORS);
-                if col + vectors * LANES > n {
-                    // The last panel is narrow: alone, padded with zeros by the copy.
-                    vectors = (vectors / 2).max(1);
-                }
-                // A copy without gaps: rows a power of two apart would share a few sets of the cache.
-                let (lines, _) = buffer.as_chunks_mut::<LANES>();
-                for (i, lines) in lines.chunks_exact_mut(vectors).take(k).enumerate() {
-                    let from = &b.data[(row + i) * b.stride + col..][..(vectors * LANES).min(n - col)];
-                    for (line, from) in lines.iter_mut().zip(from.chunks(LANES)) {
-                        s.store(load_at(s, from, 0), line);
-                    }
-                }
-                let (b_data, b_stride) = (&buffer[..], vectors * LANES);
-                let a_data = if k == 0 { a.data } else { &a.data[row * a.stride..] };
-                for (first, count) in tile::row_tiles::<S>(m) {
-                    let a_data = if k == 0 { a_data } else { &a_data[first..] };
-                    let sides = ((a_data, a.stride), (b_data, b_stride), k);
-                    with_tile!(S, count, vectors, gemm_tn_tile(s, sides, &mut c, (first, col), go_on));
-                }
-                panel += vectors;
+    fn run<S: Simd>(mut self, s: S) {
+        let (rows, m, n) = (self.a.rows, self.a.cols, self.b.cols);
+        assert_eq!(rows, self.b.rows, "a^T b of {rows} and {} rows", self.b.rows);
+        assert_eq!((m, n), (self.c.rows, self.c.cols), "a^T b and its result differ in shape");
+        if rows == 0 {
+            if !self.accumulate {
+                (0..m).for_each(|i| self.c.row_mut(i).fill(0.0));
             }
-            row += k;
-            if row >= rows {
-                break;
+            return;
+        }
+        let mut packed = Packed { a: [0.0; _], b: Lines([[0.0; LANES]; _]) };
+        let block = rows.div_ceil(rows.div_ceil(BLOCK_ROWS));
+        for row in (0..rows).step_by(block) {
+            for tile in (0..m.div_ceil(S::TILE_ROWS)).step_by(BLOCK_TILES) {
+                let tiles = tile::row_tiles::<S>(m).skip(tile).take(BLOCK_TILES);
+                self.block(s, row..rows.min(row + block), tiles, &mut packed);
             }
         }
     }
 }
 
-type Sides<'a> = ((&'a [f32], usize), (&'a [f32], usize), usize);
+/// Copies of a block of both sides without gaps, in the order in which the tiles read them: rows a power of two apart
+/// would share a few sets of the cache, and a tile of `a` would use a part of each line only.
+struct Packed {
+    /// One tile after the other, each `[k, columns of the tile]`.
+    a: [f32; BLOCK_ROWS * BLOCK_TILES * MOST_ROWS],
+    /// One panel, `[k, lines]`.
+    b: Lines<{ BLOCK_ROWS * MOST_VECTORS }>,
+}
+
+impl GemmTn<'_> {
+    /// Adds the products of some rows to some tiles of the result's rows; the first rows overwrite, unless `accumulate`.
+    #[inline(always)]
+    fn block<S: Simd>(
+        &mut self,
+        s: S,
+        rows: Range<usize>,
+        tiles: impl Iterator<Item = (usize, usize)> + Clone,
+        packed: &mut Packed,
+    ) {
+        const { assert!(S::TILE_ROWS <= MOST_ROWS) };
+        let (a, b, k) = (self.a, self.b, rows.len());
+        let go_on = self.accumulate || rows.start > 0;
+        let mut at = 0;
+        for (first, count) in tiles.clone() {
+            let to = &mut packed.a[at..][..k * count];
+            with_tile!(S, count, 1, pack_tile(s, a, (rows.start, first), to));
+            at += k * count;
+        }
+        let panels = b.cols.div_ceil(LANES);
+        let mut panel = 0;
+        while panel < panels {
+            let col = panel * LANES;
+            let mut vectors = tile::vectors::<S>(a.cols, panels - panel).min(MOST_VECTORS);
+            if col + vectors * LANES > b.cols {
+                // The last panel is narrow: alone, padded with zeros by the copy.
+                vectors = (vectors / 2).max(1);
+            }
+            let from = (&b.data[rows.start * b.stride..], b.stride);
+            let width = (vectors * LANES).min(b.cols - col);
+            // Rows an odd number of lines apart are spread over the cache as they are.
+            let b_side = if b.stride % (2 * LANES) == LANES && width == vectors * LANES {
+                (&from.0[col..], b.stride)
+            } else {
+                let lines = &mut packed.b.0[..k * vectors];
+                copy_columns(s, from, (col, width), lines);
+                (lines.as_flattened(), vectors * LANES)
+            };
+            let mut at = 0;
+            for (first, count) in tiles.clone() {
+                let sides = (&packed.a[at..][..k * count], b_side, k);
+                with_tile!(S, count, vectors, gemm_tn_tile(s, sides, &mut self.c, (first, col), go_on));
+                at += k * count;
+            }
+            panel += vectors;
+        }
+    }
+}
+
+/// Copies `R` columns of `a` from (row, col) to `out` `[k, R]`.
+#[inline(always)]
+fn pack_tile<S: Simd, const R: usize, const C: usize>(
+    _: S,
+    a: Matrix<'_>,
+    (row, col): (usize, usize),
+    out: &mut [f32],
+) {
+    let (out, _) = out.as_chunks_mut::<R>();
+    for (out, from) in out.iter_mut().zip(a.data[row * a.stride + col..].chunks(a.stride)) {
+        out.copy_from_slice(&from[..R]);
+    }
+}
+
+/// Copies `width` columns from `col` of rows `stride` apart to whole lines, as many a row as they need, with zeros at the end.
+#[inline(always)]
+fn copy_columns<S: Simd>(
+    s: S,
+    (rows, stride): (&[f32], usize),
+    (col, width): (usize, usize),
+    lines: &mut [[f32; LANES]],
+) {
+    let vectors = width.div_ceil(LANES);
+    for (lines, row) in lines.chunks_exact_mut(vectors).zip(rows.chunks(stride)) {
+        let row = &row[col..col + width];
+        for (c, line) in lines.iter_mut().enumerate() {
+            s.store(load_at(s, row, c * LANES), line);
+        }
+    }
+}
+
+type Sides<'a> = (&'a [f32], (&'a [f32], usize), usize);
 
 #[inline(always)]
 fn gemm_tn_tile<S: Simd, const R: usize, const C: usize>(
@@ -76,6 +146,6 @@ fn gemm_tn_tile<S: Simd, const R: usize, const C: usize>(
     go_on: bool,
 ) {
     let acc = if go_on { load_tile(s, out, (row, col)) } else { [[s.zero(); C]; R] };
-    let acc = tile::transposed::<S, R, C>(s, a, b, k, acc);
+    let acc = tile::strided::<S, R, C>(s, (a, 1, R), b, k, acc);
     store_tile(s, acc, out, (row, col));
 }

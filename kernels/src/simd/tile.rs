@@ -61,14 +61,15 @@ unsafe fn packed_step<S: Simd, const R: usize, const C: usize>(
     }
 }
 
-/// `acc[r][c] += sum_k a[k][r] * b[k][16 c ..]`: a tile of `a^T b`.
+/// `acc[r][c] += sum_k a(r, k) * b[k][16 c ..]`, where `a(r, k)` stands at `a[r * row + k * term]`: a tile of `a^T b` with
+/// `row` 1, of `a b` with `term` 1.
 ///
 /// # Panics
-/// If `a` is shorter than `k` rows of `R` elements that start `stride_a` apart, or `b` than `k` rows of `16 C`.
+/// If `a` or `b`, whose `k` rows of `16 C` start `stride_b` apart, is too short.
 #[inline(always)]
-pub(crate) fn transposed<S: Simd, const R: usize, const C: usize>(
+pub(crate) fn strided<S: Simd, const R: usize, const C: usize>(
     s: S,
-    (a, stride_a): (&[f32], usize),
+    (a, row, term): (&[f32], usize, usize),
     (b, stride_b): (&[f32], usize),
     k: usize,
     mut acc: [[S::F32; C]; R],
@@ -76,34 +77,34 @@ pub(crate) fn transposed<S: Simd, const R: usize, const C: usize>(
     if k == 0 {
         return acc;
     }
-    assert!(a.len() >= (k - 1) * stride_a + R && b.len() >= (k - 1) * stride_b + C * LANES);
+    assert!(a.len() > (R - 1) * row + (k - 1) * term && b.len() >= (k - 1) * stride_b + C * LANES);
     let (mut a, mut b) = (a.as_ptr(), b.as_ptr());
     for _ in 0..k / UNROLL {
         for _ in 0..UNROLL {
-            // SAFETY: in round i < k, `a` and `b` point at row i of their slices, so the assertion covers the reads.
-            unsafe { transposed_step(s, a, b, &mut acc) };
+            // SAFETY: in round i < k, `a` and `b` point at term i of their slices, so the assertion covers the reads.
+            unsafe { strided_step(s, (a, row), b, &mut acc) };
             // After the last round these may point past the end; nothing is read there.
-            a = a.wrapping_add(stride_a);
+            a = a.wrapping_add(term);
             b = b.wrapping_add(stride_b);
         }
     }
     for _ in 0..k % UNROLL {
         // SAFETY: as above.
-        unsafe { transposed_step(s, a, b, &mut acc) };
-        a = a.wrapping_add(stride_a);
+        unsafe { strided_step(s, (a, row), b, &mut acc) };
+        a = a.wrapping_add(term);
         b = b.wrapping_add(stride_b);
     }
     acc
 }
 
-/// One k of [`transposed`].
+/// One k of [`strided`].
 ///
 /// # Safety
-/// `R` floats from `a` and `16 C` from `b` must be readable.
+/// `a[r * row]` for `r < R` and `16 C` floats from `b` must be readable.
 #[inline(always)]
-unsafe fn transposed_step<S: Simd, const R: usize, const C: usize>(
+unsafe fn strided_step<S: Simd, const R: usize, const C: usize>(
     s: S,
-    a: *const f32,
+    (a, row): (*const f32, usize),
     b: *const f32,
     acc: &mut [[S::F32; C]; R],
 ) {
@@ -114,7 +115,7 @@ unsafe fn transposed_step<S: Simd, const R: usize, const C: usize>(
             *v = s.load_ptr(b.add(c * LANES));
         }
         for (r, acc) in acc.iter_mut().enumerate() {
-            let a = s.splat(*a.add(r));
+            let a = s.splat(*a.add(r * row));
             for (acc, &v) in acc.iter_mut().zip(&v) {
                 *acc = s.mul_add(a, v, *acc);
             }
@@ -171,6 +172,7 @@ pub(crate) fn row_tiles<S: Simd>(rows: usize) -> RowTiles {
 }
 
 /// See [`row_tiles`].
+#[derive(Clone)]
 pub(crate) struct RowTiles {
     at: usize,
     rows: usize,
