@@ -202,6 +202,9 @@ pub fn load_at<S: Simd>(s: S, x: &[f32], at: usize) -> S::F32 {
     if x.len() >= LANES { s.load(x) } else { s.load_partial(x) }
 }
 
+/// How many rows ahead [`prefetch`] is to ask.
+pub const AHEAD: usize = 4;
+
 /// Asks for the cache lines of `x` ahead of time: rows at random places of a large table are otherwise waited for.
 #[inline(always)]
 pub fn prefetch(x: &[f32]) {

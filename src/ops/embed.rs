@@ -3,10 +3,7 @@
 use crate::params::TableId;
 use crate::tape::{Gathered, Graph};
 use crate::tensor::{Index, Var};
-use dmran_kernels::simd::prefetch;
-
-/// Rows ahead for which the memory is asked.
-const AHEAD: usize = 4;
+use dmran_kernels::simd::{AHEAD, prefetch};
 
 /// Looks up rows of one or more tables and sets them side by side: `[n, sum of the tables' widths]`.
 ///

@@ -5,13 +5,11 @@ use crate::tape::Tape;
 use crate::train::optimizer::Rule;
 use dmran_kernels::Level;
 use dmran_kernels::loss::sum_squares;
-use dmran_kernels::simd::prefetch;
+use dmran_kernels::simd::{AHEAD, prefetch};
 use rayon::prelude::*;
 
 /// Rows below which a range is updated by one thread.
 const GRAIN: usize = 64;
-/// Rows ahead for which the memory is asked.
-const AHEAD: usize = 4;
 
 /// The row gradients of one table in one step.
 #[derive(Debug, Default)]
