@@ -167,11 +167,6 @@ pub trait Simd: Copy + Send + Sync + Sealed {
         }
         a[0]
     }
-    /// Asks for the cache line where `x` starts; only a hint.
-    #[inline(always)]
-    fn prefetch(self, x: &[f32]) {
-        let _ = x;
-    }
     /// Rows to columns: lane j of vector i becomes lane i of vector j.
     #[inline(always)]
     fn transpose(self, v: [Self::F32; LANES]) -> [Self::F32; LANES] {

@@ -4,7 +4,7 @@ use super::Vanilla;
 use crate::gate;
 use crate::level::Level;
 use crate::math;
-use crate::simd::{Kernel, LANES, Simd};
+use crate::simd::{Kernel, LANES, Simd, prefetch};
 use crate::small::{Lines, aligned, dot, load, store};
 use crate::transpose::transpose_rows;
 
@@ -44,7 +44,7 @@ impl Kernel for VanillaScores<'_> {
             partial.fill([0.0; LANES]);
             let step = next.len().div_ceil(block.len().div_ceil(LANES));
             for (k, block) in block.chunks(LANES).enumerate() {
-                prefetch(s, next, k * step, step);
+                prefetch(next.chunks(step.max(1)).nth(k).unwrap_or(&[]));
                 let tables = &tables[k * tables_per_chunk(rows, rows_hat)..];
                 match &user.feature {
                     None => pooled_dots(s, tables, w, block, partial),
@@ -86,15 +86,6 @@ fn pack_tables<'a>(user: &Vanilla, out: &'a mut [[f32; LANES]]) -> &'a [[f32; LA
         t += LANES;
     }
     out
-}
-
-/// Asks for the cache lines of `x[from..from + len]`, as far as there are.
-#[inline(always)]
-fn prefetch<S: Simd>(s: S, x: &[f32], from: usize, len: usize) {
-    let end = (from + len).min(x.len());
-    for line in x.get(from..end).unwrap_or(&[]).chunks(LANES) {
-        s.prefetch(line);
-    }
 }
 
 /// `pooling::weights` with candidates in the lanes: `w[j, lane]`.

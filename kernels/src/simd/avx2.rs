@@ -199,11 +199,6 @@ impl Simd for Avx2 {
         unsafe { _mm256_movemask_ps(_mm256_and_ps(mask.0, mask.1)) == 0xff }
     }
     #[inline(always)]
-    fn prefetch(self, x: &[f32]) {
-        // SAFETY: a prefetch has no effect beyond the cache, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().cast()) }
-    }
-    #[inline(always)]
     fn to_array(self, v: Lanes) -> [f32; LANES] {
         let mut out = [0.0; LANES];
         self.store(v, &mut out);

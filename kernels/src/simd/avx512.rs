@@ -140,11 +140,6 @@ impl Simd for Avx512 {
         mask == 0xffff
     }
     #[inline(always)]
-    fn prefetch(self, x: &[f32]) {
-        // SAFETY: a prefetch has no effect beyond the cache, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().cast()) }
-    }
-    #[inline(always)]
     fn to_array(self, v: __m512) -> [f32; LANES] {
         let mut out = [0.0; LANES];
         self.store(v, &mut out);
