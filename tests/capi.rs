@@ -1,5 +1,6 @@
-//! The C ABI: a C program against both libraries, and the Python example. Builds the libraries with Cargo, so that what
-//! the header documents is what is tested. Where there is no C compiler or no Python, a line says so.
+//! The C ABI: a C program against both libraries, and the Python and JavaScript examples. Builds the libraries with Cargo,
+//! so that what the header documents is what is tested. Where there is no C compiler, Python, Node.js or target
+//! wasm32-unknown-unknown, a line says so; `DMRAN_WASM=dmran.wasm` gives a WebAssembly module that was built elsewhere.
 
 #[path = "support/model_file.rs"]
 mod support;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use dmran::scorer::{Event, Scorer, Scratch};
+use dmran_kernels::Level;
 use support::small_model;
 
 /// Runs a program; `None` where it does not exist.
@@ -26,16 +28,22 @@ fn stdout(output: Output) -> String {
 
 /// Builds `crate_type` as the header says, without `--release`, and gives the folder that it stands in.
 fn library(crate_type: &str) -> PathBuf {
+    build(crate_type, &[]).join("debug")
+}
+
+/// As [`library`], with more arguments; gives the folder of all targets.
+fn build(crate_type: &str, more: &[&str]) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned();
     let build = Command::new(env!("CARGO"))
         .args(["rustc", "--lib", "--no-default-features", "--features", "capi", "--crate-type", crate_type])
         .args(["--quiet", "--locked", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
+        .args(more)
         .arg("--target-dir")
         .arg(&target)
         .output()
         .unwrap();
     stdout(build);
-    target.join("debug")
+    target
 }
 
 fn lines(scorer: &Scorer, history: &[Event], now: i64, k: usize, exclude: &[u32]) -> String {
@@ -95,6 +103,38 @@ fn programs_in_c_and_python_get_the_scores_of_rust() {
     match run(&mut python) {
         None => println!("skipped: there is no python3"),
         // All events are of this day, as in the example.
+        Some(output) => {
+            let history = [Event { item: 0, time: 0 }, Event { item: 3, time: 0 }];
+            assert_eq!(with_bits(&stdout(output)), lines(&scorer, &history, 0, 5, &[]));
+        }
+    }
+}
+
+/// The library as a WebAssembly module, if one was given or can be built.
+fn wasm() -> Option<PathBuf> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    if let Some(given) = std::env::var_os("DMRAN_WASM") {
+        return Some(given.into());
+    }
+    let rustc = std::env::var_os("RUSTC").unwrap_or("rustc".into());
+    let sysroot = stdout(Command::new(rustc).args(["--print", "sysroot"]).output().unwrap());
+    let installed = Path::new(sysroot.trim()).join("lib/rustlib").join(TARGET).exists();
+    installed.then(|| build("cdylib", &["--target", TARGET]).join(TARGET).join("debug/dmran.wasm"))
+}
+
+#[test]
+fn javascript_gets_the_scores_of_the_portable_tier() {
+    let Some(module) = wasm() else {
+        println!("skipped: the target wasm32-unknown-unknown is not installed");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model.dmran");
+    small_model().save(&model).unwrap();
+    let scorer = Scorer::with_level(small_model(), Level::Portable).unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/wasm_example.mjs");
+    match run(Command::new("node").arg(example).arg(module).arg(&model).args(["b1", "c"])) {
+        None => println!("skipped: there is no Node.js (node)"),
         Some(output) => {
             let history = [Event { item: 0, time: 0 }, Event { item: 3, time: 0 }];
             assert_eq!(with_bits(&stdout(output)), lines(&scorer, &history, 0, 5, &[]));
