@@ -74,8 +74,12 @@ fn transposed_product_matches_the_naive_twin() {
     let mut random = Random::new(3);
     for &level in Level::available() {
         for (m, rows, n) in SIZES {
-            for rows in [rows, rows + 50, 2 * rows + 96] {
-                let (stride_a, stride_b) = (m + 1, n + 5);
+            // Rows of b an odd number of cache lines apart are read where they stand, others copied.
+            let odd_lines = n.next_multiple_of(32) + 16;
+            for (rows, stride_b) in
+                [(rows, n + 5), (rows + 50, odd_lines), (2 * rows + 96, n + 5), (2 * rows, odd_lines)]
+            {
+                let stride_a = m + 1;
                 let a = random.vec(rows * stride_a + 1, 1.0);
                 let b = random.vec(rows * stride_b + 1, 1.0);
                 let a = Matrix::strided(&a[1..], rows, m, stride_a);
