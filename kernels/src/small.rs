@@ -133,7 +133,8 @@ fn combine_tile<S: Simd, const H: usize>(
                 *acc = load(s, &out.row(first + h)[at..end]);
             }
         }
-        if src.ids.is_none() && end - at == LANES {
+        // Without terms there may be no rows to point at.
+        if terms > 0 && src.ids.is_none() && end - at == LANES {
             let coefs = (&coefs.data[first * coefs.row..], coefs.row, coefs.term);
             let columns = (&src.data[src.first + at..], src.stride);
             acc = tile::strided::<S, H, 1>(s, coefs, columns, terms, acc.map(|a| [a])).map(|[a]| a);

@@ -153,7 +153,7 @@ impl Grads {
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    let shapes: [(usize, usize, usize, &[usize]); 9] = [
+    let shapes: [(usize, usize, usize, &[usize]); 11] = [
         (1, 1, 1, &[1]),
         (6, 1, 3, &[4, 1, 2]),
         (17, 3, 5, &[7, 0, 1, 19]),
@@ -163,6 +163,9 @@ fn cases() -> Vec<Case> {
         (32, 33, 2, &[2, 3]),
         (16, 4, 3, &[]),
         (5, 2, 4, &[0, 0]),
+        // Whole vectors and more than one tile of hops, without a term to sum.
+        (48, 7, 4, &[0, 3, 0]),
+        (16, 33, 4, &[0]),
     ];
     for (i, (d, r, buckets, lengths)) in shapes.into_iter().enumerate() {
         cases.push(Case::new(i as u64, d, r, buckets, lengths));
