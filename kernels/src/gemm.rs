@@ -195,11 +195,21 @@ fn load_tile<S: Simd, const R: usize, const C: usize>(
     (row, col): (usize, usize),
 ) -> [[S::F32; C]; R] {
     let mut acc = [[s.zero(); C]; R];
+    let from = &y.data[row * y.stride + col..];
     let width = (C * LANES).min(y.cols - col);
-    for (r, acc) in acc.iter_mut().enumerate() {
-        let line = &y.data[(row + r) * y.stride + col..][..width];
-        for (c, v) in acc.iter_mut().enumerate() {
-            *v = if width == C * LANES { s.load(&line[c * LANES..]) } else { load_at(s, line, c * LANES) };
+    if width == C * LANES {
+        for (r, acc) in acc.iter_mut().enumerate() {
+            let line = &from[r * y.stride..][..C * LANES];
+            for (c, v) in acc.iter_mut().enumerate() {
+                *v = s.load(&line[c * LANES..]);
+            }
+        }
+    } else {
+        for (r, acc) in acc.iter_mut().enumerate() {
+            let line = &from[r * y.stride..][..width];
+            for (c, v) in acc.iter_mut().enumerate() {
+                *v = load_at(s, line, c * LANES);
+            }
         }
     }
     acc
@@ -213,11 +223,21 @@ fn store_tile<S: Simd, const R: usize, const C: usize>(
     y: &mut MatrixMut<'_>,
     (row, col): (usize, usize),
 ) {
+    let to = &mut y.data[row * y.stride + col..];
     let width = (C * LANES).min(y.cols - col);
-    for (r, acc) in acc.into_iter().enumerate() {
-        let line = &mut y.data[(row + r) * y.stride + col..][..width];
-        for (c, v) in acc.into_iter().enumerate() {
-            if width == C * LANES { s.store(v, &mut line[c * LANES..]) } else { store_at(s, v, line, c * LANES) }
+    if width == C * LANES {
+        for (r, acc) in acc.into_iter().enumerate() {
+            let line = &mut to[r * y.stride..][..C * LANES];
+            for (c, v) in acc.into_iter().enumerate() {
+                s.store(v, &mut line[c * LANES..]);
+            }
+        }
+    } else {
+        for (r, acc) in acc.into_iter().enumerate() {
+            let line = &mut to[r * y.stride..][..width];
+            for (c, v) in acc.into_iter().enumerate() {
+                store_at(s, v, line, c * LANES);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{Matrix, MatrixMut, load_tile, store_tile};
 use crate::simd::tile::{self, with_tile};
 use crate::simd::{Kernel, LANES, Simd, load_at};
 use crate::small::Lines;
+use std::cell::RefCell;
 use std::ops::Range;
 
 pub(super) struct GemmTn<'a> {
@@ -13,10 +14,12 @@ pub(super) struct GemmTn<'a> {
     pub(super) accumulate: bool,
 }
 
-/// Rows of a block: few enough that what is packed of both sides stays near.
-const BLOCK_ROWS: usize = 128;
-/// Column tiles of `a` that are packed together.
-const BLOCK_TILES: usize = 11;
+/// Rows of a block: few enough that what is packed of both sides stays in the second level cache.
+const BLOCK_ROWS: usize = 256;
+/// Column tiles of `a` that are taken together.
+const BLOCK_TILES: usize = 22;
+/// Most rows of a block that are read as they are, where they lie well: a tile's column of them stays in the first level cache.
+const DIRECT_ROWS: usize = 96;
 /// Rows of the highest register tile of any level.
 const MOST_ROWS: usize = 6;
 /// Most vectors in a row of a tile.
@@ -35,12 +38,32 @@ impl Kernel for GemmTn<'_> {
             }
             return;
         }
-        let mut packed = Packed { a: [0.0; _], b: Lines([[0.0; LANES]; _]) };
+        PACKED.with_borrow_mut(|packed| s.call(Blocks { product: self, packed }));
+    }
+}
+
+thread_local! {
+    /// Kept from call to call: zeros for every product would cost more than a small one.
+    static PACKED: RefCell<Box<Packed>> = RefCell::new(Box::new(Packed { a: [0.0; _], b: Lines([[0.0; LANES]; _]) }));
+}
+
+/// All blocks of a product.
+struct Blocks<'a, 'p> {
+    product: GemmTn<'a>,
+    packed: &'p mut Packed,
+}
+
+impl Kernel for Blocks<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { mut product, packed } = self;
+        let (rows, m) = (product.a.rows, product.a.cols);
         let block = rows.div_ceil(rows.div_ceil(BLOCK_ROWS));
         for row in (0..rows).step_by(block) {
             for tile in (0..m.div_ceil(S::TILE_ROWS)).step_by(BLOCK_TILES) {
                 let tiles = tile::row_tiles::<S>(m).skip(tile).take(BLOCK_TILES);
-                self.block(s, row..rows.min(row + block), tiles, &mut packed);
+                product.block(s, row..rows.min(row + block), tiles, packed);
             }
         }
     }
@@ -68,11 +91,16 @@ impl GemmTn<'_> {
         const { assert!(S::TILE_ROWS <= MOST_ROWS) };
         let (a, b, k) = (self.a, self.b, rows.len());
         let go_on = self.accumulate || rows.start > 0;
-        let mut at = 0;
-        for (first, count) in tiles.clone() {
-            let to = &mut packed.a[at..][..k * count];
-            with_tile!(S, count, 1, pack_tile(s, a, (rows.start, first), to));
-            at += k * count;
+        // Rows an odd number of lines apart are spread over the cache as they are.
+        let spread = |stride: usize| stride % (2 * LANES) == LANES;
+        let a_is_packed = !spread(a.stride) || k > DIRECT_ROWS;
+        if a_is_packed {
+            let mut at = 0;
+            for (first, count) in tiles.clone() {
+                let to = &mut packed.a[at..][..k * count];
+                with_tile!(S, count, 1, pack_tile(s, a, (rows.start, first), to));
+                at += k * count;
+            }
         }
         let panels = b.cols.div_ceil(LANES);
         let mut panel = 0;
@@ -85,8 +113,7 @@ impl GemmTn<'_> {
             }
             let from = (&b.data[rows.start * b.stride..], b.stride);
             let width = (vectors * LANES).min(b.cols - col);
-            // Rows an odd number of lines apart are spread over the cache as they are.
-            let b_side = if b.stride % (2 * LANES) == LANES && width == vectors * LANES {
+            let b_side = if spread(b.stride) && width == vectors * LANES {
                 (&from.0[col..], b.stride)
             } else {
                 let lines = &mut packed.b.0[..k * vectors];
@@ -95,7 +122,12 @@ impl GemmTn<'_> {
             };
             let mut at = 0;
             for (first, count) in tiles.clone() {
-                let sides = (&packed.a[at..][..k * count], b_side, k);
+                let a_side = if a_is_packed {
+                    (&packed.a[at..][..k * count], count)
+                } else {
+                    (&a.data[rows.start * a.stride + first..], a.stride)
+                };
+                let sides = (a_side, b_side, k);
                 with_tile!(S, count, vectors, gemm_tn_tile(s, sides, &mut self.c, (first, col), go_on));
                 at += k * count;
             }
@@ -127,6 +159,12 @@ fn copy_columns<S: Simd>(
     lines: &mut [[f32; LANES]],
 ) {
     let vectors = width.div_ceil(LANES);
+    if width == LANES {
+        for (line, row) in lines.iter_mut().zip(rows.chunks(stride)) {
+            s.store(s.load(&row[col..]), line);
+        }
+        return;
+    }
     for (lines, row) in lines.chunks_exact_mut(vectors).zip(rows.chunks(stride)) {
         let row = &row[col..col + width];
         for (c, line) in lines.iter_mut().enumerate() {
@@ -135,17 +173,18 @@ fn copy_columns<S: Simd>(
     }
 }
 
-type Sides<'a> = (&'a [f32], (&'a [f32], usize), usize);
+/// Both sides from the tile's first column on, each with its stride, and the number of rows.
+type Sides<'a> = ((&'a [f32], usize), (&'a [f32], usize), usize);
 
 #[inline(always)]
 fn gemm_tn_tile<S: Simd, const R: usize, const C: usize>(
     s: S,
-    (a, b, k): Sides<'_>,
+    ((a, stride), b, k): Sides<'_>,
     out: &mut MatrixMut<'_>,
     (row, col): (usize, usize),
     go_on: bool,
 ) {
     let acc = if go_on { load_tile(s, out, (row, col)) } else { [[s.zero(); C]; R] };
-    let acc = tile::strided::<S, R, C>(s, (a, 1, R), b, k, acc);
+    let acc = tile::strided::<S, R, C>(s, (a, 1, stride), b, k, acc);
     store_tile(s, acc, out, (row, col));
 }
