@@ -12,9 +12,13 @@
 //! tanh comes from `e = e^{2 p_i} e^{2 q_j}` as `(e - 1) / (e + 1)`: 2 r d exponentials and r r d divisions. A segment with a
 //! `|2 p|` or `|2 q|` above 43 (or NaN), whose products could overflow, takes [`math::tanh`](crate::math::tanh) of `p_i + q_j`
 //! instead, so saturated inputs of mixed signs stay right. The softmax subtracts no maximum where the weights' row sums
-//! bound `|f|` by 40. Both choices depend on the segment and the weights only, so a segment has the same bits alone or in a batch.
+//! bound `|f|` by 32. Both choices depend on the segment and the weights only, so a segment has the same bits alone or in a batch.
 //!
-//! Tiles of at most 64 pairs live in the scratch. For segments of up to [`KEEP_ROWS`] rows forward can leave the exponentials
+//! Where neither is needed, the pairs (i, 0) cost no products: the softmax does not change if `f_i0` is subtracted from all
+//! `f_ij`, and `f_ij - f_i0 = W_s5 (t_ij - t_i0)` with `t_ij = tanh(p_i + q_j)`. Backward, the gradients of the `f_ij` of
+//! an i add up to 0, so `dW_s5 = sum df_ij (t_ij - t_i0)^T` over `j > 0`, and the gradient of `t_i0` is minus the sum of the others'.
+//!
+//! Tiles of at most 128 pairs live in the scratch. For segments of up to [`KEEP_ROWS`] rows forward can leave the exponentials
 //! (`r r d`) to backward, which saves a quarter of all multiply-adds; otherwise backward computes each tile again.
 //!
 //! Where all rows of a segment are equal (a history of one event), all pairs are: `mhat_i = m_i`, and no gradient reaches the
@@ -27,7 +31,7 @@ mod tile;
 
 use crate::gemm::packed_len;
 use crate::level::Level;
-use tile::{GROUP_ROWS, TILE_PAIRS, padded};
+use tile::{GROUP_ROWS, TILE_PAIRS, TILE_ROWS, padded};
 
 /// Most rows of a segment whose exponentials forward keeps.
 pub const KEEP_ROWS: usize = 16;
@@ -143,7 +147,8 @@ pub struct Backward<'a> {
 pub const fn scratch_len(d: usize, max_rows: usize) -> usize {
     // Exponentials, two tiles of pairs, a strip of products, gradients of a group of segments; room to align.
     let wide = padded(d);
-    2 * max_rows * wide + 2 * TILE_PAIRS * tile::stride(d) + 4 * 16 * TILE_PAIRS + 2 * (GROUP_ROWS + max_rows) * d + 16
+    let tiles = (2 * TILE_PAIRS + TILE_ROWS) * tile::stride(d);
+    2 * max_rows * wide + tiles + 4 * 16 * TILE_PAIRS + 2 * (GROUP_ROWS + max_rows) * d + 16
 }
 
 /// Elements of [`SavedMut::kept`] for segments of width `d`.

@@ -1,6 +1,6 @@
 //! The backward pass: computes each tile again and drains it into the gradients while it is in the cache.
 
-use super::tile::{self, GROUP_ROWS, Pairs, TILE_PAIRS, load, padded, store};
+use super::tile::{self, GROUP_ROWS, Pairs, TILE_PAIRS, TILE_ROWS, load, padded, store};
 use super::{Backward, BackwardWeights, Weights, kept_by};
 use crate::gemm::{Matrix, MatrixMut, Output, gemm_in, gemm_tn_in};
 use crate::math;
@@ -26,6 +26,7 @@ impl Kernel for Run<'_, '_> {
         let mut rest = tile::aligned(args.scratch);
         let t = tile::take(&mut rest, TILE_PAIRS * stride);
         let df = tile::take(&mut rest, TILE_PAIRS * stride);
+        let t0 = tile::take(&mut rest, TILE_ROWS * stride);
         let strip = tile::take(&mut rest, 4 * LANES * TILE_PAIRS);
         let pe = tile::take(&mut rest, longest * wide);
         let qe = tile::take(&mut rest, longest * wide);
@@ -66,6 +67,7 @@ impl Kernel for Run<'_, '_> {
                         dp,
                         dq,
                         t,
+                        t0,
                         df,
                         strip,
                     };
@@ -149,6 +151,7 @@ struct Segment<'a> {
     dp: &'a mut [f32],
     dq: &'a mut [f32],
     t: &'a mut [f32],
+    t0: &'a mut [f32],
     df: &'a mut [f32],
     strip: &'a mut [f32],
 }
@@ -158,10 +161,10 @@ impl Segment<'_> {
     fn run<S: Simd, const FACTORED: bool, const SHIFT: bool>(mut self, s: S) {
         let (d, stride) = (self.d, tile::stride(self.d));
         let panels = d.div_ceil(LANES);
-        let mut next = Some(Pairs::first(self.r, TILE_PAIRS));
+        let mut next = Some(Pairs::first(self.r, usize::from(!SHIFT), TILE_PAIRS));
         while let Some(pairs) = next {
             let count = pairs.count();
-            tile::tanh_tile::<S, FACTORED>(s, pairs, d, self.factors, self.t);
+            tile::tanh_tile::<S, FACTORED>(s, pairs, d, self.factors, self.t, self.t0);
             let mut panel = 0;
             while panel < panels {
                 let vectors = simd_tile::vectors::<S>(count, panels - panel);
@@ -190,18 +193,20 @@ impl Segment<'_> {
                 for c in 0..vectors {
                     let at = (panel + c) * LANES;
                     if at + LANES <= d {
-                        self.tanh::<S, true>(s, pairs, at, (c, vectors));
+                        self.tanh::<S, SHIFT, true>(s, pairs, at, (c, vectors));
                     } else {
-                        self.tanh::<S, false>(s, pairs, at, (c, vectors));
+                        self.tanh::<S, SHIFT, false>(s, pairs, at, (c, vectors));
                     }
                 }
                 panel += vectors;
             }
-            next = pairs.next(self.r);
+            next = pairs.next();
         }
     }
 
-    /// From the kept exponentials or the strip's products f: `beta`, its share of `dm`, and `df = beta * dmhat_i * (m_j - mhat_i)`, 16 columns from `at`.
+    /// From the kept exponentials or the strip's products f: `beta`, its share of `dm`, and
+    /// `df = beta * dmhat_i * (m_j - mhat_i)`, 16 columns from `at`. Without `SHIFT`, that of j = 0 is not needed: the df of
+    /// an i add up to 0, and what they are multiplied by is relative to j = 0.
     #[inline(always)]
     fn softmax<S: Simd, const SHIFT: bool, const FULL: bool>(
         &mut self,
@@ -219,12 +224,11 @@ impl Segment<'_> {
             let dmhat = load::<S, FULL>(s, self.dmhat, here, d - at);
             let shift = if SHIFT { load::<S, FULL>(s, self.shift, here, d - at) } else { s.zero() };
             let scale = s.mul(inverse, dmhat);
-            let kept = if self.kept.is_empty() {
-                &[]
-            } else {
-                let block = &self.kept[at * self.r * self.r..][..self.r * self.r * LANES];
-                &block.as_chunks::<LANES>().0[(pairs.i + i) * self.r..][..self.r]
-            };
+            if !SHIFT && pairs.is_first() {
+                let sum = s.add(load::<S, FULL>(s, self.dm, at, d - at), scale);
+                store::<S, FULL>(s, sum, self.dm, at, d - at);
+            }
+            let kept = pairs.kept(self.kept, i, at);
             for j in 0..pairs.j_count {
                 let pair = i * pairs.j_count + j;
                 let there = (pairs.j + j) * d + at;
@@ -244,24 +248,43 @@ impl Segment<'_> {
         }
     }
 
-    /// From the strip's gradients of tanh: `dz = dt (1 - t^2)` into `dp_i` and `dq_j`, 16 columns from `at`.
+    /// From the strip's gradients of tanh: `dz = dt (1 - t^2)` into `dp_i` and `dq_j`, 16 columns from `at`. Without
+    /// `SHIFT`, the gradient of `t_i0` is what the others leave it: minus their sum.
     #[inline(always)]
-    fn tanh<S: Simd, const FULL: bool>(&mut self, s: S, pairs: Pairs, at: usize, (c, step): (usize, usize)) {
+    fn tanh<S: Simd, const SHIFT: bool, const FULL: bool>(
+        &mut self,
+        s: S,
+        pairs: Pairs,
+        at: usize,
+        (c, step): (usize, usize),
+    ) {
         let (d, stride) = (self.d, tile::stride(self.d));
         let (strip, _) = self.strip.as_chunks::<LANES>();
         let one = s.splat(1.0);
         for i in 0..pairs.i_count {
             let here = (pairs.i + i) * d + at;
             let mut sum = load::<S, FULL>(s, self.dp, here, d - at);
+            let t0 = if SHIFT { s.zero() } else { s.load(&self.t0[i * stride + at..]) };
+            let mut others = s.zero();
             for j in 0..pairs.j_count {
                 let pair = i * pairs.j_count + j;
                 let there = (pairs.j + j) * d + at;
                 let dt = s.load(&strip[pair * step + c]);
-                let t = s.load(&self.t[pair * stride + at..]);
+                let mut t = s.load(&self.t[pair * stride + at..]);
+                if !SHIFT {
+                    t = s.add(t, t0);
+                    others = s.add(others, dt);
+                }
                 let dz = s.mul(dt, s.neg_mul_add(t, t, one));
                 sum = s.add(sum, dz);
                 let total = s.add(load::<S, FULL>(s, self.dq, there, d - at), dz);
                 store::<S, FULL>(s, total, self.dq, there, d - at);
+            }
+            if !SHIFT {
+                let dz = s.mul(others, s.neg_mul_add(t0, t0, one));
+                sum = s.sub(sum, dz);
+                let total = s.sub(load::<S, FULL>(s, self.dq, at, d - at), dz);
+                store::<S, FULL>(s, total, self.dq, at, d - at);
             }
             store::<S, FULL>(s, sum, self.dp, here, d - at);
         }

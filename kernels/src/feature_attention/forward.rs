@@ -1,6 +1,6 @@
 //! The forward pass: for some i, tanh of all pairs, times `W_s5`, and softmax and sum while the product is in the cache.
 
-use super::tile::{self, Pairs, TILE_PAIRS, load, padded, store};
+use super::tile::{self, Pairs, TILE_PAIRS, TILE_ROWS, load, padded, store};
 use super::{Forward, Weights};
 use crate::gemm::{Matrix, MatrixMut, Output, gemm_in};
 use crate::math;
@@ -13,7 +13,7 @@ pub(super) struct Run<'a, 'b> {
 }
 
 /// Pairs of a tile: with a panel of weights they fill a first level cache.
-const TARGET_PAIRS: usize = 32;
+const TARGET_PAIRS: usize = 36;
 
 impl Kernel for Run<'_, '_> {
     type Output = ();
@@ -31,6 +31,7 @@ impl Kernel for Run<'_, '_> {
 
         let mut rest = tile::aligned(args.scratch);
         let t = tile::take(&mut rest, TILE_PAIRS * tile::stride(d));
+        let t0 = tile::take(&mut rest, TILE_ROWS * tile::stride(d));
         let strip = tile::take(&mut rest, 4 * LANES * TILE_PAIRS);
         let mut kept = saved.kept;
         for ends in args.offsets.windows(2) {
@@ -57,6 +58,7 @@ impl Kernel for Run<'_, '_> {
                 inverse_sum: &mut saved.inverse_sum[range],
                 kept,
                 t,
+                t0,
                 strip,
             };
             match (factored, bounded) {
@@ -68,7 +70,8 @@ impl Kernel for Run<'_, '_> {
     }
 }
 
-/// The rarer ways through a segment, compiled apart: the softmax subtracts its maximum, and tanh may be computed directly.
+/// The rarer ways through a segment, compiled apart: all pairs, the softmax subtracts its maximum, and tanh may be
+/// computed directly.
 struct Careful<'a, const FACTORED: bool>(Segment<'a>);
 
 impl<const FACTORED: bool> Kernel for Careful<'_, FACTORED> {
@@ -90,6 +93,7 @@ struct Segment<'a> {
     inverse_sum: &'a mut [f32],
     kept: &'a mut [f32],
     t: &'a mut [f32],
+    t0: &'a mut [f32],
     strip: &'a mut [f32],
 }
 
@@ -98,9 +102,9 @@ impl Segment<'_> {
     fn run<S: Simd, const FACTORED: bool, const SHIFT: bool>(mut self, s: S) {
         let d = self.d;
         let panels = d.div_ceil(LANES);
-        let mut next = Some(Pairs::first(self.r, TARGET_PAIRS));
+        let mut next = Some(Pairs::first(self.r, usize::from(!SHIFT), TARGET_PAIRS));
         while let Some(pairs) = next {
-            tile::tanh_tile::<S, FACTORED>(s, pairs, d, self.factors, self.t);
+            tile::tanh_tile::<S, FACTORED>(s, pairs, d, self.factors, self.t, self.t0);
             let mut panel = 0;
             while panel < panels {
                 let vectors = simd_tile::vectors::<S>(pairs.count(), panels - panel);
@@ -116,12 +120,13 @@ impl Segment<'_> {
                 }
                 panel += vectors;
             }
-            next = pairs.next(self.r);
+            next = pairs.next();
         }
     }
 
     /// Softmax over j and weighted sum, 16 columns from `at`; the products f of pair k are vector `k * step + c` of the strip.
     ///
+    /// Without `SHIFT` the products are `f_ij - f_i0` for j from 1 on, and `e^0` of j = 0 starts the sums.
     /// Where the j come in several parts, `mhat`, `inverse_sum` and `shift` hold the sums and the maximum so far.
     #[inline(always)]
     fn fold<S: Simd, const SHIFT: bool, const FULL: bool>(
@@ -138,15 +143,18 @@ impl Segment<'_> {
             let first = i * pairs.j_count * step + c;
             let (mut sum, mut weighted) = (s.zero(), s.zero());
             let mut high = s.splat(f32::NEG_INFINITY);
-            if pairs.j > 0 {
+            if !pairs.is_first() {
                 sum = load::<S, FULL>(s, self.inverse_sum, here, d - at);
                 weighted = load::<S, FULL>(s, self.mhat, here, d - at);
+            } else if !SHIFT {
+                sum = s.splat(1.0);
+                weighted = load::<S, FULL>(s, self.m, at, d - at);
             }
             if SHIFT {
                 for j in 0..pairs.j_count {
                     high = s.max(s.load(&strip[first + j * step]), high);
                 }
-                if pairs.j > 0 {
+                if !pairs.is_first() {
                     let before = load::<S, FULL>(s, self.shift, here, d - at);
                     high = s.max(before, high);
                     let scale = math::exp_nonpositive(s, s.sub(before, high));
@@ -155,13 +163,7 @@ impl Segment<'_> {
                 }
                 store::<S, FULL>(s, high, self.shift, here, d - at);
             }
-            // One column block of all pairs after the other, as backward reads it.
-            let keep = if self.kept.is_empty() {
-                &mut []
-            } else {
-                let block = &mut self.kept[at * self.r * self.r..][..self.r * self.r * LANES];
-                &mut block.as_chunks_mut::<LANES>().0[(pairs.i + i) * self.r..][..self.r]
-            };
+            let keep = pairs.kept_mut(self.kept, i, at);
             for j in 0..pairs.j_count {
                 let f = s.load(&strip[first + j * step]);
                 let m = load::<S, FULL>(s, self.m, (pairs.j + j) * d + at, d - at);
@@ -172,7 +174,7 @@ impl Segment<'_> {
                 sum = s.add(sum, e);
                 weighted = s.mul_add(e, m, weighted);
             }
-            if pairs.j + pairs.j_count == self.r {
+            if pairs.is_last() {
                 sum = s.div(s.splat(1.0), sum);
                 weighted = s.mul(weighted, sum);
             }

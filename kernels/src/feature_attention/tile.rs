@@ -5,13 +5,15 @@ use crate::simd::tile::{self, with_tile};
 use crate::simd::{LANES, Simd, load_at};
 
 /// Most pairs (i, j) in a tile.
-pub(super) const TILE_PAIRS: usize = 64;
+pub(super) const TILE_PAIRS: usize = 128;
+/// Most rows i in a tile that are taken relative to the first row: `r - 1` pairs each.
+pub(super) const TILE_ROWS: usize = 12;
 /// Segments are taken together for the products with `M` until they have this many rows.
 pub(super) const GROUP_ROWS: usize = 128;
 /// `|2 p|, |2 q|` up to which the exponentials and their product neither overflow nor lose bits.
 const FACTOR_LIMIT: f32 = 43.0;
-/// Bound of `|f|` up to which the softmax subtracts no maximum.
-const SUM_LIMIT: f32 = 40.0;
+/// Bound of `|f|` up to which the softmax subtracts no maximum: `e^{f_ij - f_i0}` is then at most `e^64`.
+const SUM_LIMIT: f32 = 32.0;
 
 /// `d` rounded up to whole vectors.
 pub(super) const fn padded(d: usize) -> usize {
@@ -24,38 +26,77 @@ pub(super) const fn stride(d: usize) -> usize {
     (vectors + 1 - vectors % 2) * LANES
 }
 
-/// Some pairs of one segment: rows `i..i + i_count`, each with the rows `j..j + j_count`; at most [`TILE_PAIRS`].
+/// Some pairs of one segment: rows `i..i + i_count`, each with the rows `j..j + j_count`.
 #[derive(Clone, Copy)]
 pub(super) struct Pairs {
     pub i: usize,
     pub i_count: usize,
     pub j: usize,
     pub j_count: usize,
+    /// The first j of all: 1 where pairs are relative to row 0.
+    pub first: usize,
+    /// Most j at a time.
+    part: usize,
+    r: usize,
 }
 
 impl Pairs {
-    /// The first pairs of a segment of `r` rows.
+    /// The first pairs of a segment of `r` rows, j starting with `first`.
     ///
-    /// Short segments: all j for as many i as fit into `target` pairs. Longer ones: one i, and the j in even parts.
+    /// Short segments: all j for as many i as fit into `target` pairs (at most [`TILE_PAIRS`]). Longer ones: one i, and
+    /// the j in even parts.
     #[inline(always)]
-    pub fn first(r: usize, target: usize) -> Self {
-        let i_count = (target / r).clamp(1, r);
-        Self { i: 0, i_count, j: 0, j_count: r.div_ceil(r.div_ceil(TILE_PAIRS)) }
+    pub fn first(r: usize, first: usize, target: usize) -> Self {
+        let others = r - first;
+        let part = others.div_ceil(others.div_ceil(target.max(TILE_PAIRS / 2)));
+        Self { i: 0, i_count: (target / others).clamp(1, r), j: first, j_count: part, first, part, r }
     }
     /// The pairs after these, if there are any.
     #[inline(always)]
-    pub fn next(self, r: usize) -> Option<Self> {
-        if self.j + self.j_count < r {
-            let j = self.j + self.j_count;
-            return Some(Self { j, j_count: self.j_count.min(r - j), ..self });
+    pub fn next(self) -> Option<Self> {
+        let j = self.j + self.j_count;
+        if j < self.r {
+            return Some(Self { j, j_count: self.part.min(self.r - j), ..self });
         }
         let i = self.i + self.i_count;
-        let j_count = r.div_ceil(r.div_ceil(TILE_PAIRS));
-        (i < r).then(|| Self { i, i_count: self.i_count.min(r - i), j: 0, j_count })
+        let i_count = self.i_count.min(self.r.saturating_sub(i));
+        (i < self.r).then_some(Self { i, i_count, j: self.first, j_count: self.part, ..self })
     }
     #[inline(always)]
     pub fn count(self) -> usize {
         self.i_count * self.j_count
+    }
+    /// Whether these are the first j of their i.
+    #[inline(always)]
+    pub fn is_first(self) -> bool {
+        self.j == self.first
+    }
+    /// Whether these are the last j of their i.
+    #[inline(always)]
+    pub fn is_last(self) -> bool {
+        self.j + self.j_count == self.r
+    }
+    /// What forward kept of row i's pairs from j on, 16 columns from `at`: one block of columns of all pairs after the
+    /// other. Empty where nothing is kept.
+    #[inline(always)]
+    pub fn kept(self, kept: &[f32], i: usize, at: usize) -> &[[f32; LANES]] {
+        match kept.is_empty() {
+            true => &[],
+            false => &kept.as_chunks().0[self.kept_at(i, at)..][..self.j_count],
+        }
+    }
+    /// [`Pairs::kept`], to write.
+    #[inline(always)]
+    pub fn kept_mut(self, kept: &mut [f32], i: usize, at: usize) -> &mut [[f32; LANES]] {
+        match kept.is_empty() {
+            true => &mut [],
+            false => &mut kept.as_chunks_mut().0[self.kept_at(i, at)..][..self.j_count],
+        }
+    }
+    #[inline(always)]
+    fn kept_at(self, i: usize, at: usize) -> usize {
+        let others = self.r - self.first;
+        (at / LANES * self.r + self.i + i) * others + self.j - self.first
     }
 }
 
@@ -112,7 +153,8 @@ pub(super) fn prepare<S: Simd>(s: S, p: &[f32], q: &[f32], d: usize, pe: &mut [f
     false
 }
 
-/// `t [pairs, stride(d)] = tanh(p_i + q_j)` from what [`prepare`] made; `FACTORED` is what it returned.
+/// `t [pairs, stride(d)] = tanh(p_i + q_j)` from what [`prepare`] made; `FACTORED` is what it returned. Where pairs are
+/// relative to row 0, `tanh(p_i + q_0)` is subtracted and goes to `t0 [i_count, stride(d)]`.
 #[inline(always)]
 pub(super) fn tanh_tile<S: Simd, const FACTORED: bool>(
     s: S,
@@ -120,25 +162,39 @@ pub(super) fn tanh_tile<S: Simd, const FACTORED: bool>(
     d: usize,
     (p, q): (&[f32], &[f32]),
     t: &mut [f32],
+    t0: &mut [f32],
 ) {
     let (wide, stride) = (padded(d), stride(d));
-    let one = s.splat(1.0);
+    let base = &q[..wide];
     let q = &q[pairs.j * wide..][..pairs.j_count * wide];
     let p = &p[pairs.i * wide..][..pairs.i_count * wide];
-    for (p, t) in p.chunks_exact(wide).zip(t.chunks_exact_mut(pairs.j_count * stride)) {
+    let tiles = t.chunks_exact_mut(pairs.j_count * stride).zip(t0.chunks_exact_mut(stride));
+    for (p, (t, t0)) in p.chunks_exact(wide).zip(tiles) {
         for c in (0..wide).step_by(LANES) {
             let p = s.load(&p[c..]);
-            for (q, t) in q.chunks_exact(wide).zip(t.chunks_exact_mut(stride)) {
-                let q = s.load(&q[c..]);
-                let v = if FACTORED {
-                    let e = s.mul(p, q);
-                    s.div(s.sub(e, one), s.add(e, one))
-                } else {
-                    math::tanh(s, s.add(p, q))
-                };
-                s.store(v, &mut t[c..]);
+            if pairs.first == 0 {
+                for (q, t) in q.chunks_exact(wide).zip(t.chunks_exact_mut(stride)) {
+                    s.store(tanh_of::<S, FACTORED>(s, p, s.load(&q[c..])), &mut t[c..]);
+                }
+            } else {
+                let first = tanh_of::<S, FACTORED>(s, p, s.load(&base[c..]));
+                s.store(first, &mut t0[c..]);
+                for (q, t) in q.chunks_exact(wide).zip(t.chunks_exact_mut(stride)) {
+                    s.store(s.sub(tanh_of::<S, FACTORED>(s, p, s.load(&q[c..])), first), &mut t[c..]);
+                }
             }
         }
+    }
+}
+
+#[inline(always)]
+fn tanh_of<S: Simd, const FACTORED: bool>(s: S, p: S::F32, q: S::F32) -> S::F32 {
+    if FACTORED {
+        let one = s.splat(1.0);
+        let e = s.mul(p, q);
+        s.div(s.sub(e, one), s.add(e, one))
+    } else {
+        math::tanh(s, s.add(p, q))
     }
 }
 
