@@ -83,6 +83,13 @@ pub trait Model: Send + Sync {
     /// that becomes its value. Models without derived weights push nothing.
     fn derive(&self, _g: &mut Graph<'_>, _derived: &mut Vec<(ParamId, Var)>) {}
 
+    /// Whether a shard is trained on block by block, few samples at a time, so that a block's activations are still in
+    /// the second level cache when they are read again. For models whose products run over events; one whose products
+    /// run over samples wants them all at once.
+    fn in_blocks(&self) -> bool {
+        false
+    }
+
     /// Whether the loss is BPR's instead of binary cross-entropy.
     fn pairwise(&self) -> bool {
         false

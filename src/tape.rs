@@ -68,19 +68,16 @@ impl Tape {
         &self.grads[var.range()]
     }
 
-    /// `len` gradients from an address on.
-    pub(crate) fn grad_at(&self, address: usize, len: usize) -> &[f32] {
-        &self.grads[address..address + len]
+    /// Sets the gradients of all dense weights to zero.
+    pub fn forget_weight_grads(&mut self, params: &Params) {
+        let len = params.values().len();
+        self.grads.resize(len.max(self.grads.len()), 0.0);
+        self.grads[..len].fill(0.0);
     }
 
     /// Gradients of all dense weights, derived ones included.
     pub fn weight_grads(&self) -> &[f32] {
         &self.grads[..self.base]
-    }
-
-    /// Gradients of all dense weights, to write.
-    pub fn weight_grads_mut(&mut self) -> &mut [f32] {
-        &mut self.grads[..self.base]
     }
 
     /// The value of an activation of the last forward pass.
@@ -323,7 +320,14 @@ impl<'a> Graph<'a> {
 
     /// Gradients of the sum over `seeds` of `weight * sum of the variable's entries`.
     pub fn backward(&mut self, seeds: &[(Var, f32)]) {
-        self.backward_from(|grads| {
+        self.tape.forget_weight_grads(self.params);
+        self.backward_adding(seeds);
+    }
+
+    /// As [`Graph::backward`], but the gradients of weights are added to those of earlier passes on this tape, back to
+    /// the last [`Tape::forget_weight_grads`].
+    pub fn backward_adding(&mut self, seeds: &[(Var, f32)]) {
+        self.walk(|grads| {
             for (var, weight) in seeds {
                 grads[var.range()].fill(*weight);
             }
@@ -332,13 +336,18 @@ impl<'a> Graph<'a> {
 
     /// Gradients from output gradients that `seed` writes into the zeroed gradient buffer (addresses as in `Var`).
     pub fn backward_from(&mut self, seed: impl FnOnce(&mut [f32])) {
+        self.tape.forget_weight_grads(self.params);
+        self.walk(seed);
+    }
+
+    fn walk(&mut self, seed: impl FnOnce(&mut [f32])) {
         let tape = &mut *self.tape;
         let len = tape.base + tape.acts_top;
         if tape.grads.len() < len {
             tape.grads.resize(len, 0.0);
         }
         let all = &mut tape.grads[..len];
-        all.fill(0.0);
+        all[tape.base..].fill(0.0);
         seed(all);
         let mut grads = Grads { all };
         let values = Values {

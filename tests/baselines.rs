@@ -13,7 +13,7 @@ use dmran::tape::{Engine, Graph, Tape};
 use dmran::train::config::{L2Kind, TrainConfig};
 use dmran::train::loss;
 use dmran::train::prologue::Prologue;
-use dmran::train::sparse::RowGrads;
+use dmran::train::sparse::{Lookups, RowGrads};
 use dmran_kernels::Level;
 
 const START: Start = Start { seed: 1, table_std: None };
@@ -114,7 +114,9 @@ fn check(name: &str, case_name: &str, engine: Engine, level: Level) {
     }
     for (k, table) in model.params().tables().iter().enumerate() {
         let mut rows = RowGrads::default();
-        rows.collect(level, k, table.cols, |_| &tape, 1);
+        let mut lookups = Lookups::default();
+        lookups.take(&tape, model.params(), k);
+        rows.collect(level, table.cols, |_| &lookups, 1);
         let mut got = vec![0.0; table.data.len()];
         for (row, grad) in rows.rows().iter().zip(rows.grads().chunks(table.cols)) {
             got[*row as usize * table.cols..][..table.cols].copy_from_slice(grad);

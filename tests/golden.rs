@@ -12,7 +12,7 @@ use dmran::train::config::{L2Kind, OptimizerKind, TrainConfig};
 use dmran::train::loss;
 use dmran::train::optimizer::Optimizer;
 use dmran::train::prologue::Prologue;
-use dmran::train::sparse::RowGrads;
+use dmran::train::sparse::{Lookups, RowGrads};
 use dmran_kernels::Level;
 
 /// Oracle names of the dense weights that are ours one to one.
@@ -256,7 +256,9 @@ fn check(name: &str, engine: Engine, level: Level) {
     let mut rows = Vec::new();
     for (k, table) in model.params().tables().iter().enumerate() {
         let mut row = RowGrads::default();
-        row.collect(level, k, table.cols, |_| &tape, 1);
+        let mut lookups = Lookups::default();
+        lookups.take(&tape, model.params(), k);
+        row.collect(level, table.cols, |_| &lookups, 1);
         let mut dense = vec![0.0; table.data.len()];
         for (row, grad) in row.rows().iter().zip(row.grads().chunks(table.cols)) {
             dense[*row as usize * table.cols..][..table.cols].copy_from_slice(grad);

@@ -399,6 +399,10 @@ impl Model for Dmran {
         }
     }
 
+    fn in_blocks(&self) -> bool {
+        true
+    }
+
     fn uses_time(&self) -> bool {
         self.time.is_some()
     }

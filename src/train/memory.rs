@@ -3,7 +3,7 @@
 //! Workspaces are not computed from formulas, which nobody would keep up with the models, but from a model with tables
 //! of a hundred rows: its tapes are measured on a few short histories, which tells what a sample, an event and a square
 //! of a history's length take. The batches of the first epoch and of the measuring are then cut into shards
-//! as the trainer would cut them.
+//! and blocks as the trainer would cut them.
 
 mod probe;
 
@@ -13,8 +13,8 @@ use crate::scorer::{Counts, TensorSpec, expected_tensors};
 use crate::train::config::{Config, OnNan, OptimizerKind};
 use crate::train::evaluate::{BLOCK, RANKED, USERS};
 use crate::train::sampler::epoch_order;
-use crate::train::shard::{Source, cut};
-use crate::train::trainer::{FIXED_WORK, scoring_shards};
+use crate::train::shard::{FIXED_WORK, Source, cut, cut_blocks};
+use crate::train::trainer::scoring_shards;
 use dmran_kernels::Level;
 use probe::{Load, Probe, Shape};
 use std::fmt;
@@ -98,7 +98,7 @@ impl Memory {
         let load = probe.training(per);
         for batch in order.chunks(train.batch).take(BATCHES) {
             let batch: Vec<Sample> = batch.iter().map(|at| samples[*at as usize]).collect();
-            shards.take(&source, &batch, train.shard_count(), &load, per);
+            shards.take(&source, &batch, train.shard_count(), &load, per, probe.in_blocks());
             let events: usize = batch.iter().map(|s| source.length(*s)).sum();
             lookups[0] = lookups[0].max(events as u64);
             lookups[1] = lookups[1].max((batch.len() * per) as u64);
@@ -109,7 +109,7 @@ impl Memory {
         {
             let load = probe.scoring(per);
             for part in list.chunks(at_once) {
-                shards.take(&source, part, scoring_shards(part.len(), per), &load, per);
+                shards.take(&source, part, scoring_shards(part.len(), per), &load, per, false);
             }
         }
         let copies = sizes.trained * if train.on_nan == OnNan::HalveLr { 2 } else { 1 };
@@ -134,6 +134,7 @@ impl Memory {
             samples: 8 * listed + 4 * samples.len() as u64 + 4 * dataset.events() as u64 + 8 * users,
             workspaces: with_holes(shards.bytes())
                 + sizes.dense
+                + probe.lookups(lookups)
                 + probe.row_gradients(lookups)
                 + ranking
                 + 24 * users
@@ -223,16 +224,29 @@ fn with_holes(bytes: u64) -> u64 {
 struct Shards {
     most: Vec<Load>,
     cuts: Vec<std::ops::Range<usize>>,
+    blocks: Vec<std::ops::Range<usize>>,
 }
 
 impl Shards {
-    fn take(&mut self, source: &Source<'_>, samples: &[Sample], shards: usize, shape: &Shape, per: usize) {
+    fn take(
+        &mut self,
+        source: &Source<'_>,
+        samples: &[Sample],
+        shards: usize,
+        shape: &Shape,
+        per: usize,
+        in_blocks: bool,
+    ) {
         cut(samples.iter().map(|s| source.length(*s)), shards, FIXED_WORK, &mut self.cuts);
         if self.most.len() < self.cuts.len() {
             self.most.resize(self.cuts.len(), Load::default());
         }
         for (most, range) in self.most.iter_mut().zip(&self.cuts) {
-            most.max(&shape.of(samples[range.clone()].iter().map(|s| source.length(*s)), per));
+            let samples = &samples[range.clone()];
+            cut_blocks(samples.iter().map(|s| source.length(*s)), in_blocks, &mut self.blocks);
+            for block in &self.blocks {
+                most.max(&shape.of(samples[block.clone()].iter().map(|s| source.length(*s)), per));
+            }
         }
     }
 

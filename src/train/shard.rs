@@ -1,4 +1,4 @@
-//! A shard: a fixed part of a batch with a tape of its own.
+//! A shard: a fixed part of a batch with a tape of its own, which takes it block by block.
 
 use crate::data::Dataset;
 use crate::data::Sample;
@@ -9,8 +9,16 @@ use crate::scorer::{Settings, TimeKind};
 use crate::tape::{Engine, Graph, Tape};
 use crate::train::config::TrainConfig;
 use crate::train::loss::{self, Terms};
+use crate::train::sparse::Lookups;
 use dmran_kernels::Level;
+use rand::RngExt;
+use rand::rngs::ChaCha8Rng;
 use std::ops::Range;
+
+/// A sample's work that does not depend on its history, in events (hops, pairs of hops, candidates).
+pub(crate) const FIXED_WORK: usize = 25;
+/// Work of a block, in events: some 200 KiB for each matrix of a row an event.
+const BLOCK_WORK: usize = 600;
 
 /// How histories are read from a data set.
 #[derive(Clone, Copy)]
@@ -38,6 +46,19 @@ impl<'a> Source<'a> {
     }
 }
 
+/// What all shards of a batch train with.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// The model.
+    pub model: &'a dyn Model,
+    /// The settings of the training.
+    pub config: &'a TrainConfig,
+    /// The SIMD tier.
+    pub level: Level,
+    /// Samples of the whole batch.
+    pub batch: usize,
+}
+
 /// Buffers and tape of one shard, reused from batch to batch.
 #[derive(Default)]
 pub struct Shard {
@@ -46,8 +67,10 @@ pub struct Shard {
     buckets: Vec<u32>,
     offsets: Vec<u32>,
     candidates: Vec<u32>,
-    /// The tape of the last pass.
-    pub tape: Tape,
+    blocks: Vec<Range<usize>>,
+    tape: Tape,
+    /// What the blocks of the last training pass looked up in each table.
+    lookups: Vec<Lookups>,
     /// Terms of the last training pass.
     pub terms: Terms,
 }
@@ -100,22 +123,46 @@ impl Shard {
         }
     }
 
-    /// Forward and backward pass of a part of a batch of `batch` samples.
+    /// Forward and backward pass of some samples of a batch with their candidates (the same number for each). `dropout`
+    /// draws the seeds of the masks.
     pub fn train(
         &mut self,
-        model: &dyn Model,
-        config: &TrainConfig,
-        level: Level,
-        batch: usize,
-        dropout: Option<Rate>,
+        job: &Job<'_>,
+        source: &Source<'_>,
+        samples: &[Sample],
+        candidates: &[u32],
+        mut dropout: ChaCha8Rng,
     ) {
+        let per = candidates.len() / samples.len().max(1);
+        let mut blocks = std::mem::take(&mut self.blocks);
+        cut_blocks(samples.iter().map(|s| source.length(*s)), job.model.in_blocks(), &mut blocks);
+        self.begin(job.model);
+        for block in &blocks {
+            self.fill(source, &samples[block.clone()], &candidates[block.start * per..block.end * per]);
+            self.train_block(job, dropout.random());
+        }
+        self.blocks = blocks;
+    }
+
+    /// Forgets gradients, lookups and terms.
+    pub(crate) fn begin(&mut self, model: &dyn Model) {
+        self.terms = Terms::default();
+        self.tape.forget_weight_grads(model.params());
+        self.lookups.resize_with(model.params().tables().len(), Lookups::default);
+        self.lookups.iter_mut().for_each(Lookups::clear);
+    }
+
+    /// Forward and backward pass of the samples that the buffers hold.
+    pub(crate) fn train_block(&mut self, job: &Job<'_>, seed: u64) {
+        let Job { model, config, level, batch } = *job;
+        let dropout = (config.dropout > 0.0).then_some(Rate { rate: config.dropout, seed });
         let mut tape = std::mem::take(&mut self.tape);
         let mut g = Graph::new(model.params(), &mut tape, config.engine, level);
         let output = model.forward(&mut g, &self.batch(dropout));
         let seeds = loss::record(&mut g, &output, model.pairwise(), batch, config);
-        let terms = loss::terms(&g, &seeds);
-        g.backward(&seeds);
-        self.terms = terms;
+        self.terms.add(&loss::terms(&g, &seeds));
+        g.backward_adding(&seeds);
+        self.lookups.iter_mut().enumerate().for_each(|(table, lookups)| lookups.take(&tape, model.params(), table));
         self.tape = tape;
     }
 
@@ -135,10 +182,22 @@ impl Shard {
         result
     }
 
+    /// The tape of the last pass.
+    pub fn tape(&self) -> &Tape {
+        &self.tape
+    }
+
+    /// What the last training pass looked up in a table, with gradients.
+    pub fn lookups(&self, table: usize) -> &Lookups {
+        &self.lookups[table]
+    }
+
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
         let ids = [&self.users, &self.history, &self.buckets, &self.offsets, &self.candidates];
-        self.tape.bytes() + 4 * ids.iter().map(|v| v.capacity()).sum::<usize>()
+        self.tape.bytes()
+            + 4 * ids.iter().map(|v| v.capacity()).sum::<usize>()
+            + self.lookups.iter().map(Lookups::bytes).sum::<usize>()
     }
 }
 
@@ -157,6 +216,12 @@ pub fn cut(lengths: impl Iterator<Item = usize> + Clone, shards: usize, fixed: u
             start = samples;
         }
     }
+}
+
+/// Cuts a shard's samples into the blocks that it is trained on one after the other, or into a single one.
+pub(crate) fn cut_blocks(lengths: impl Iterator<Item = usize> + Clone, in_blocks: bool, out: &mut Vec<Range<usize>>) {
+    let work: usize = lengths.clone().map(|n| n + FIXED_WORK).sum();
+    cut(lengths, if in_blocks { work.div_ceil(BLOCK_WORK) } else { 1 }, FIXED_WORK, out);
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Gradients of table rows: from lookups scattered over shards to one sum for each row that was read.
 
-use crate::params::Table;
+use crate::params::{Params, Table};
 use crate::tape::Tape;
 use crate::train::optimizer::Rule;
 use dmran_kernels::Level;
@@ -11,13 +11,48 @@ use rayon::prelude::*;
 /// Rows below which a range is updated by one thread.
 const GRAIN: usize = 64;
 
+/// The rows that a shard looked up in one table, in order, each with the gradient of what was read.
+#[derive(Debug, Default)]
+pub struct Lookups {
+    ids: Vec<u32>,
+    grads: Vec<f32>,
+}
+
+impl Lookups {
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.ids.clear();
+        self.grads.clear();
+    }
+
+    /// Adds the lookups in table number `table` of a tape's last forward and backward pass.
+    pub fn take(&mut self, tape: &Tape, params: &Params, table: usize) {
+        let cols = params.tables()[table].cols;
+        for gathered in tape.gathered().iter().filter(|g| g.table.0 == table) {
+            let ids = tape.ids(gathered.ids);
+            // No more than is needed: these are among the largest buffers of a training.
+            self.ids.reserve_exact(ids.len());
+            self.grads.reserve_exact(ids.len() * cols);
+            self.ids.extend_from_slice(ids);
+            for row in tape.grad(gathered.var).chunks_exact(gathered.var.cols) {
+                self.grads.extend_from_slice(&row[gathered.column..gathered.column + cols]);
+            }
+        }
+    }
+
+    /// Bytes held, for memory accounts.
+    pub fn bytes(&self) -> usize {
+        4 * (self.ids.capacity() + self.grads.capacity())
+    }
+}
+
 /// The row gradients of one table in one step.
 #[derive(Debug, Default)]
 pub struct RowGrads {
     /// Row in the upper half, number of the lookup in the lower one: sorting keeps the lookups' order within a row.
     keys: Vec<u64>,
-    /// Shard and gradient address of each lookup.
-    lookups: Vec<(u32, usize)>,
+    /// Shard of each lookup, and its place there.
+    places: Vec<(u32, u32)>,
     rows: Vec<u32>,
     runs: Vec<u32>,
     grads: Vec<f32>,
@@ -26,27 +61,22 @@ pub struct RowGrads {
 }
 
 impl RowGrads {
-    /// Sums the gradients of every row of table number `table` that the shards' last forward passes read. The order
-    /// of each sum is that of the shards and of the lookups within them.
+    /// Sums the gradients of every row, of `cols` columns, that the shards looked up. The order of each sum is that of
+    /// the shards and of the lookups within them.
     pub fn collect<'a>(
         &mut self,
         level: Level,
-        table: usize,
         cols: usize,
-        tapes: impl Fn(usize) -> &'a Tape + Sync,
+        lookups: impl Fn(usize) -> &'a Lookups + Sync,
         shards: usize,
     ) {
         self.cols = cols;
         self.keys.clear();
-        self.lookups.clear();
+        self.places.clear();
         for shard in 0..shards {
-            let tape = tapes(shard);
-            for gathered in tape.gathered().iter().filter(|g| g.table.0 == table) {
-                for (i, id) in tape.ids(gathered.ids).iter().enumerate() {
-                    let address = gathered.var.start + i * gathered.var.cols + gathered.column;
-                    self.keys.push(u64::from(*id) << 32 | self.lookups.len() as u64);
-                    self.lookups.push((shard as u32, address));
-                }
+            for (at, id) in lookups(shard).ids.iter().enumerate() {
+                self.keys.push(u64::from(*id) << 32 | self.places.len() as u64);
+                self.places.push((shard as u32, at as u32));
             }
         }
         self.keys.sort_unstable();
@@ -62,11 +92,11 @@ impl RowGrads {
         self.runs.push(self.keys.len() as u32);
         self.grads.resize(self.rows.len() * cols, 0.0);
         self.squares.resize(self.rows.len(), 0.0);
-        let (keys, lookups, runs) = (&self.keys, &self.lookups, &self.runs);
+        let (keys, places, runs) = (&self.keys, &self.places, &self.runs);
         let sums = self.grads.par_chunks_mut(cols).zip(self.squares.par_iter_mut());
         let grad_of = |key: &u64| {
-            let (shard, address) = lookups[(key & 0xffff_ffff) as usize];
-            tapes(shard as usize).grad_at(address, cols)
+            let (shard, at) = places[(key & 0xffff_ffff) as usize];
+            &lookups(shard as usize).grads[at as usize * cols..][..cols]
         };
         sums.enumerate().with_min_len(GRAIN).for_each(|(i, (sum, square))| {
             if let Some(key) = keys.get(runs[i] as usize + AHEAD) {
@@ -105,7 +135,7 @@ impl RowGrads {
 
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
-        8 * (self.keys.capacity() + 2 * self.lookups.capacity() + self.squares.capacity())
+        8 * (self.keys.capacity() + self.places.capacity() + self.squares.capacity())
             + 4 * (self.rows.capacity() + self.runs.capacity() + self.grads.capacity())
     }
 }
@@ -158,18 +188,19 @@ mod tests {
         let mut params = Params::default();
         let v = params.add_table("V", 300, 2);
         params.table_mut(v).data.iter_mut().enumerate().for_each(|(i, x)| *x = i as f32);
-        let mut tapes = [Tape::default(), Tape::default()];
-        // Enough rows for several splits, some of them in both shards.
-        let ids = [(0..200).collect::<Vec<u32>>(), vec![299, 7, 7]];
-        for (tape, ids) in tapes.iter_mut().zip(&ids) {
-            let mut g = Graph::new(&params, tape, Engine::Naive, Level::best());
+        let mut tape = Tape::default();
+        let mut shards = [Lookups::default(), Lookups::default()];
+        // Enough rows for several splits, some of them in both shards and in both passes of the second.
+        for (shard, ids) in [(0, (0..200).collect::<Vec<u32>>()), (1, vec![299, 7]), (1, vec![7])] {
+            let mut g = Graph::new(&params, &mut tape, Engine::Naive, Level::best());
             let ids = g.index(ids.iter().copied());
             let x = ops::embed(&mut g, &[(v, ids)]);
             let y = ops::scale(&mut g, x, 1.0, 0.0);
             g.backward(&[(y, 1.0)]);
+            shards[shard].take(&tape, &params, 0);
         }
         let mut rows = RowGrads::default();
-        rows.collect(Level::best(), 0, 2, |i| &tapes[i], 2);
+        rows.collect(Level::best(), 2, |i| &shards[i], 2);
         assert_eq!(rows.rows().len(), 201);
         assert_eq!(rows.sum_squares(), 2.0 * (199.0 + 9.0 + 1.0));
         let before = params.table(v).data.clone();

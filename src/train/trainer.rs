@@ -4,26 +4,22 @@ use crate::data::Dataset;
 use crate::data::Negatives;
 use crate::data::Sample;
 use crate::model::Model;
-use crate::ops::dropout::Rate;
 use crate::scorer::Settings;
 use crate::train::config::{L2Kind, TrainConfig};
 use crate::train::loss::Terms;
 use crate::train::optimizer::Optimizer;
 use crate::train::prologue::Prologue;
 use crate::train::sampler::{self, Purpose};
-use crate::train::shard::{Shard, Source, cut};
+use crate::train::shard::{FIXED_WORK, Job, Shard, Source, cut};
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
 use dmran_kernels::loss::sum_squares;
-use rand::RngExt;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Weights that one thread sums over the shards at a time.
 const CHUNK: usize = 1 << 13;
-/// A sample's work that does not depend on its history, in events (hops, pairs of hops, candidates).
-pub(crate) const FIXED_WORK: usize = 25;
 
 /// Parts into which samples with `per` candidates each are cut for scoring. More and smaller ones than in training:
 /// nothing is summed over them, and one with many candidates is heavy by itself.
@@ -233,28 +229,25 @@ impl Trainer {
         }
         let shards = &mut shards[..cuts.len()];
         let (total, step) = (batch.len(), self.optimizer.step);
-        let dropout = |shard: usize| {
-            let seed = || sampler::generator(config.seed, Purpose::Dropout, [step, shard as u64]).random();
-            (config.dropout > 0.0).then(|| Rate { rate: config.dropout, seed: seed() })
-        };
+        let job = Job { model, config, level, batch: total };
+        let dropout = |shard: usize| sampler::generator(config.seed, Purpose::Dropout, [step, shard as u64]);
         pool.install(|| {
             shards.par_iter_mut().zip(&*cuts).enumerate().with_max_len(1).for_each(|(i, (shard, range))| {
                 let candidates = &candidates[range.start * per..range.end * per];
-                shard.fill(&source, &batch[range.clone()], candidates);
-                shard.train(model, config, level, total, dropout(i));
+                shard.train(&job, &source, &batch[range.clone()], candidates, dropout(i));
             });
             let shards = &*shards;
             grads.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {
                 let range = i * CHUNK..i * CHUNK + sum.len();
                 sum.fill(0.0);
                 for shard in shards {
-                    let part = &shard.tape.weight_grads()[range.clone()];
+                    let part = &shard.tape().weight_grads()[range.clone()];
                     sum.iter_mut().zip(part).for_each(|(s, g)| *s += g);
                 }
             });
             for (table, rows) in rows.iter_mut().enumerate() {
                 let cols = model.params().tables()[table].cols;
-                rows.collect(level, table, cols, |i| &shards[i].tape, shards.len());
+                rows.collect(level, cols, |i| shards[i].lookups(table), shards.len());
             }
         });
         prologue.backward(model, config.engine, level, grads);

@@ -3,9 +3,8 @@
 use crate::data::Dataset;
 use crate::model::build::{Sizes, Start, build};
 use crate::model::{BuildError, Model};
-use crate::ops::dropout::Rate;
 use crate::train::config::{Config, TrainConfig};
-use crate::train::shard::Shard;
+use crate::train::shard::{Job, Shard};
 use dmran_kernels::Level;
 use dmran_kernels::feature_attention::KEEP_ROWS;
 
@@ -126,24 +125,36 @@ impl<'a> Probe<'a> {
         }
     }
 
+    /// Whether the model trains block by block.
+    pub(super) fn in_blocks(&self) -> bool {
+        self.model.in_blocks()
+    }
+
+    /// What the shards keep of the lookups of a batch: an id and a gradient each.
+    pub(super) fn lookups(&self, lookups: [u64; 2]) -> u64 {
+        let all = lookups[0] + lookups[1];
+        self.model.params().tables().iter().map(|table| all * (4 + 4 * table.cols as u64)).sum()
+    }
+
     /// Row gradients of a batch that looks up `lookups` history events and candidates.
     pub(super) fn row_gradients(&self, lookups: [u64; 2]) -> u64 {
         // A key, where the gradient lies; then for each row its number, its run, its square and its gradient.
         let of = |rows: usize, cols: usize| {
             let all = lookups[0] + lookups[1];
-            24 * all + all.min(self.rows(rows) as u64) * (16 + 4 * cols as u64)
+            16 * all + all.min(self.rows(rows) as u64) * (16 + 4 * cols as u64)
         };
         self.model.params().tables().iter().map(|table| of(table.rows, table.cols)).sum()
     }
 
     /// A shard's tape in training, with `per` candidates a sample.
     pub(super) fn training(&self, per: usize) -> Shape {
-        let rate = (self.config.dropout > 0.0).then_some(Rate { rate: self.config.dropout, seed: 1 });
         let run = |samples, events| {
+            let job = Job { model: &*self.model, config: self.config, level: self.level, batch: samples };
             let mut shard = Shard::default();
             shard.fill_alike(samples, events, per);
-            shard.train(&*self.model, self.config, self.level, samples, rate);
-            shard.tape.lengths()
+            shard.begin(job.model);
+            shard.train_block(&job, 1);
+            shard.tape().lengths()
         };
         Shape::measure(run)
     }
@@ -154,7 +165,7 @@ impl<'a> Probe<'a> {
             let mut shard = Shard::default();
             shard.fill_alike(samples, events, per);
             shard.forward(&*self.model, self.config.engine, self.level, |_, _| ());
-            shard.tape.lengths()
+            shard.tape().lengths()
         };
         Shape::measure(run)
     }
