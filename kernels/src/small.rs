@@ -127,6 +127,7 @@ fn combine_tile<S: Simd, const H: usize>(
     let mut at = 0;
     while at < src.width {
         let end = (at + LANES).min(src.width);
+        let whole = end - at == LANES;
         let mut acc = [s.zero(); H];
         if old == Old::Start {
             for (h, acc) in acc.iter_mut().enumerate() {
@@ -134,7 +135,7 @@ fn combine_tile<S: Simd, const H: usize>(
             }
         }
         // Without terms there may be no rows to point at.
-        if terms > 0 && src.ids.is_none() && end - at == LANES {
+        if terms > 0 && src.ids.is_none() && whole {
             let coefs = (&coefs.data[first * coefs.row..], coefs.row, coefs.term);
             let columns = (&src.data[src.first + at..], src.stride);
             acc = tile::strided::<S, H, 1>(s, coefs, columns, terms, acc.map(|a| [a])).map(|[a]| a);
@@ -147,10 +148,19 @@ fn combine_tile<S: Simd, const H: usize>(
                 }
             }
         }
-        for (h, acc) in acc.into_iter().enumerate() {
-            let row = &mut out.row(first + h)[at..end];
-            let v = if old == Old::Add { s.add(load(s, row), acc) } else { acc };
-            store(s, v, row);
+        if whole && out.ids.is_none() {
+            let rows = &mut out.data[out.first + first * out.stride + at..];
+            for (h, acc) in acc.into_iter().enumerate() {
+                let row = &mut rows[h * out.stride..][..LANES];
+                let v = if old == Old::Add { s.add(s.load(row), acc) } else { acc };
+                s.store(v, row);
+            }
+        } else {
+            for (h, acc) in acc.into_iter().enumerate() {
+                let row = &mut out.row(first + h)[at..end];
+                let v = if old == Old::Add { s.add(load(s, row), acc) } else { acc };
+                store(s, v, row);
+            }
         }
         at = end;
     }
@@ -199,6 +209,10 @@ impl Kernel for AddDots<'_> {
 fn dots_tile<S: Simd, const H: usize>(s: S, x: &[f32], y: Rows, first: usize, out: &mut [f32]) -> usize {
     let mut acc = [s.zero(); H];
     let mut at = 0;
+    if y.ids.is_none() {
+        at = x.len() - x.len() % LANES;
+        acc = tile::dots(s, &x[..at], (&y.data[y.first + first * y.stride..], y.stride));
+    }
     while at < x.len() {
         let end = (at + LANES).min(x.len());
         let v = load(s, &x[at..end]);

@@ -5,6 +5,7 @@ use crate::tape::Tape;
 use crate::train::optimizer::Rule;
 use dmran_kernels::Level;
 use dmran_kernels::loss::sum_squares;
+use dmran_kernels::optim::add_scaled;
 use dmran_kernels::simd::{AHEAD, prefetch};
 use rayon::prelude::*;
 
@@ -104,8 +105,7 @@ impl RowGrads {
             }
             sum.fill(0.0);
             for key in &keys[runs[i] as usize..runs[i + 1] as usize] {
-                let grad = grad_of(key);
-                sum.iter_mut().zip(grad).for_each(|(s, g)| *s += g);
+                add_scaled(level, sum, 1.0, grad_of(key));
             }
             *square = sum_squares(level, sum);
         });

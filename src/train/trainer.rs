@@ -14,6 +14,7 @@ use crate::train::shard::{FIXED_WORK, Job, Shard, Source, cut};
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
 use dmran_kernels::loss::sum_squares;
+use dmran_kernels::optim::add_scaled;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -241,24 +242,25 @@ impl Trainer {
                 let range = i * CHUNK..i * CHUNK + sum.len();
                 sum.fill(0.0);
                 for shard in shards {
-                    let part = &shard.tape().weight_grads()[range.clone()];
-                    sum.iter_mut().zip(part).for_each(|(s, g)| *s += g);
+                    add_scaled(level, sum, 1.0, &shard.tape().weight_grads()[range.clone()]);
                 }
             });
-            for (table, rows) in rows.iter_mut().enumerate() {
-                let cols = model.params().tables()[table].cols;
-                rows.collect(level, cols, |i| shards[i].lookups(table), shards.len());
-            }
+            // Two things that leave threads idle, side by side.
+            let collect = || {
+                for (table, rows) in rows.iter_mut().enumerate() {
+                    let cols = model.params().tables()[table].cols;
+                    rows.collect(level, cols, |i| shards[i].lookups(table), shards.len());
+                }
+            };
+            rayon::join(|| prologue.backward(model, config.engine, level, grads), collect);
         });
-        prologue.backward(model, config.engine, level, grads);
         let trained = model.params().trained().len();
         let mut terms = Terms::default();
         shards.iter().for_each(|s| terms.add(&s.terms));
         if config.l2 == L2Kind::Weights {
-            let k = 2.0 * config.l2_weight;
-            for (g, w) in grads.iter_mut().zip(model.params().trained()) {
-                terms.l2_dense += f64::from(*w) * f64::from(*w);
-                *g += k * w;
+            for (grads, weights) in grads.chunks_mut(CHUNK).zip(model.params().trained().chunks(CHUNK)) {
+                terms.l2_dense += sum_squares(level, weights);
+                add_scaled(level, &mut grads[..weights.len()], 2.0 * config.l2_weight, weights);
             }
         }
         let dense: f64 = pool.install(|| {

@@ -223,8 +223,12 @@ fn product_tile<S: Simd, const R: usize, const C: usize>(
     out: &mut [f32],
 ) {
     let acc = tile::packed::<S, R, C>(s, x, (w, k * LANES), k, [[s.zero(); C]; R]);
-    for (acc, out) in acc.iter().flatten().zip(out.chunks_exact_mut(LANES)) {
-        s.store(*acc, out);
+    // Loops over indices: iterators over so little are not always inlined.
+    let out = &mut out[..R * C * LANES];
+    for r in 0..R {
+        for c in 0..C {
+            s.store(acc[r][c], &mut out[(r * C + c) * LANES..]);
+        }
     }
 }
 

@@ -123,6 +123,27 @@ unsafe fn strided_step<S: Simd, const R: usize, const C: usize>(
     }
 }
 
+/// Products of `x`, whose length is a multiple of 16, with `H` rows of `y` that start `stride` apart: 16 partial sums of each.
+///
+/// # Panics
+/// If `x` has another length or a row of `y` is shorter.
+#[inline(always)]
+pub(crate) fn dots<S: Simd, const H: usize>(s: S, x: &[f32], (y, stride): (&[f32], usize)) -> [S::F32; H] {
+    let mut acc = [s.zero(); H];
+    assert!(x.len().is_multiple_of(LANES) && y.len() >= (H - 1) * stride + x.len());
+    let (start, y) = (x.as_ptr(), y.as_ptr());
+    for at in (0..x.len()).step_by(LANES) {
+        // SAFETY: at + 16 is at most the length of x, so the assertion covers the reads.
+        unsafe {
+            let v = s.load_ptr(start.add(at));
+            for (h, acc) in acc.iter_mut().enumerate() {
+                *acc = s.mul_add(v, s.load_ptr(y.add(h * stride + at)), *acc);
+            }
+        }
+    }
+    acc
+}
+
 /// Calls `$f::<S, R, C>($args)` for the run-time tile `$rows` x `$vectors`, with the tiles that level `S` has registers for.
 macro_rules! with_tile {
     ($s:ty, $rows:expr, $vectors:expr, $f:ident($($arg:expr),* $(,)?)) => {
