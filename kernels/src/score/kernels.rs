@@ -4,7 +4,7 @@ use super::Vanilla;
 use crate::gate;
 use crate::level::Level;
 use crate::math;
-use crate::simd::{Kernel, LANES, Simd, prefetch};
+use crate::simd::{Kernel, LANES, Simd, prefetch, tile};
 use crate::small::{Lines, aligned, dot, load, store};
 use crate::transpose::transpose_rows;
 
@@ -29,7 +29,7 @@ impl Kernel for VanillaScores<'_> {
         let (block, lines) = lines.split_at_mut(d);
         let (w, lines) = lines.split_at_mut(rows + rows_hat);
         let (partial, tables) = lines.split_at_mut(LANES);
-        let tables = pack_tables(user, tables);
+        let tables = pack_tables::<S>(user, tables);
 
         let scores = score.chunks_mut(LANES).zip(bias.chunks(LANES));
         let blocks = c.chunks(LANES * d);
@@ -65,25 +65,40 @@ pub(super) const fn tables_per_chunk(rows: usize, rows_hat: usize) -> usize {
     if rows_hat == 0 { rows } else { 2 * (rows + rows_hat) }
 }
 
-/// Lays the user's tables out in the order in which they are read: for each 16 dimensions the rows of M, Mhat,
-/// `M W_f1^T` and `Mhat W_f2^T`.
+/// Dimensions that the registers hold with three sums each.
+const fn tile_dims<S: Simd>() -> usize {
+    if matches!(S::LEVEL, Level::Avx512) { 4 } else { 2 }
+}
+
+/// Lays the user's tables out in the order in which they are read. Without the feature attention: for each 16 dimensions
+/// the rows of M. With it, for each 16 dimensions and each [`tile_dims`] of these: for every row of M, its dimensions and
+/// those of its `M W_f1^T`, then the like of Mhat and `Mhat W_f2^T`.
 #[inline(always)]
-fn pack_tables<'a>(user: &Vanilla, out: &'a mut [[f32; LANES]]) -> &'a [[f32; LANES]] {
+fn pack_tables<'a, S: Simd>(user: &Vanilla, out: &'a mut [[f32; LANES]]) -> &'a [[f32; LANES]] {
     let d = user.d;
-    let tables = match &user.feature {
-        None => [user.m, &[], &[], &[]],
-        Some(f) => [user.m, f.mhat, f.gate_m, f.gate_mhat],
-    };
-    let mut lines = out.iter_mut();
-    let mut t = 0;
-    while t < d {
+    let chunk = tables_per_chunk(user.m.len() / d, user.feature.map_or(0, |f| f.mhat.len() / d));
+    for (lines, t) in out.chunks_mut(chunk).zip((0..d).step_by(LANES)) {
         let n = LANES.min(d - t);
-        for table in tables {
-            for (row, line) in table.chunks_exact(d).zip(&mut lines) {
+        let Some(f) = &user.feature else {
+            for (row, line) in user.m.chunks_exact(d).zip(lines) {
                 line[..n].copy_from_slice(&row[t..t + n]);
             }
+            continue;
+        };
+        let mut rest = lines.as_flattened_mut();
+        let mut at = t;
+        while at < t + n {
+            let dims = if t + n - at < tile_dims::<S>() { 1 } else { tile_dims::<S>() };
+            for (rows, gates) in [(user.m, f.gate_m), (f.mhat, f.gate_mhat)] {
+                for (row, gate) in rows.chunks_exact(d).zip(gates.chunks_exact(d)) {
+                    let (to, after) = rest.split_at_mut(2 * dims);
+                    to[..dims].copy_from_slice(&row[at..at + dims]);
+                    to[dims..].copy_from_slice(&gate[at..at + dims]);
+                    rest = after;
+                }
+            }
+            at += dims;
         }
-        t += LANES;
     }
     out
 }
@@ -129,16 +144,9 @@ fn scores<S: Simd, const R: usize>(
     block: &[[f32; LANES]],
     w: &mut [[f32; LANES]],
 ) -> usize {
-    let mut acc = [s.zero(); R];
-    let rows: [&[f32]; R] = core::array::from_fn(|j| &keys[j * d..][..d]);
-    for (t, c) in block[..d].iter().enumerate() {
-        let c = s.load(c);
-        for (acc, row) in acc.iter_mut().zip(rows) {
-            *acc = s.mul_add(s.splat(row[t]), c, *acc);
-        }
-    }
+    let acc = tile::strided::<S, R, 1>(s, (keys, d, 1), (block.as_flattened(), LANES), d, [[s.zero()]; R]);
     let scale = s.splat(1.0 / (d as f32).sqrt());
-    for (acc, w) in acc.into_iter().zip(w) {
+    for ([acc], w) in acc.into_iter().zip(w) {
         s.store(s.mul(acc, scale), w);
     }
     R
@@ -155,42 +163,53 @@ fn gated_dots<S: Simd>(
     block: &[[f32; LANES]],
     partial: &mut [[f32; LANES]],
 ) {
-    let (w, what) = w.split_at(rows);
-    let (m, tables) = tables.split_at(rows);
-    let (mhat, gates) = tables.split_at(what.len());
-    let (gate_m, gate_mhat) = gates.split_at(rows);
-    let sides = [(w, m, gate_m), (what, mhat, gate_mhat)];
-    let n = block.len();
-    let mut t = 0;
-    while t < n {
-        // As many dimensions as the registers hold with three sums each.
-        t += match n - t {
-            4.. if S::LEVEL == Level::Avx512 => gated_tile::<S, 4>(s, sides, bias, block, partial, t),
-            2.. => gated_tile::<S, 2>(s, sides, bias, block, partial, t),
-            _ => gated_tile::<S, 1>(s, sides, bias, block, partial, t),
-        };
+    let tables = tables.as_flattened();
+    match tile_dims::<S>() {
+        4 => gated_tiles::<S, 4>(s, (tables, rows), w, bias, block, partial),
+        _ => gated_tiles::<S, 2>(s, (tables, rows), w, bias, block, partial),
     }
 }
 
-/// Weights of the rows of one side, the rows, and their part of the gate.
-type GatedSide<'a> = (&'a [[f32; LANES]], &'a [[f32; LANES]], &'a [[f32; LANES]]);
+#[inline(always)]
+fn gated_tiles<S: Simd, const T: usize>(
+    s: S,
+    (tables, rows): (&[f32], usize),
+    w: &[[f32; LANES]],
+    bias: &[f32],
+    block: &[[f32; LANES]],
+    partial: &mut [[f32; LANES]],
+) {
+    let n = block.len();
+    let whole = n - n % T;
+    let (tiles, singles) = tables[..2 * n * w.len()].split_at(2 * whole * w.len());
+    for (i, table) in tiles.chunks_exact(2 * T * w.len()).enumerate() {
+        gated_tile::<S, T>(s, (table, rows), w, bias, block, partial, i * T);
+    }
+    for (i, table) in singles.chunks_exact(2 * w.len()).enumerate() {
+        gated_tile::<S, 1>(s, (table, rows), w, bias, block, partial, whole + i);
+    }
+}
 
 /// The `T` dimensions from `t`: nothing but the partial sums leaves the registers.
 #[inline(always)]
 fn gated_tile<S: Simd, const T: usize>(
     s: S,
-    sides: [GatedSide<'_>; 2],
+    (table, rows): (&[f32], usize),
+    w: &[[f32; LANES]],
     bias: &[f32],
     block: &[[f32; LANES]],
     partial: &mut [[f32; LANES]],
     t: usize,
-) -> usize {
+) {
+    // A row's dimensions and its gate's, row by row.
+    let (pairs, _) = table.as_chunks::<T>().0.as_chunks::<2>();
+    let (m, mhat) = pairs.split_at(rows);
+    let (w, what) = w.split_at(rows);
     let mut z: [S::F32; T] = core::array::from_fn(|i| s.splat(bias[t + i]));
     let mut pooled = [[s.zero(); T]; 2];
-    for (h, (w, rows, gates)) in pooled.iter_mut().zip(sides) {
-        for ((w, row), gate) in w.iter().zip(rows).zip(gates) {
+    for (h, (w, pairs)) in pooled.iter_mut().zip([(w, m), (what, mhat)]) {
+        for (w, [row, gate]) in w.iter().zip(pairs) {
             let w = s.load(w);
-            let (row, gate) = (&row[t..t + T], &gate[t..t + T]);
             for i in 0..T {
                 h[i] = s.mul_add(w, s.splat(row[i]), h[i]);
                 z[i] = s.mul_add(w, s.splat(gate[i]), z[i]);
@@ -204,7 +223,6 @@ fn gated_tile<S: Simd, const T: usize>(
         let partial = &mut partial[t + i];
         s.store(s.mul_add(hc, s.load(&block[t + i]), s.load(partial)), partial);
     }
-    T
 }
 
 /// As [`gated_dots`] where `h_c = h`.
