@@ -115,6 +115,11 @@ pub fn gemm_tn(level: Level, a: Matrix<'_>, b: Matrix<'_>, c: MatrixMut<'_>, acc
     level.dispatch(GemmTn { a, b, c, accumulate });
 }
 
+/// Allocates now what [`gemm_tn`] keeps for the calling thread, instead of in its first call there.
+pub fn prepare_thread() {
+    transposed::prepare_thread();
+}
+
 struct Gemm<'a> {
     x: Matrix<'a>,
     packed: &'a [f32],

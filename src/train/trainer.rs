@@ -105,6 +105,8 @@ impl Trainer {
     ) -> Result<Trainer, TrainError> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(config.threads)
+            // A thread may get its first product at any step.
+            .start_handler(|_| dmran_kernels::gemm::prepare_thread())
             .build()
             .map_err(|source| TrainError::Threads { threads: config.threads, source })?;
         let optimizer = Optimizer::new(level, config.optimizer, model.params());

@@ -47,6 +47,10 @@ thread_local! {
     static PACKED: RefCell<Box<Packed>> = RefCell::new(Box::new(Packed { a: [0.0; _], b: Lines([[0.0; LANES]; _]) }));
 }
 
+pub(super) fn prepare_thread() {
+    PACKED.with_borrow(|_| ());
+}
+
 /// All blocks of a product.
 struct Blocks<'a, 'p> {
     product: GemmTn<'a>,
