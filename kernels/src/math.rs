@@ -25,39 +25,23 @@ const MAGIC: f32 = 12_582_912.0;
 const LN2_HIGH: f32 = 0.693_145_75;
 const LN2_LOW: f32 = 1.428_606_8e-6;
 
+/// The polynomial of degree 6 for e^r (error 8e-9), from the highest power down.
+const EXP_POLYNOMIAL: [f32; 7] = [1.392_617_8e-3, 8.363_174e-3, 4.166_655_5e-2, 0.166_665_77, 0.5, 1.0, 1.0];
+
 /// exp for `EXP_LOW <= x <= EXP_HIGH`; not specified outside, also not for NaN.
 ///
-/// `x = n ln 2 + r` with `|r| <= ln(2) / 2`; a polynomial of degree 6 (error 8e-9) for e^r; n goes into the exponent bits.
+/// `x = n ln 2 + r` with `|r| <= ln(2) / 2`; a polynomial for e^r; n goes into the exponent bits.
 #[inline(always)]
 pub fn exp_in_range<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    let [y] = exp_in_range_each(s, [x]);
-    y
-}
-
-/// [`exp_in_range`] of several vectors, operation by operation: each constant is loaded once, and the chains overlap.
-#[inline(always)]
-fn exp_in_range_each<S: Simd, const N: usize>(s: S, x: [S::F32; N]) -> [S::F32; N] {
-    let (log2_e, magic) = (s.splat(std::f32::consts::LOG2_E), s.splat(MAGIC));
-    let (mut k, mut r) = (x, x);
-    for k in &mut k {
-        *k = s.mul_add(*k, log2_e, magic);
+    let magic = s.splat(MAGIC);
+    let k = s.mul_add(x, s.splat(std::f32::consts::LOG2_E), magic);
+    let n = s.sub(k, magic);
+    let r = s.neg_mul_add(n, s.splat(LN2_LOW), s.neg_mul_add(n, s.splat(LN2_HIGH), x));
+    let mut p = s.splat(EXP_POLYNOMIAL[0]);
+    for &c in &EXP_POLYNOMIAL[1..] {
+        p = s.mul_add(p, r, s.splat(c));
     }
-    let (high, low) = (s.splat(LN2_HIGH), s.splat(LN2_LOW));
-    for (r, &k) in r.iter_mut().zip(&k) {
-        let n = s.sub(k, magic);
-        *r = s.neg_mul_add(n, low, s.neg_mul_add(n, high, *r));
-    }
-    let mut p = [s.splat(1.392_617_8e-3); N];
-    for c in [8.363_174e-3, 4.166_655_5e-2, 0.166_665_77, 0.5, 1.0, 1.0] {
-        let c = s.splat(c);
-        for (p, &r) in p.iter_mut().zip(&r) {
-            *p = s.mul_add(*p, r, c);
-        }
-    }
-    for (p, &k) in p.iter_mut().zip(&k) {
-        *p = s.shift_exponent(*p, k);
-    }
-    p
+    s.shift_exponent(p, k)
 }
 
 /// exp for `x <= 0`: at most 2 ulp, 0 below [`f32::MIN_POSITIVE`], NaN for NaN.
@@ -73,26 +57,12 @@ pub fn exp_nonpositive<S: Simd>(s: S, x: S::F32) -> S::F32 {
 /// e^x, at most 2 ulp.
 #[inline(always)]
 pub fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    let [y] = exp_each(s, [x]);
-    y
-}
-
-/// [`exp`] of several vectors.
-#[inline(always)]
-fn exp_each<S: Simd, const N: usize>(s: S, x: [S::F32; N]) -> [S::F32; N] {
     let (low, high, zero) = (s.splat(EXP_LOW), s.splat(EXP_HIGH), s.zero());
-    let mut bounded = x;
-    for b in &mut bounded {
-        *b = s.min(high, s.max(low, *b));
-    }
-    let mut y = exp_in_range_each(s, bounded);
-    for ((y, &b), &x) in y.iter_mut().zip(&bounded).zip(&x) {
-        // The product with 0 carries NaN over.
-        let e = s.mul_add(b, zero, *y);
-        let e = s.select(s.lt(x, low), zero, e);
-        *y = s.select(s.lt(high, x), s.splat(f32::INFINITY), e);
-    }
-    y
+    let bounded = s.min(high, s.max(low, x));
+    // The product with 0 carries NaN over.
+    let y = s.mul_add(bounded, zero, exp_in_range(s, bounded));
+    let y = s.select(s.lt(x, low), zero, y);
+    s.select(s.lt(high, x), s.splat(f32::INFINITY), y)
 }
 
 /// tanh x, at most 4 ulp.
@@ -124,16 +94,44 @@ pub fn sigmoid<S: Simd>(s: S, x: S::F32) -> S::F32 {
 }
 
 /// [`sigmoid`] of several vectors: the same bits, faster than one by one.
+///
+/// As [`exp`] of `-x`, whose sign is taken over by the constants, and operation by operation: each constant is loaded
+/// once, and the chains overlap. Half of e^{-x} is computed, so that doubling it overflows where the result is 0.
 #[inline(always)]
 pub fn sigmoid_each<S: Simd, const N: usize>(s: S, x: [S::F32; N]) -> [S::F32; N] {
-    let one = s.splat(1.0);
-    let mut y = x;
-    for y in &mut y {
-        *y = s.sub(s.zero(), *y);
+    // e^{89.4} is between 1 and 2 times `f32::MAX`; e^{-80} is nothing beside 1.
+    let (low, high) = (s.splat(-89.4), s.splat(80.0));
+    let (log2_e, magic) = (s.splat(std::f32::consts::LOG2_E), s.splat(MAGIC - 1.0));
+    let mut bounded = x;
+    for b in &mut bounded {
+        *b = s.max(low, s.min(high, *b));
     }
-    y = exp_each(s, y);
+    let mut k = bounded;
+    for k in &mut k {
+        *k = s.neg_mul_add(*k, log2_e, magic);
+    }
+    // -r of `exp_in_range`.
+    let mut r = bounded;
+    let (ln2_high, ln2_low) = (s.splat(LN2_HIGH), s.splat(LN2_LOW));
+    for (r, &k) in r.iter_mut().zip(&k) {
+        let n = s.sub(k, magic);
+        *r = s.mul_add(n, ln2_low, s.mul_add(n, ln2_high, *r));
+    }
+    let mut y = [s.splat(EXP_POLYNOMIAL[0]); N];
+    for &c in &EXP_POLYNOMIAL[1..] {
+        let c = s.splat(c);
+        for (y, &r) in y.iter_mut().zip(&r) {
+            *y = s.neg_mul_add(*y, r, c);
+        }
+    }
+    let (zero, one, two) = (s.zero(), s.splat(1.0), s.splat(2.0));
+    for ((y, &k), &r) in y.iter_mut().zip(&k).zip(&r) {
+        // The product with 0 carries NaN over.
+        let one_or_nan = s.mul_add(r, zero, one);
+        *y = s.mul_add(s.shift_exponent(*y, k), two, one_or_nan);
+    }
     for y in &mut y {
-        *y = s.div(one, s.add(one, *y));
+        *y = s.div(one, *y);
     }
     y
 }
