@@ -3,7 +3,7 @@
 //! The user's part of the gate is computed once: `sum_j w_j (W_f1 m_j)` is `W_f1 h`, so the tables `M W_f1^T` and
 //! `Mhat W_f2^T` make a candidate cost `r d` multiply-adds for the gate instead of `d d`.
 //!
-//! Candidates are taken 16 at a time, one a lane, and each lane repeats the order of sums of [`crate::pooling`] and
+//! Candidates are taken 16 or 32 at a time, one a lane, and each lane repeats the order of sums of [`crate::pooling`] and
 //! [`crate::gate`]. A training forward that goes
 //!
 //! ```text
@@ -22,7 +22,7 @@ use crate::level::Level;
 use crate::segment;
 use crate::simd::LANES;
 use crate::small::ALIGN_SLACK;
-use kernels::{FixedScores, VanillaScores, tables_per_chunk};
+use kernels::{FixedScores, VanillaScores, scratch_lines};
 
 /// The tables of one user for the head `vanilla`.
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +54,7 @@ impl Vanilla<'_> {
         let d = self.d.max(1);
         let rows = self.m.len() / d;
         let rows_hat = self.feature.map_or(0, |f| f.mhat.len() / d);
-        let tables = d.div_ceil(LANES) * tables_per_chunk(rows, rows_hat);
-        (d + rows + rows_hat + LANES + tables) * LANES + ALIGN_SLACK
+        scratch_lines(d, rows, rows_hat) * LANES + ALIGN_SLACK
     }
 
     fn check(&self) {

@@ -5,8 +5,8 @@ use crate::gate;
 use crate::level::Level;
 use crate::math;
 use crate::simd::{Kernel, LANES, Simd, prefetch, tile};
-use crate::small::{Lines, aligned, dot, load, store};
-use crate::transpose::transpose_rows;
+use crate::small::{aligned, dot, load, store};
+use crate::transpose::transpose_block;
 
 pub(super) struct VanillaScores<'a> {
     pub user: &'a Vanilla<'a>,
@@ -16,280 +16,280 @@ pub(super) struct VanillaScores<'a> {
     pub scratch: &'a mut [f32],
 }
 
+/// Most vectors of 16 candidates in a block.
+const MOST_VECTORS: usize = 2;
+/// Most sums of whole vectors at a time.
+const MOST_SUMS: usize = 16;
+
+/// Lines of scratch for a user with so many rows.
+pub(super) const fn scratch_lines(d: usize, rows: usize, rows_hat: usize) -> usize {
+    (d + rows + rows_hat + LANES) * MOST_VECTORS + 3 * MOST_SUMS
+}
+
+/// Whether there are registers for 16 sums of whole vectors, and to spare.
+const fn many_registers<S: Simd>() -> bool {
+    matches!(S::LEVEL, Level::Avx512)
+}
+
 impl Kernel for VanillaScores<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { user, c, bias, score, scratch } = self;
+        let vectors = if many_registers::<S>() { MOST_VECTORS } else { 1 };
+        let width = vectors * LANES;
+        let (lines, _) = aligned(scratch).as_chunks_mut::<LANES>();
+        // The block after this one is fetched while this one is computed.
+        let ahead = c.chunks(width * user.d).skip(1).chain([&[][..]]);
+        let scores = score.chunks_mut(width).zip(bias.chunks(width));
+        for ((c, next), (score, bias)) in c.chunks(width * user.d).zip(ahead).zip(scores) {
+            let block = Block { user, c, next, bias, score, lines };
+            if many_registers::<S>() && bias.len() > LANES {
+                block.run::<S, MOST_VECTORS>(s);
+            } else {
+                block.run::<S, 1>(s);
+            }
+        }
+    }
+}
+
+/// Candidates that are computed together, one a lane.
+struct Block<'a, 'b> {
+    user: &'a Vanilla<'a>,
+    /// Their vectors, row by row, and those of the block after.
+    c: &'a [f32],
+    next: &'a [f32],
+    bias: &'a [f32],
+    score: &'b mut [f32],
+    /// Scratch.
+    lines: &'b mut [[f32; LANES]],
+}
+
+impl Block<'_, '_> {
+    /// At most `16 V` candidates.
+    #[inline(always)]
+    fn run<S: Simd, const V: usize>(self, s: S) {
+        let Self { user, c, next, bias, score, lines } = self;
         let d = user.d;
         let rows = user.m.len() / d;
         let rows_hat = user.feature.map_or(0, |f| f.mhat.len() / d);
-        let (lines, _) = aligned(scratch).as_chunks_mut::<LANES>();
-        let (block, lines) = lines.split_at_mut(d);
-        let (w, lines) = lines.split_at_mut(rows + rows_hat);
-        let (partial, tables) = lines.split_at_mut(LANES);
-        let tables = pack_tables::<S>(user, tables);
+        let (block, lines) = lines.split_at_mut(d * V);
+        let (w, lines) = lines.split_at_mut((rows + rows_hat) * V);
+        let (partial, lines) = lines.split_at_mut(LANES * V);
+        let (w, what) = w.split_at_mut(rows * V);
 
-        let scores = score.chunks_mut(LANES).zip(bias.chunks(LANES));
-        let blocks = c.chunks(LANES * d);
-        // The block after this one is fetched while this one is computed.
-        let ahead = c.chunks(LANES * d).skip(1).chain([&[][..]]);
-        for ((c, next), (score, bias)) in blocks.zip(ahead).zip(scores) {
-            transpose_rows(s, c, d, block.as_flattened_mut());
-            weights(s, d, user.m, block, &mut w[..rows]);
-            if let Some(f) = &user.feature {
-                weights(s, d, f.mhat, block, &mut w[rows..]);
+        for (v, c) in c.chunks(LANES * d).enumerate() {
+            transpose_block(s, c, d, &mut block.as_flattened_mut()[v * LANES..], V * LANES);
+        }
+        weights::<S, V>(s, d, user.m, block, w);
+        if let Some(f) = &user.feature {
+            weights::<S, V>(s, d, f.mhat, block, what);
+        }
+        partial.fill([0.0; LANES]);
+        let step = next.len().div_ceil(d.div_ceil(LANES)).max(1);
+        let mut next = next.chunks(step);
+        for at in (0..d).step_by(LANES) {
+            prefetch(next.next().unwrap_or(&[]));
+            let dims = Dims { user, w, what, block, at, end: d.min(at + LANES) };
+            if many_registers::<S>() {
+                dims.add_dots::<S, 8, V>(s, partial, lines);
+            } else {
+                dims.add_dots::<S, 4, V>(s, partial, lines);
             }
-            partial.fill([0.0; LANES]);
-            let step = next.len().div_ceil(block.len().div_ceil(LANES));
-            for (k, block) in block.chunks(LANES).enumerate() {
-                prefetch(next.chunks(step.max(1)).nth(k).unwrap_or(&[]));
-                let tables = &tables[k * tables_per_chunk(rows, rows_hat)..];
-                match &user.feature {
-                    None => pooled_dots(s, tables, w, block, partial),
-                    Some(f) => {
-                        let bias = &f.gate_bias[k * LANES..][..block.len()];
-                        gated_dots(s, (tables, rows), w, bias, block, partial);
-                    }
-                }
-            }
-            let v = s.add(reduce(s, partial), load(s, bias));
-            store(s, v, score);
+        }
+        for (v, (score, bias)) in score.chunks_mut(LANES).zip(bias.chunks(LANES)).enumerate() {
+            let sum = s.add(reduce(s, &partial[v..], V), load(s, bias));
+            store(s, sum, score);
         }
     }
-}
-
-/// Lines of the user's tables for 16 dimensions.
-pub(super) const fn tables_per_chunk(rows: usize, rows_hat: usize) -> usize {
-    if rows_hat == 0 { rows } else { 2 * (rows + rows_hat) }
-}
-
-/// Dimensions that the registers hold with three sums each.
-const fn tile_dims<S: Simd>() -> usize {
-    if matches!(S::LEVEL, Level::Avx512) { 4 } else { 2 }
-}
-
-/// Lays the user's tables out in the order in which they are read. Without the feature attention: for each 16 dimensions
-/// the rows of M. With it, for each 16 dimensions and each [`tile_dims`] of these: for every row of M, its dimensions and
-/// those of its `M W_f1^T`, then the like of Mhat and `Mhat W_f2^T`.
-#[inline(always)]
-fn pack_tables<'a, S: Simd>(user: &Vanilla, out: &'a mut [[f32; LANES]]) -> &'a [[f32; LANES]] {
-    let d = user.d;
-    let chunk = tables_per_chunk(user.m.len() / d, user.feature.map_or(0, |f| f.mhat.len() / d));
-    for (lines, t) in out.chunks_mut(chunk).zip((0..d).step_by(LANES)) {
-        let n = LANES.min(d - t);
-        let Some(f) = &user.feature else {
-            for (row, line) in user.m.chunks_exact(d).zip(lines) {
-                line[..n].copy_from_slice(&row[t..t + n]);
-            }
-            continue;
-        };
-        let mut rest = lines.as_flattened_mut();
-        let mut at = t;
-        while at < t + n {
-            let dims = if t + n - at < tile_dims::<S>() { 1 } else { tile_dims::<S>() };
-            for (rows, gates) in [(user.m, f.gate_m), (f.mhat, f.gate_mhat)] {
-                for (row, gate) in rows.chunks_exact(d).zip(gates.chunks_exact(d)) {
-                    let (to, after) = rest.split_at_mut(2 * dims);
-                    to[..dims].copy_from_slice(&row[at..at + dims]);
-                    to[dims..].copy_from_slice(&gate[at..at + dims]);
-                    rest = after;
-                }
-            }
-            at += dims;
-        }
-    }
-    out
 }
 
 /// `pooling::weights` with candidates in the lanes: `w[j, lane]`.
 #[inline(always)]
-fn weights<S: Simd>(s: S, d: usize, keys: &[f32], block: &[[f32; LANES]], w: &mut [[f32; LANES]]) {
-    let rows = w.len();
+fn weights<S: Simd, const V: usize>(s: S, d: usize, keys: &[f32], block: &[[f32; LANES]], w: &mut [[f32; LANES]]) {
+    let rows = w.len() / V;
     let mut j = 0;
     while j < rows {
         let keys = &keys[j * d..];
-        let w = &mut w[j..];
+        let w = &mut w[j * V..];
+        // As many chains as the registers hold: with fewer than 8 the multipliers wait for results.
         j += match rows - j {
-            1 => scores::<S, 1>(s, d, keys, block, w),
-            2 => scores::<S, 2>(s, d, keys, block, w),
-            3 => scores::<S, 3>(s, d, keys, block, w),
-            4 => scores::<S, 4>(s, d, keys, block, w),
-            _ => scores::<S, 5>(s, d, keys, block, w),
+            1 => scores::<S, 1, V>(s, d, keys, block, w),
+            2 => scores::<S, 2, V>(s, d, keys, block, w),
+            3 => scores::<S, 3, V>(s, d, keys, block, w),
+            4 => scores::<S, 4, V>(s, d, keys, block, w),
+            10.. if many_registers::<S>() => scores::<S, 10, V>(s, d, keys, block, w),
+            _ => scores::<S, 5, V>(s, d, keys, block, w),
         };
     }
-    let mut max = s.splat(f32::NEG_INFINITY);
-    for w in &*w {
-        max = s.max(max, s.load(w));
-    }
-    let mut sum = s.zero();
-    for w in &mut *w {
-        let e = math::exp_nonpositive(s, s.sub(s.load(w), max));
-        sum = s.add(sum, e);
-        s.store(e, w);
-    }
-    let scale = s.div(s.splat(1.0), sum);
-    for w in &mut *w {
-        s.store(s.mul(s.load(w), scale), w);
+    let (w, _) = w.as_chunks_mut::<V>();
+    for v in 0..V {
+        let mut max = s.splat(f32::NEG_INFINITY);
+        for w in &*w {
+            max = s.max(max, s.load(&w[v]));
+        }
+        let mut sum = s.zero();
+        for w in &mut *w {
+            let e = math::exp_nonpositive(s, s.sub(s.load(&w[v]), max));
+            sum = s.add(sum, e);
+            s.store(e, &mut w[v]);
+        }
+        let scale = s.div(s.splat(1.0), sum);
+        for w in &mut *w {
+            s.store(s.mul(s.load(&w[v]), scale), &mut w[v]);
+        }
     }
 }
 
 /// The scaled scores of `R` rows.
 #[inline(always)]
-fn scores<S: Simd, const R: usize>(
+fn scores<S: Simd, const R: usize, const V: usize>(
     s: S,
     d: usize,
     keys: &[f32],
     block: &[[f32; LANES]],
     w: &mut [[f32; LANES]],
 ) -> usize {
-    let acc = tile::strided::<S, R, 1>(s, (keys, d, 1), (block.as_flattened(), LANES), d, [[s.zero()]; R]);
+    let acc = tile::strided::<S, R, V>(s, (keys, d, 1), (block.as_flattened(), V * LANES), d, [[s.zero(); V]; R]);
     let scale = s.splat(1.0 / (d as f32).sqrt());
-    for ([acc], w) in acc.into_iter().zip(w) {
-        s.store(s.mul(acc, scale), w);
+    let w = &mut w[..R * V];
+    for r in 0..R {
+        for v in 0..V {
+            s.store(s.mul(acc[r][v], scale), &mut w[r * V + v]);
+        }
     }
     R
 }
 
-/// Pooled rows, gate and product with the candidate for the up to 16 dimensions of `block`, added to the partial sums
-/// of [`crate::small::dot`].
-#[inline(always)]
-fn gated_dots<S: Simd>(
-    s: S,
-    (tables, rows): (&[[f32; LANES]], usize),
-    w: &[[f32; LANES]],
-    bias: &[f32],
-    block: &[[f32; LANES]],
-    partial: &mut [[f32; LANES]],
-) {
-    let tables = tables.as_flattened();
-    match tile_dims::<S>() {
-        4 => gated_tiles::<S, 4>(s, (tables, rows), w, bias, block, partial),
-        _ => gated_tiles::<S, 2>(s, (tables, rows), w, bias, block, partial),
-    }
+/// The dimensions `at..end`, at most 16, of a block.
+struct Dims<'a> {
+    user: &'a Vanilla<'a>,
+    w: &'a [[f32; LANES]],
+    what: &'a [[f32; LANES]],
+    block: &'a [[f32; LANES]],
+    at: usize,
+    end: usize,
 }
 
-#[inline(always)]
-fn gated_tiles<S: Simd, const T: usize>(
-    s: S,
-    (tables, rows): (&[f32], usize),
-    w: &[[f32; LANES]],
-    bias: &[f32],
-    block: &[[f32; LANES]],
-    partial: &mut [[f32; LANES]],
-) {
-    let n = block.len();
-    let whole = n - n % T;
-    let (tiles, singles) = tables[..2 * n * w.len()].split_at(2 * whole * w.len());
-    for (i, table) in tiles.chunks_exact(2 * T * w.len()).enumerate() {
-        gated_tile::<S, T>(s, (table, rows), w, bias, block, partial, i * T);
+impl Dims<'_> {
+    /// Adds `h_c * c` to the partial sums of [`crate::small::dot`], `T` dimensions at a time.
+    #[inline(always)]
+    fn add_dots<S: Simd, const T: usize, const V: usize>(
+        &self,
+        s: S,
+        partial: &mut [[f32; LANES]],
+        scratch: &mut [[f32; LANES]],
+    ) {
+        let mut t = self.at;
+        while t < self.end {
+            let partial = &mut partial[(t - self.at) * V..];
+            t += match self.end - t {
+                n if n >= T => self.tile::<S, T, V>(s, t, partial, scratch),
+                _ => self.tile::<S, 1, V>(s, t, partial, scratch),
+            };
+        }
     }
-    for (i, table) in singles.chunks_exact(2 * w.len()).enumerate() {
-        gated_tile::<S, 1>(s, (table, rows), w, bias, block, partial, whole + i);
-    }
-}
 
-/// The `T` dimensions from `t`: nothing but the partial sums leaves the registers.
-#[inline(always)]
-fn gated_tile<S: Simd, const T: usize>(
-    s: S,
-    (table, rows): (&[f32], usize),
-    w: &[[f32; LANES]],
-    bias: &[f32],
-    block: &[[f32; LANES]],
-    partial: &mut [[f32; LANES]],
-    t: usize,
-) {
-    // A row's dimensions and its gate's, row by row.
-    let (pairs, _) = table.as_chunks::<T>().0.as_chunks::<2>();
-    let (m, mhat) = pairs.split_at(rows);
-    let (w, what) = w.split_at(rows);
-    let mut z: [S::F32; T] = core::array::from_fn(|i| s.splat(bias[t + i]));
-    let mut pooled = [[s.zero(); T]; 2];
-    for (h, (w, pairs)) in pooled.iter_mut().zip([(w, m), (what, mhat)]) {
-        for (w, [row, gate]) in w.iter().zip(pairs) {
-            let w = s.load(w);
-            for i in 0..T {
-                h[i] = s.mul_add(w, s.splat(row[i]), h[i]);
-                z[i] = s.mul_add(w, s.splat(gate[i]), z[i]);
+    /// The `T` dimensions from `t`: pooled rows, the gate, and the product with the candidate.
+    #[inline(always)]
+    fn tile<S: Simd, const T: usize, const V: usize>(
+        &self,
+        s: S,
+        t: usize,
+        partial: &mut [[f32; LANES]],
+        scratch: &mut [[f32; LANES]],
+    ) -> usize {
+        // The sums go through memory: their registers are needed for the next ones.
+        let (h, scratch) = scratch.split_at_mut(T * V);
+        let (hhat, scratch) = scratch.split_at_mut(T * V);
+        let z = &mut scratch[..T * V];
+        let c = &self.block[t * V..][..T * V];
+        let zero = [[s.zero(); V]; T];
+        store_all::<S, T, V>(s, self.pool::<S, T, V>(s, self.w, self.user.m, t, zero), h);
+        let Some(f) = &self.user.feature else {
+            for ((h, c), partial) in h.iter().zip(c).zip(partial) {
+                s.store(s.mul_add(s.load(h), s.load(c), s.load(partial)), partial);
             }
-        }
-    }
-    let [h, hhat] = pooled;
-    let f = math::sigmoid_each(s, z);
-    for i in 0..T {
-        let hc = gate::mix(s, f[i], h[i], hhat[i]);
-        let partial = &mut partial[t + i];
-        s.store(s.mul_add(hc, s.load(&block[t + i]), s.load(partial)), partial);
-    }
-}
-
-/// As [`gated_dots`] where `h_c = h`.
-#[inline(always)]
-fn pooled_dots<S: Simd>(
-    s: S,
-    m: &[[f32; LANES]],
-    w: &[[f32; LANES]],
-    block: &[[f32; LANES]],
-    partial: &mut [[f32; LANES]],
-) {
-    let mut h = Lines([[0.0; LANES]; LANES]);
-    pool(s, w, m, &mut h.0[..block.len()]);
-    for ((h, c), partial) in h.0.iter().zip(block).zip(partial) {
-        s.store(s.mul_add(s.load(h), s.load(c), s.load(partial)), partial);
-    }
-}
-
-/// Goes on from `out[t]` with the sums `sum_j w[j] * y[j][t]`, in the order of j.
-#[inline(always)]
-fn pool<S: Simd>(s: S, w: &[[f32; LANES]], y: &[[f32; LANES]], out: &mut [[f32; LANES]]) {
-    let n = out.len();
-    let mut t = 0;
-    while t < n {
-        // As many chains as the registers hold: with fewer than 8 the multipliers wait for results.
-        t += match n - t {
-            LANES if S::LEVEL == Level::Avx512 => pool_tile::<S, LANES>(s, w, y, t, out),
-            1 => pool_tile::<S, 1>(s, w, y, t, out),
-            2 => pool_tile::<S, 2>(s, w, y, t, out),
-            3 => pool_tile::<S, 3>(s, w, y, t, out),
-            4 => pool_tile::<S, 4>(s, w, y, t, out),
-            5 | 10 => pool_tile::<S, 5>(s, w, y, t, out),
-            _ => pool_tile::<S, 6>(s, w, y, t, out),
+            return T;
         };
+        store_all::<S, T, V>(s, self.pool::<S, T, V>(s, self.what, f.mhat, t, zero), hhat);
+        let mut sums = zero;
+        for (sums, &bias) in sums.iter_mut().zip(&f.gate_bias[t..]) {
+            *sums = [s.splat(bias); V];
+        }
+        sums = self.pool::<S, T, V>(s, self.w, f.gate_m, t, sums);
+        sums = self.pool::<S, T, V>(s, self.what, f.gate_mhat, t, sums);
+        store_all::<S, T, V>(s, sums, z);
+        let gated = Gated { z, h, hhat, c };
+        let mut k = 0;
+        while k < T * V {
+            k += if T * V - k >= 4 {
+                gated.add_dots::<S, 4>(s, partial, k)
+            } else {
+                gated.add_dots::<S, 1>(s, partial, k)
+            };
+        }
+        T
+    }
+
+    /// `start + sum_j w[j] * y[j, t..t + T]`, in the order of j.
+    #[inline(always)]
+    fn pool<S: Simd, const T: usize, const V: usize>(
+        &self,
+        s: S,
+        w: &[[f32; LANES]],
+        y: &[f32],
+        t: usize,
+        start: [[S::F32; V]; T],
+    ) -> [[S::F32; V]; T] {
+        let rows = w.len() / V;
+        tile::strided::<S, T, V>(s, (&y[t..], 1, self.user.d), (w.as_flattened(), V * LANES), rows, start)
     }
 }
 
 #[inline(always)]
-fn pool_tile<S: Simd, const T: usize>(
-    s: S,
-    w: &[[f32; LANES]],
-    y: &[[f32; LANES]],
-    t: usize,
-    out: &mut [[f32; LANES]],
-) -> usize {
-    let out = &mut out[t..t + T];
-    let mut sums = [s.zero(); T];
-    for (sum, out) in sums.iter_mut().zip(&*out) {
-        *sum = s.load(out);
-    }
-    for (w, y) in w.iter().zip(y) {
-        let w = s.load(w);
-        for (sum, &y) in sums.iter_mut().zip(&y[t..t + T]) {
-            *sum = s.mul_add(w, s.splat(y), *sum);
+fn store_all<S: Simd, const T: usize, const V: usize>(s: S, sums: [[S::F32; V]; T], to: &mut [[f32; LANES]]) {
+    let to = &mut to[..T * V];
+    for i in 0..T {
+        for v in 0..V {
+            s.store(sums[i][v], &mut to[i * V + v]);
         }
     }
-    for (sum, out) in sums.into_iter().zip(out) {
-        s.store(sum, out);
-    }
-    T
 }
 
-/// Adds up the 16 partial sums of each lane in the order of [`Simd::reduce_sum`].
+/// Lines before the gate, and those of the candidates.
+struct Gated<'a> {
+    z: &'a [[f32; LANES]],
+    h: &'a [[f32; LANES]],
+    hhat: &'a [[f32; LANES]],
+    c: &'a [[f32; LANES]],
+}
+
+impl Gated<'_> {
+    /// Adds the `h_c * c` of `N` lines from `k` to the partial sums.
+    #[inline(always)]
+    fn add_dots<S: Simd, const N: usize>(&self, s: S, partial: &mut [[f32; LANES]], k: usize) -> usize {
+        let (z, h, hhat) = (&self.z[k..k + N], &self.h[k..k + N], &self.hhat[k..k + N]);
+        let (c, partial) = (&self.c[k..k + N], &mut partial[k..k + N]);
+        let mut f = [s.zero(); N];
+        for i in 0..N {
+            f[i] = s.load(&z[i]);
+        }
+        f = math::sigmoid_each(s, f);
+        for i in 0..N {
+            let hc = gate::mix(s, f[i], s.load(&h[i]), s.load(&hhat[i]));
+            s.store(s.mul_add(hc, s.load(&c[i]), s.load(&partial[i])), &mut partial[i]);
+        }
+        N
+    }
+}
+
+/// Adds up the 16 partial sums of each lane, `step` lines apart, in the order of [`Simd::reduce_sum`].
 #[inline(always)]
-fn reduce<S: Simd>(s: S, partial: &[[f32; LANES]]) -> S::F32 {
+fn reduce<S: Simd>(s: S, partial: &[[f32; LANES]], step: usize) -> S::F32 {
     let mut sums = [s.zero(); LANES];
-    for (sum, partial) in sums.iter_mut().zip(partial) {
+    for (sum, partial) in sums.iter_mut().zip(partial.iter().step_by(step)) {
         *sum = s.load(partial);
     }
     for half in [8, 4, 2, 1] {

@@ -123,6 +123,40 @@ unsafe fn strided_step<S: Simd, const R: usize, const C: usize>(
     }
 }
 
+/// The first 16 elements of 16 rows that start `stride` apart.
+///
+/// # Panics
+/// If `x` is shorter.
+#[inline(always)]
+pub(crate) fn load_rows<S: Simd>(s: S, x: &[f32], stride: usize) -> [S::F32; LANES] {
+    assert!(x.len() >= (LANES - 1) * stride + LANES);
+    let mut x = x.as_ptr();
+    let mut v = [s.zero(); LANES];
+    for v in &mut v {
+        // SAFETY: in round i, `x` points at row i of the slice, so the assertion covers the read.
+        *v = unsafe { s.load_ptr(x) };
+        // After the last round this may point past the end; nothing is read there.
+        x = x.wrapping_add(stride);
+    }
+    v
+}
+
+/// Writes what [`load_rows`] reads.
+///
+/// # Panics
+/// If `out` is shorter.
+#[inline(always)]
+pub(crate) fn store_rows<S: Simd>(s: S, v: [S::F32; LANES], out: &mut [f32], stride: usize) {
+    assert!(out.len() >= (LANES - 1) * stride + LANES);
+    let mut out = out.as_mut_ptr();
+    for v in v {
+        // SAFETY: in round i, `out` points at row i of the slice, so the assertion covers the write.
+        unsafe { s.store_ptr(v, out) };
+        // After the last round this may point past the end; nothing is written there.
+        out = out.wrapping_add(stride);
+    }
+}
+
 /// Products of `x`, whose length is a multiple of 16, with `H` rows of `y` that start `stride` apart: 16 partial sums of each.
 ///
 /// # Panics
