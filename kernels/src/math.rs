@@ -124,11 +124,11 @@ pub fn sigmoid_each<S: Simd, const N: usize>(s: S, x: [S::F32; N]) -> [S::F32; N
             *y = s.neg_mul_add(*y, r, c);
         }
     }
-    let (zero, one, two) = (s.zero(), s.splat(1.0), s.splat(2.0));
+    let one = s.splat(1.0);
     for ((y, &k), &r) in y.iter_mut().zip(&k).zip(&r) {
-        // The product with 0 carries NaN over.
-        let one_or_nan = s.mul_add(r, zero, one);
-        *y = s.mul_add(s.shift_exponent(*y, k), two, one_or_nan);
+        // The difference, 0 or NaN, carries NaN over. No products: the multipliers are what is short here.
+        let half = s.shift_exponent(*y, k);
+        *y = s.add(s.add(half, half), s.add(one, s.sub(r, r)));
     }
     for y in &mut y {
         *y = s.div(one, *y);

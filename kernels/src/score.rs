@@ -21,7 +21,7 @@ mod kernels;
 use crate::level::Level;
 use crate::segment;
 use crate::simd::LANES;
-use crate::small::ALIGN_SLACK;
+use crate::small::{ALIGN_SLACK, Rows};
 use kernels::{FixedScores, VanillaScores, scratch_lines};
 
 /// The tables of one user for the head `vanilla`.
@@ -68,15 +68,48 @@ impl Vanilla<'_> {
     }
 }
 
-/// Equations 14 to 17 for the candidates `c` `[n, d]` of one user with the head `vanilla`; `bias` and `score` `[n]`.
+/// The vectors of candidates.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'a> {
+    /// `[rows, d]`.
+    pub table: &'a [f32],
+    /// The row of each candidate; without, all rows of the table are candidates.
+    pub ids: Option<&'a [u32]>,
+}
+
+impl<'a> From<&'a [f32]> for Candidates<'a> {
+    fn from(table: &'a [f32]) -> Self {
+        Self { table, ids: None }
+    }
+}
+
+impl<'a> Candidates<'a> {
+    /// The number of candidates, whose biases and scores must be as many.
+    fn check(&self, d: usize, bias: &[f32], score: &[f32]) {
+        let rows = segment::rows(self.table.len(), d);
+        let n = self.ids.map_or(rows, <[u32]>::len);
+        assert_eq!((bias.len(), score.len()), (n, n), "{n} candidates: biases or scores have the wrong length");
+        if let Some(id) = self.ids.into_iter().flatten().find(|&&id| id as usize >= rows) {
+            panic!("candidate {id} of a table of {rows} rows");
+        }
+    }
+
+    pub(crate) fn rows(&self, d: usize) -> Rows<'a> {
+        Rows { ids: self.ids, ..Rows::new(self.table, d) }
+    }
+}
+
+/// Equations 14 to 17 for the candidates `c`, `n` rows of width d, of one user with the head `vanilla`; `bias` and `score`
+/// `[n]`.
 ///
 /// # Panics
-/// If the lengths do not fit each other, the user has no rows, or `scratch` is shorter than [`Vanilla::scratch_len`].
-pub fn vanilla(level: Level, user: &Vanilla, c: &[f32], bias: &[f32], score: &mut [f32], scratch: &mut [f32]) {
+/// If the lengths do not fit each other, the user has no rows, a candidate is not in its table, or `scratch` is shorter
+/// than [`Vanilla::scratch_len`].
+pub fn vanilla(level: Level, user: &Vanilla, c: Candidates, bias: &[f32], score: &mut [f32], scratch: &mut [f32]) {
     user.check();
-    check_candidates(user.d, c, bias, score);
+    c.check(user.d, bias, score);
     let scratch = &mut scratch[..user.scratch_len()];
-    level.dispatch(VanillaScores { user, c, bias, score, scratch });
+    level.dispatch(VanillaScores { user, c: c.rows(user.d), bias, score, scratch });
 }
 
 /// Equation 17 where `h_c` `[d]` does not depend on the candidate (the head `mean`): `score[i] = hc . c[i] + bias[i]`.
@@ -84,13 +117,8 @@ pub fn vanilla(level: Level, user: &Vanilla, c: &[f32], bias: &[f32], score: &mu
 /// The bits of [`crate::gate::dot_rows`].
 ///
 /// # Panics
-/// If the lengths do not fit each other.
-pub fn fixed(level: Level, hc: &[f32], c: &[f32], bias: &[f32], score: &mut [f32]) {
-    check_candidates(hc.len(), c, bias, score);
-    level.dispatch(FixedScores { hc, c, bias, score });
-}
-
-fn check_candidates(d: usize, c: &[f32], bias: &[f32], score: &[f32]) {
-    let n = segment::rows(c.len(), d);
-    assert_eq!((bias.len(), score.len()), (n, n), "{n} candidates: biases or scores have the wrong length");
+/// If the lengths do not fit each other, or a candidate is not in its table.
+pub fn fixed(level: Level, hc: &[f32], c: Candidates, bias: &[f32], score: &mut [f32]) {
+    c.check(hc.len(), bias, score);
+    level.dispatch(FixedScores { hc, c: c.rows(hc.len()), bias, score });
 }

@@ -1,37 +1,30 @@
 //! Row-major blocks into lanes: 16 rows side by side, dimension by dimension.
 
-use crate::simd::{LANES, Simd, tile};
+use crate::simd::tile::{self, Lanes};
+use crate::simd::{LANES, Simd};
 
-/// `out[block, t, lane] = x[16 block + lane, t]` for `x` `[n, d]`; lanes beyond the last row are 0.
+/// `out[block, t, lane] = x[16 block + lane, t]` for `x` `[n, d]`; lanes beyond the last row repeat another.
 ///
 /// `out` holds at least `n` rounded up to 16, times `d`.
 #[inline(always)]
 pub(crate) fn transpose_rows<S: Simd>(s: S, x: &[f32], d: usize, out: &mut [f32]) {
     for (x, out) in x.chunks(LANES * d).zip(out.chunks_exact_mut(LANES * d)) {
-        transpose_block(s, x, d, out, LANES);
+        transpose_lanes(s, &Lanes::new(x.chunks_exact(d)), d, out, LANES);
     }
 }
 
-/// `out[t * stride + lane] = x[lane, t]` for `x` `[n, d]` with `n <= 16`; lanes beyond the last row are 0.
+/// `out[t * stride + lane] = rows[lane, t]` for rows of width `d`.
 #[inline(always)]
-pub(crate) fn transpose_block<S: Simd>(s: S, x: &[f32], d: usize, out: &mut [f32], stride: usize) {
-    // Rows beyond the last are loaded as zeros.
-    let rows = x.len() / d;
-    let mut at = 0;
-    while at < d {
-        let n = LANES.min(d - at);
-        let mut v = [s.zero(); LANES];
-        if rows == LANES && n == LANES {
-            let columns = s.transpose(tile::load_rows(s, &x[at..], d));
-            tile::store_rows(s, columns, &mut out[at * stride..], stride);
+pub(crate) fn transpose_lanes<S: Simd>(s: S, rows: &Lanes, d: usize, out: &mut [f32], stride: usize) {
+    for at in (0..d).step_by(LANES) {
+        let columns = s.transpose(rows.load(s, at, d));
+        let out = &mut out[at * stride..];
+        if at + LANES <= d {
+            tile::store_rows(s, columns, out, stride);
         } else {
-            for (lane, v) in v[..rows].iter_mut().enumerate() {
-                *v = s.load_partial(&x[lane * d + at..][..n]);
-            }
-            for (v, out) in s.transpose(v).into_iter().zip(out[at * stride..].chunks_mut(stride)).take(n) {
+            for (v, out) in columns.into_iter().zip(out.chunks_mut(stride)).take(d - at) {
                 s.store(v, out);
             }
         }
-        at += n;
     }
 }

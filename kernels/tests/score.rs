@@ -4,7 +4,7 @@
 mod random;
 
 use dmran_kernels::pooling::{self, Pool};
-use dmran_kernels::score::{self, Feature, Vanilla};
+use dmran_kernels::score::{self, Candidates, Feature, Vanilla};
 use dmran_kernels::{Level, gate, naive};
 use random::{Random, bits, worst};
 
@@ -48,9 +48,9 @@ impl Case {
         match level {
             Some(level) => {
                 let mut scratch = vec![7.0; user.scratch_len()];
-                score::vanilla(level, &user, &self.c[1..], &self.bias, &mut score, &mut scratch);
+                score::vanilla(level, &user, self.c[1..].into(), &self.bias, &mut score, &mut scratch);
             }
-            None => naive::score::vanilla(Level::Portable, &user, &self.c[1..], &self.bias, &mut score, &mut []),
+            None => naive::score::vanilla(Level::Portable, &user, self.c[1..].into(), &self.bias, &mut score, &mut []),
         }
         score
     }
@@ -141,10 +141,10 @@ fn fixed_matches_the_naive_twin_and_has_the_bits_of_training() {
         for n in COUNTS {
             let (hc, c, bias) = (random.vec(1 + d, 1.0), random.vec(1 + n * d, 1.0), random.vec(n, 1.0));
             let mut truth = vec![9.0; n];
-            naive::score::fixed(Level::Portable, &hc[1..], &c[1..], &bias, &mut truth);
+            naive::score::fixed(Level::Portable, &hc[1..], c[1..].into(), &bias, &mut truth);
             for &level in Level::available() {
                 let (mut ours, mut training) = (vec![8.0; n], vec![7.0; n]);
-                score::fixed(level, &hc[1..], &c[1..], &bias, &mut ours);
+                score::fixed(level, &hc[1..], c[1..].into(), &bias, &mut ours);
                 assert!(worst(&ours, &truth) <= BOUND, "{level} d={d} n={n}");
                 gate::dot_rows(level, d, &hc[1..].repeat(n), &c[1..], &bias, &mut training);
                 assert_eq!(bits(&ours), bits(&training), "{level} d={d} n={n}");
@@ -154,8 +154,40 @@ fn fixed_matches_the_naive_twin_and_has_the_bits_of_training() {
 }
 
 #[test]
+fn listed_candidates_have_the_bits_of_rows() {
+    for d in WIDTHS {
+        let case = Case::new(d, (10, 7), 50);
+        let table = &case.c[1..];
+        // Repeated, in any order, of any number.
+        for n in COUNTS {
+            let ids: Vec<u32> = (0..n as u32).map(|i| i * 17 % 31).collect();
+            let rows: Vec<f32> = ids.iter().flat_map(|&id| &table[id as usize * d..][..d]).copied().collect();
+            let (bias, listed) = (&case.bias[..n], Candidates { table, ids: Some(&ids) });
+            let (user, hc) = (case.user(true), &table[..d]);
+            for &level in Level::available() {
+                let mut scratch = vec![7.0; user.scratch_len()];
+                let mut score = |c: Candidates| {
+                    let (mut vanilla, mut fixed) = (vec![9.0; n], vec![8.0; n]);
+                    score::vanilla(level, &user, c, bias, &mut vanilla, &mut scratch);
+                    score::fixed(level, hc, c, bias, &mut fixed);
+                    (bits(&vanilla), bits(&fixed))
+                };
+                assert_eq!(score(listed), score(rows[..].into()), "{level} d={d} n={n}");
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "candidate 3 of a table of 3 rows")]
+fn a_candidate_beyond_the_table_is_refused() {
+    let c = Candidates { table: &[0.0; 6], ids: Some(&[2, 3]) };
+    score::fixed(Level::Portable, &[0.0; 2], c, &[0.0; 2], &mut [0.0; 2]);
+}
+
+#[test]
 #[should_panic(expected = "a user needs at least one row")]
 fn a_user_without_rows_is_refused() {
     let user = Vanilla { d: 2, m: &[], feature: None };
-    score::vanilla(Level::Portable, &user, &[0.0; 2], &[0.0], &mut [0.0], &mut [0.0; 999]);
+    score::vanilla(Level::Portable, &user, [0.0; 2][..].into(), &[0.0], &mut [0.0], &mut [0.0; 999]);
 }

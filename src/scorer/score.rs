@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use dmran_kernels::pooling::{self, Pool};
-use dmran_kernels::{Level, gate, score};
+use dmran_kernels::score::{self, Candidates};
+use dmran_kernels::{Level, gate};
 
 use super::encode::{State, fuse, offsets};
 use super::network::AtrankHead;
@@ -84,17 +85,16 @@ impl User<'_> {
 impl Scorer {
     /// Scores of at most [`BLOCK`] items by their indices.
     fn score_listed(&self, user: &State, ids: &[u32], scores: &mut [f32], work: &mut CandidateWork) {
-        let ids = || ids.iter().map(|&id| id as usize);
-        let c = fit(&mut work.c, scores.len() * self.settings().d);
-        // A cold user's scores are the biases alone.
-        if !user.items.is_empty() {
-            self.gather(ids(), c);
-        }
+        let indices = || ids.iter().map(|&id| id as usize);
         let bias = fit(&mut work.bias, scores.len());
         match self.item_bias() {
-            Some(all) => bias.iter_mut().zip(ids()).for_each(|(bias, id)| *bias = all[id]),
+            Some(all) => bias.iter_mut().zip(indices()).for_each(|(bias, id)| *bias = all[id]),
             None => bias.fill(0.0),
         }
+        let c = match self.whole_table() {
+            Some(table) if self.settings().head != Head::Atrank => Candidates { table, ids: Some(ids) },
+            _ => self.gathered(user, indices(), &mut work.c),
+        };
         self.score_block(user, c, bias, scores, &mut work.head);
     }
 
@@ -102,14 +102,8 @@ impl Scorer {
     pub(super) fn score_range(&self, user: &State, range: Range<usize>, scores: &mut [f32], work: &mut CandidateWork) {
         let d = self.settings().d;
         let c = match self.whole_table() {
-            Some(table) => &table[range.start * d..range.end * d],
-            None => {
-                let c = fit(&mut work.c, range.len() * d);
-                if !user.items.is_empty() {
-                    self.gather(range.clone(), c);
-                }
-                c
-            }
+            Some(table) => table[range.start * d..range.end * d].into(),
+            None => self.gathered(user, range.clone(), &mut work.c),
         };
         let bias = match self.item_bias() {
             Some(all) => &all[range],
@@ -122,7 +116,21 @@ impl Scorer {
         self.score_block(user, c, bias, scores, &mut work.head);
     }
 
-    fn score_block(&self, user: &State, c: &[f32], bias: &[f32], scores: &mut [f32], work: &mut HeadWork) {
+    /// The candidates' vectors side by side. A cold user's scores are the biases alone, and need none.
+    fn gathered<'a>(
+        &self,
+        user: &State,
+        ids: impl ExactSizeIterator<Item = usize>,
+        buffer: &'a mut Vec<f32>,
+    ) -> Candidates<'a> {
+        let c = fit(buffer, ids.len() * self.settings().d);
+        if !user.items.is_empty() {
+            self.gather(ids, c);
+        }
+        Candidates::from(&*c)
+    }
+
+    fn score_block(&self, user: &State, c: Candidates, bias: &[f32], scores: &mut [f32], work: &mut HeadWork) {
         let (level, d) = (self.level(), self.settings().d);
         if user.items.is_empty() {
             scores.copy_from_slice(bias);
@@ -135,7 +143,7 @@ impl Scorer {
             }
             Head::Mean => score::fixed(level, &user.h_c, c, bias, scores),
             Head::Atrank => {
-                let blocks = c.chunks(ATRANK_BLOCK * d).zip(bias.chunks(ATRANK_BLOCK));
+                let blocks = c.table.chunks(ATRANK_BLOCK * d).zip(bias.chunks(ATRANK_BLOCK));
                 for ((c, bias), scores) in blocks.zip(scores.chunks_mut(ATRANK_BLOCK)) {
                     self.fused_rows(user, c, work);
                     gate::dot_rows(level, d, &work.h_c, c, bias, scores);

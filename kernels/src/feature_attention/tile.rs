@@ -105,10 +105,15 @@ impl Pairs {
 pub(super) fn is_bounded<S: Simd>(s: S, d: usize, w_s5: &[f32]) -> bool {
     let mut bounded = true;
     for panel in w_s5.chunks_exact(d * LANES) {
-        let mut sum = s.zero();
-        for line in panel.chunks_exact(LANES) {
-            sum = s.add(sum, s.abs(s.load(line)));
+        // Sums apart, so that the additions do not wait for each other.
+        let mut sums = [s.zero(); 4];
+        for lines in panel.chunks(4 * LANES) {
+            for (sum, line) in sums.iter_mut().zip(lines.chunks_exact(LANES)) {
+                *sum = s.add(*sum, s.abs(s.load(line)));
+            }
         }
+        let [a, b, c, d] = sums;
+        let sum = s.add(s.add(a, b), s.add(c, d));
         bounded &= s.all(s.le(sum, s.splat(SUM_LIMIT)));
     }
     bounded

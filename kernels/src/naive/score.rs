@@ -3,12 +3,14 @@
 use super::{gate, pooling};
 use crate::Level;
 use crate::pooling::Pool;
-use crate::score::Vanilla;
+use crate::score::{Candidates, Vanilla};
 
 /// See [`crate::score::vanilla`].
-pub fn vanilla(level: Level, user: &Vanilla, c: &[f32], bias: &[f32], score: &mut [f32], _scratch: &mut [f32]) {
+pub fn vanilla(level: Level, user: &Vanilla, c: Candidates, bias: &[f32], score: &mut [f32], _scratch: &mut [f32]) {
     let d = user.d;
-    for ((c, bias), score) in c.chunks_exact(d).zip(bias.chunks_exact(1)).zip(score.chunks_exact_mut(1)) {
+    let c = c.rows(d);
+    for (i, (bias, score)) in bias.chunks_exact(1).zip(score.chunks_exact_mut(1)).enumerate() {
+        let c = c.row(i);
         let (w, h) = head(level, d, user.m, c);
         let mut hc = h.clone();
         if let Some(f) = &user.feature {
@@ -23,9 +25,10 @@ pub fn vanilla(level: Level, user: &Vanilla, c: &[f32], bias: &[f32], score: &mu
 }
 
 /// See [`crate::score::fixed`].
-pub fn fixed(level: Level, hc: &[f32], c: &[f32], bias: &[f32], score: &mut [f32]) {
-    for ((c, bias), score) in c.chunks_exact(hc.len()).zip(bias.chunks_exact(1)).zip(score.chunks_exact_mut(1)) {
-        gate::dot_rows(level, hc.len(), hc, c, bias, score);
+pub fn fixed(level: Level, hc: &[f32], c: Candidates, bias: &[f32], score: &mut [f32]) {
+    let c = c.rows(hc.len());
+    for (i, (bias, score)) in bias.chunks_exact(1).zip(score.chunks_exact_mut(1)).enumerate() {
+        gate::dot_rows(level, hc.len(), hc, c.row(i), bias, score);
     }
 }
 

@@ -4,13 +4,15 @@ use super::Vanilla;
 use crate::gate;
 use crate::level::Level;
 use crate::math;
-use crate::simd::{Kernel, LANES, Simd, prefetch, tile};
-use crate::small::{aligned, dot, load, store};
-use crate::transpose::transpose_block;
+use crate::simd::tile::{self, Lanes};
+use crate::simd::{AHEAD, Kernel, LANES, Simd, prefetch};
+use crate::small::{Rows, aligned, dot, load, store};
+use crate::transpose::transpose_lanes;
+use std::ops::Range;
 
 pub(super) struct VanillaScores<'a> {
     pub user: &'a Vanilla<'a>,
-    pub c: &'a [f32],
+    pub c: Rows<'a>,
     pub bias: &'a [f32],
     pub score: &'a mut [f32],
     pub scratch: &'a mut [f32],
@@ -38,18 +40,19 @@ impl Kernel for VanillaScores<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { user, c, bias, score, scratch } = self;
         let vectors = if many_registers::<S>() { MOST_VECTORS } else { 1 };
-        let width = vectors * LANES;
+        let (width, n) = (vectors * LANES, bias.len());
         let (lines, _) = aligned(scratch).as_chunks_mut::<LANES>();
-        // The block after this one is fetched while this one is computed.
-        let ahead = c.chunks(width * user.d).skip(1).chain([&[][..]]);
-        let scores = score.chunks_mut(width).zip(bias.chunks(width));
-        for ((c, next), (score, bias)) in c.chunks(width * user.d).zip(ahead).zip(scores) {
-            let block = Block { user, c, next, bias, score, lines };
+        let mut first = 0;
+        for (score, bias) in score.chunks_mut(width).zip(bias.chunks(width)) {
+            let end = first + bias.len();
+            let next = end..(end + width).min(n);
+            let block = Block { user, c, first, next, bias, score, lines };
             if many_registers::<S>() && bias.len() > LANES {
                 block.run::<S, MOST_VECTORS>(s);
             } else {
                 block.run::<S, 1>(s);
             }
+            first = end;
         }
     }
 }
@@ -57,9 +60,11 @@ impl Kernel for VanillaScores<'_> {
 /// Candidates that are computed together, one a lane.
 struct Block<'a, 'b> {
     user: &'a Vanilla<'a>,
-    /// Their vectors, row by row, and those of the block after.
-    c: &'a [f32],
-    next: &'a [f32],
+    c: Rows<'a>,
+    /// The row of the first.
+    first: usize,
+    /// Rows of the block after this one: they are fetched while this one is computed.
+    next: Range<usize>,
     bias: &'a [f32],
     score: &'b mut [f32],
     /// Scratch.
@@ -70,7 +75,7 @@ impl Block<'_, '_> {
     /// At most `16 V` candidates.
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self, s: S) {
-        let Self { user, c, next, bias, score, lines } = self;
+        let Self { user, c, first, next, bias, score, lines } = self;
         let d = user.d;
         let rows = user.m.len() / d;
         let rows_hat = user.feature.map_or(0, |f| f.mhat.len() / d);
@@ -79,18 +84,22 @@ impl Block<'_, '_> {
         let (partial, lines) = lines.split_at_mut(LANES * V);
         let (w, what) = w.split_at_mut(rows * V);
 
-        for (v, c) in c.chunks(LANES * d).enumerate() {
-            transpose_block(s, c, d, &mut block.as_flattened_mut()[v * LANES..], V * LANES);
+        for v in 0..bias.len().div_ceil(LANES) {
+            let lanes = first + v * LANES..first + bias.len().min((v + 1) * LANES);
+            let lanes = Lanes::new(lanes.map(|i| c.row(i)));
+            transpose_lanes(s, &lanes, d, &mut block.as_flattened_mut()[v * LANES..], V * LANES);
         }
         weights::<S, V>(s, d, user.m, block, w);
         if let Some(f) = &user.feature {
             weights::<S, V>(s, d, f.mhat, block, what);
         }
         partial.fill([0.0; LANES]);
-        let step = next.len().div_ceil(d.div_ceil(LANES)).max(1);
-        let mut next = next.chunks(step);
+        let step = next.len().div_ceil(d.div_ceil(LANES));
+        let mut next = next;
         for at in (0..d).step_by(LANES) {
-            prefetch(next.next().unwrap_or(&[]));
+            for i in next.by_ref().take(step) {
+                prefetch(c.row(i));
+            }
             let dims = Dims { user, w, what, block, at, end: d.min(at + LANES) };
             if many_registers::<S>() {
                 dims.add_dots::<S, 8, V>(s, partial, lines);
@@ -302,7 +311,7 @@ fn reduce<S: Simd>(s: S, partial: &[[f32; LANES]], step: usize) -> S::F32 {
 
 pub(super) struct FixedScores<'a> {
     pub hc: &'a [f32],
-    pub c: &'a [f32],
+    pub c: Rows<'a>,
     pub bias: &'a [f32],
     pub score: &'a mut [f32],
 }
@@ -312,9 +321,12 @@ impl Kernel for FixedScores<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let rows = self.c.chunks_exact(self.hc.len());
-        for (c, (score, bias)) in rows.zip(self.score.iter_mut().zip(self.bias)) {
-            *score = dot(s, self.hc, c) + bias;
+        let n = self.bias.len();
+        for (i, (score, bias)) in self.score.iter_mut().zip(self.bias).enumerate() {
+            if self.c.ids.is_some() {
+                prefetch(self.c.row((i + AHEAD).min(n - 1)));
+            }
+            *score = dot(s, self.hc, self.c.row(i)) + bias;
         }
     }
 }

@@ -123,25 +123,50 @@ unsafe fn strided_step<S: Simd, const R: usize, const C: usize>(
     }
 }
 
-/// The first 16 elements of 16 rows that start `stride` apart.
-///
-/// # Panics
-/// If `x` is shorter.
-#[inline(always)]
-pub(crate) fn load_rows<S: Simd>(s: S, x: &[f32], stride: usize) -> [S::F32; LANES] {
-    assert!(x.len() >= (LANES - 1) * stride + LANES);
-    let mut x = x.as_ptr();
-    let mut v = [s.zero(); LANES];
-    for v in &mut v {
-        // SAFETY: in round i, `x` points at row i of the slice, so the assertion covers the read.
-        *v = unsafe { s.load_ptr(x) };
-        // After the last round this may point past the end; nothing is read there.
-        x = x.wrapping_add(stride);
-    }
-    v
+/// Sixteen rows of one width, at any places.
+pub(crate) struct Lanes<'a> {
+    rows: [&'a [f32]; LANES],
 }
 
-/// Writes what [`load_rows`] reads.
+impl<'a> Lanes<'a> {
+    /// The first rows of `rows`. If there are fewer than 16, the first is repeated.
+    ///
+    /// # Panics
+    /// If there are none.
+    #[inline(always)]
+    pub fn new(mut rows: impl Iterator<Item = &'a [f32]>) -> Self {
+        let mut all = [rows.next().expect("a row"); LANES];
+        for (to, row) in all[1..].iter_mut().zip(rows) {
+            *to = row;
+        }
+        Self { rows: all }
+    }
+
+    /// The elements `at..at + 16` of each row, or those up to `width` and then zeros.
+    ///
+    /// # Panics
+    /// If a row is shorter.
+    #[inline(always)]
+    pub fn load<S: Simd>(&self, s: S, at: usize, width: usize) -> [S::F32; LANES] {
+        let end = width.min(at + LANES);
+        let mut whole = end == at + LANES;
+        for row in &self.rows {
+            whole &= row.len() >= at + LANES;
+        }
+        let mut v = [s.zero(); LANES];
+        for (v, row) in v.iter_mut().zip(&self.rows) {
+            *v = if whole {
+                // SAFETY: the row has 16 elements from `at`.
+                unsafe { s.load_ptr(row.as_ptr().add(at)) }
+            } else {
+                s.load_partial(&row[at..end])
+            };
+        }
+        v
+    }
+}
+
+/// Writes vectors to the first 16 elements of 16 rows that start `stride` apart.
 ///
 /// # Panics
 /// If `out` is shorter.
