@@ -62,7 +62,7 @@ pub use ids::{Ids, IdsError};
 pub use layout::{Counts, HeadNames, Shape, Stream, TensorSpec, expected_tensors};
 pub use model::{Model, ModelParts, Tensor};
 pub use named::UnknownName;
-pub use serve::{Scorer, ScorerError};
+pub use serve::{Scorer, ScorerError, ScorerOptions};
 pub use settings::{Block, Head, Settings, SettingsError, TimeKind, Variant};
 pub use top_k::Scored;
 pub use user::{ScoreError, User};

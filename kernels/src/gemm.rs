@@ -20,15 +20,19 @@ use transposed::GemmTn;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Output<'a> {
     accumulate: bool,
+    /// `y` is added to the finished chain.
+    add: bool,
     bias: Option<&'a [f32]>,
     relu: bool,
 }
 
 impl<'a> Output<'a> {
     /// `y = x W`
-    pub const OVERWRITE: Self = Self { accumulate: false, bias: None, relu: false };
+    pub const OVERWRITE: Self = Self { accumulate: false, add: false, bias: None, relu: false };
     /// `y += x W`
-    pub const ACCUMULATE: Self = Self { accumulate: true, bias: None, relu: false };
+    pub const ACCUMULATE: Self = Self { accumulate: true, ..Self::OVERWRITE };
+    /// `y += x W`, with the bits of a product by itself that is then added.
+    pub const ADD: Self = Self { add: true, ..Self::OVERWRITE };
     /// Adds a row of `n` elements to every row.
     #[inline]
     pub const fn bias(self, bias: &'a [f32]) -> Self {
@@ -41,7 +45,7 @@ impl<'a> Output<'a> {
     }
     /// What the chain of column `j` starts from, where `y` is the element's old value.
     pub(crate) fn start(&self, y: f32, j: usize) -> f64 {
-        let old = if self.accumulate { f64::from(y) } else { 0.0 };
+        let old = if self.accumulate || self.add { f64::from(y) } else { 0.0 };
         old + self.bias.map_or(0.0, |b| f64::from(b[j]))
     }
     pub(crate) fn has_relu(&self) -> bool {
@@ -184,6 +188,12 @@ fn gemm_tile<S: Simd, const R: usize, const C: usize>(
     }
     let x = (&x.data[row * x.stride..], x.stride);
     let mut acc = tile::packed::<S, R, C>(s, x, (w, k * LANES), k, acc);
+    if output.add {
+        let old: [[S::F32; C]; R] = load_tile(s, y, (row, col));
+        for (v, old) in acc.iter_mut().flatten().zip(old.into_iter().flatten()) {
+            *v = s.add(old, *v);
+        }
+    }
     if output.relu {
         for v in acc.iter_mut().flatten() {
             *v = s.relu(*v);

@@ -17,8 +17,9 @@ pub use penalty::{penalty, penalty_backward, penalty_scratch_len};
 use crate::gemm;
 use crate::level::Level;
 use crate::segment;
+use crate::small::Rows;
 use crate::weight::Weight;
-use segment_kernels::{MaskRelu, SegmentBackward, SegmentForward};
+use segment_kernels::{GOfItems, MaskRelu, SegmentBackward, SegmentForward};
 
 /// What both directions read. `N` events, `B` samples, `K` buckets.
 #[derive(Clone, Copy, Debug)]
@@ -127,17 +128,40 @@ pub fn scratch_len(d: usize, r: usize, events: usize, samples: usize, buckets: u
 /// # Panics
 /// If a length does not fit the dimensions, a bucket is out of range, or `scratch` is shorter than [`scratch_len`].
 pub fn forward(level: Level, p: &ItemAttention, out: &mut Output, scratch: &mut [f32]) {
-    let (events, samples, buckets) = p.check();
-    check_saved(p, &Saved { g: out.g, a: out.a, ax: out.ax }, (events, samples));
-    assert_eq!(out.m.len(), samples * p.r * p.d, "M has the wrong length");
+    p.check();
+    assert_eq!(out.g.len(), p.x.len(), "G has the wrong length");
     for (g, &k) in out.g.chunks_exact_mut(p.d).zip(p.bucket) {
         g.copy_from_slice(&p.t2[k as usize * p.d..][..p.d]);
     }
-    p.w_c.apply(level, p.x, out.g, gemm::Output::ACCUMULATE.relu());
+    p.w_c.apply(level, p.x, out.g, gemm::Output::ADD.relu());
+    forward_from_g(level, p, out, scratch);
+}
+
+/// [`forward`] where G is there already, for instance from [`g_of_items`].
+///
+/// # Panics
+/// As [`forward`].
+pub fn forward_from_g(level: Level, p: &ItemAttention, out: &mut Output, scratch: &mut [f32]) {
+    let (events, samples, buckets) = p.check();
+    check_saved(p, &Saved { g: out.g, a: out.a, ax: out.ax }, (events, samples));
+    assert_eq!(out.m.len(), samples * p.r * p.d, "M has the wrong length");
     p.w_s2.apply(level, out.g, out.a, gemm::Output::OVERWRITE);
     let by_bucket = &mut scratch[..buckets * p.r];
     level.dispatch(SegmentForward { p, buckets, a: out.a, ax: out.ax, m: out.m, by_bucket });
     p.w_v.apply(level, out.ax, out.m, gemm::Output::ACCUMULATE);
+}
+
+/// The rows of G of some items: `g[e] = relu(T2[bucket[e]] + wx[item[e]])`, with `wx` `[items, d]` the products `W_c i` of
+/// all items. The bits of [`forward`].
+///
+/// # Panics
+/// If the lengths do not fit each other, or an item or bucket is out of range.
+pub fn g_of_items(level: Level, d: usize, wx: &[f32], item: &[u32], t2: &[f32], bucket: &[u32], g: &mut [f32]) {
+    assert_eq!(segment::rows(g.len(), d), item.len(), "G has the wrong length");
+    check_buckets(bucket, item.len(), segment::rows(t2.len(), d));
+    let items = segment::rows(wx.len(), d);
+    assert!(item.iter().all(|&i| (i as usize) < items), "an item beyond the {items} of the table");
+    level.dispatch(GOfItems { wx: Rows::lookup(wx, item, d), t2: Rows::lookup(t2, bucket, d), g });
 }
 
 /// The gradients of [`forward`], given those of M (`dm`, `[B r, d]`) and of A (`da`, `[N, r]`, from the penalty).

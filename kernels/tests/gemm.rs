@@ -51,6 +51,8 @@ fn product_matches_the_naive_twin() {
                 Output::OVERWRITE.bias(&bias),
                 Output::OVERWRITE.bias(&bias).relu(),
                 Output::ACCUMULATE.bias(&bias).relu(),
+                Output::ADD,
+                Output::ADD.bias(&bias).relu(),
             ];
             for output in outputs {
                 let before = random.vec(rows * stride_y + 1, 1.0);

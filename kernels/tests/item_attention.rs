@@ -5,9 +5,10 @@ mod layers;
 #[path = "support/random.rs"]
 mod random;
 
+use dmran_kernels::gemm::{self, Matrix, MatrixMut, gemm};
 use dmran_kernels::item_attention::{
-    Gradients, ItemAttention, Output, Saved, backward, forward, linear_time, linear_time_backward, penalty,
-    penalty_backward, penalty_scratch_len, scratch_len,
+    Gradients, ItemAttention, Output, Saved, backward, forward, forward_from_g, g_of_items, linear_time,
+    linear_time_backward, penalty, penalty_backward, penalty_scratch_len, scratch_len,
 };
 use dmran_kernels::{Level, naive};
 use layers::{Layer, check_gradient, inner, offsets, to_largest};
@@ -213,6 +214,41 @@ fn fma_levels_agree_bit_for_bit() {
         let y = case.backward(Some(Level::Avx512), &a, &dm, &da);
         for (x, y) in x.parts().iter().zip(y.parts()) {
             assert_eq!(bits(x), bits(y));
+        }
+    }
+}
+
+#[test]
+fn g_from_the_products_of_all_items_has_the_bits_of_forward() {
+    for case in cases() {
+        let (d, events) = (case.d, case.events());
+        // Items in another order than events, some of them had twice.
+        let items = events.div_ceil(2);
+        let item: Vec<u32> = (0..events).map(|e| (e * 7 % items) as u32).collect();
+        let mut case = case;
+        let table = case.x[1..1 + items * d].to_vec();
+        for (x, &i) in case.x[1..].chunks_exact_mut(d).zip(&item) {
+            x.copy_from_slice(&table[i as usize * d..][..d]);
+        }
+        for &level in Level::available() {
+            let p = case.args();
+            let mut wx = vec![9.0; items * d];
+            let (x, y) = (Matrix::new(&table, items, d), MatrixMut::new(&mut wx, items, d));
+            gemm(level, x, p.w_c.transposed, y, gemm::Output::OVERWRITE);
+            let (mut ours, mut twin) = (vec![8.0; events * d], vec![8.0; events * d]);
+            g_of_items(level, d, &wx, &item, p.t2, p.bucket, &mut ours);
+            naive::item_attention::g_of_items(level, d, &wx, &item, p.t2, p.bucket, &mut twin);
+            assert_eq!(ours, twin, "{level} d={d}");
+
+            let whole = case.forward(Some(level));
+            assert_eq!(bits(&ours), bits(&whole.g), "{level} d={d}");
+            let mut f = case.forward(None);
+            f.g = ours;
+            let mut out = Output { g: &mut f.g, a: &mut f.a, ax: &mut f.ax, m: &mut f.m };
+            forward_from_g(level, &p, &mut out, &mut case.scratch());
+            for (a, b) in f.parts().iter().zip(whole.parts()) {
+                assert_eq!(bits(a), bits(b), "{level} d={d}");
+            }
         }
     }
 }

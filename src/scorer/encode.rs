@@ -203,7 +203,13 @@ fn item_level(level: Level, s: &Settings, net: &Network, user: &mut State, work:
         m: fit(&mut user.m, r * d),
     };
     let scratch = grow(&mut work.kernel, item_attention::scratch_len(d, r, n, 1, net.t1.len() / d));
-    item_attention::forward(level, &layer, &mut to, scratch);
+    match &item.of_items {
+        Some(wx) => {
+            item_attention::g_of_items(level, d, wx, &user.items, &item.t2, &user.buckets, to.g);
+            item_attention::forward_from_g(level, &layer, &mut to, scratch);
+        }
+        None => item_attention::forward(level, &layer, &mut to, scratch),
+    }
 }
 
 /// Eq 9 to 12 and the block: Mhat'.

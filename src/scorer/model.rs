@@ -53,6 +53,13 @@ pub(crate) enum Weights {
     Mapped(super::map::MappedWeights),
 }
 
+impl Weights {
+    /// Whether they stand in this process's own memory.
+    fn is_owned(&self) -> bool {
+        matches!(self, Self::Owned(_))
+    }
+}
+
 impl Deref for Weights {
     type Target = [f32];
 
@@ -78,6 +85,11 @@ impl Tensor {
     /// Its shape.
     pub fn shape(&self) -> Shape {
         self.spec.shape
+    }
+
+    /// Whether its values were copied, not mapped.
+    pub(super) fn is_owned(&self) -> bool {
+        self.weights.is_owned()
     }
 
     /// Its values, row-major.

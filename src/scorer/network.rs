@@ -27,6 +27,8 @@ pub(super) struct Network {
 pub(super) struct ItemLevel {
     /// `W_c = W_s1 W_v`.
     pub w_c: Linear,
+    /// `W_c i` of every item `[items, d]`, where they were computed ahead.
+    pub of_items: Option<Vec<f32>>,
     /// `T' W_s1^T` `[K, d]`.
     pub t2: Vec<f32>,
     pub w_s2: Linear,
@@ -73,7 +75,7 @@ impl Network {
             w_s1.forward(level, &t1, false, &mut t2);
             let w_c = product(level, get("W_s1"), get("W_v"), d);
             let w_s2 = Linear::new(get("W_s2"), s.hops, d, None);
-            ItemLevel { w_c: Linear::new(&w_c, d, d, None), t2, w_s2 }
+            ItemLevel { w_c: Linear::new(&w_c, d, d, None), of_items: None, t2, w_s2 }
         });
         let feature = s.has_feature_attention().then(|| FeatureLevel {
             w_s3: square("W_s3"),

@@ -21,7 +21,8 @@ use super::settings::Settings;
 ///
 /// **Memory.** Embedding tables are used where the [`Model`] has them (with categories an item's two halves are put
 /// side by side per block of candidates, never as a whole table); dense weights are held twice, as in the file and
-/// packed.
+/// packed. Of each item the first product of eq 7 is computed ahead, which makes encoding a quarter faster and takes d
+/// floats an item; [`ScorerOptions::precompute`] tells when, and does without.
 #[derive(Debug, Clone)]
 pub struct Scorer {
     model: Model,
@@ -30,6 +31,17 @@ pub struct Scorer {
     v: usize,
     c: Option<usize>,
     bias: Option<usize>,
+}
+
+/// How a [`Scorer`] is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ScorerOptions {
+    /// The SIMD level; without, the best one of this CPU, or the one that `DMRAN_SIMD` names.
+    pub level: Option<Level>,
+    /// Whether `W_s1 W_v i` (eq 1, 7) of every item is computed ahead: `2 d^2` floating point operations (9 ms for 63,001
+    /// items of width 128, on one core with AVX-512) and d floats an item. The scores have the same bits either way.
+    /// Without a choice it is, unless the model's tables are mapped. Models without item level attention have no use for it.
+    pub precompute: Option<bool>,
 }
 
 /// Why a model could not be made ready.
@@ -73,12 +85,12 @@ impl From<LevelError> for ScorerError {
 }
 
 impl Scorer {
-    /// Packs a model's weights for the best SIMD level of this CPU, or the one that `DMRAN_SIMD` names.
+    /// Packs a model's weights, with the default [`ScorerOptions`].
     ///
     /// # Errors
     /// [`ScorerError::Level`] if `DMRAN_SIMD` names a level that does not exist or is not there on this CPU.
     pub fn new(model: Model) -> Result<Scorer, ScorerError> {
-        Scorer::with_level(model, Level::from_env()?)
+        Scorer::with_options(model, ScorerOptions::default())
     }
 
     /// Reads a model file into memory and packs its weights.
@@ -94,13 +106,46 @@ impl Scorer {
     /// # Errors
     /// [`ScorerError::Level`] if this CPU lacks the level.
     pub fn with_level(model: Model, level: Level) -> Result<Scorer, ScorerError> {
+        Scorer::with_options(model, ScorerOptions { level: Some(level), ..ScorerOptions::default() })
+    }
+
+    /// As [`Scorer::new`], with other options.
+    ///
+    /// # Errors
+    /// [`ScorerError::Level`] if this CPU lacks the level, or as [`Scorer::new`].
+    pub fn with_options(model: Model, options: ScorerOptions) -> Result<Scorer, ScorerError> {
+        let level = match options.level {
+            Some(level) => level,
+            None => Level::from_env()?,
+        };
         if !level.is_available() {
             return Err(LevelError::Unavailable { level }.into());
         }
         let at = |name: &str| model.tensors().iter().position(|tensor| tensor.name() == name);
         let (v, c, bias) = (at("V").unwrap_or_default(), at("C"), at("bias"));
         let network = Network::new(&model, level);
-        Ok(Scorer { model, level, network, v, c, bias })
+        let mut scorer = Scorer { model, level, network, v, c, bias };
+        if options.precompute.unwrap_or_else(|| scorer.model.tensors()[v].is_owned()) {
+            scorer.precompute();
+        }
+        Ok(scorer)
+    }
+
+    /// `W_c i` of every item, some items at a time.
+    fn precompute(&mut self) {
+        const ITEMS: usize = 256;
+        let (d, items) = (self.settings().d, self.items().len());
+        let Some(item) = &self.network.item else { return };
+        let (mut x, mut products) = (vec![0.0; ITEMS * d], vec![0.0; items * d]);
+        for (part, products) in products.chunks_mut(ITEMS * d).enumerate() {
+            let start = part * ITEMS;
+            let x = &mut x[..products.len()];
+            self.gather(start..start + products.len() / d, x);
+            item.w_c.forward(self.level, x, false, products);
+        }
+        if let Some(item) = &mut self.network.item {
+            item.of_items = Some(products);
+        }
     }
 
     /// The model.

@@ -3,8 +3,32 @@
 use super::ItemAttention;
 use crate::math;
 use crate::segment::ranges;
-use crate::simd::{Kernel, LANES, Simd};
+use crate::simd::{AHEAD, Kernel, LANES, Simd, prefetch};
 use crate::small::{Coefs, Old, Rows, RowsMut, add, add_dots, combine, load, store};
+
+/// `relu(t2 + wx)`, row by row.
+pub(super) struct GOfItems<'a> {
+    pub wx: Rows<'a>,
+    pub t2: Rows<'a>,
+    pub g: &'a mut [f32],
+}
+
+impl Kernel for GOfItems<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let d = self.wx.width;
+        let last = self.g.len() / d;
+        for (e, g) in self.g.chunks_exact_mut(d).enumerate() {
+            prefetch(self.wx.row((e + AHEAD).min(last - 1)));
+            let (wx, t2) = (self.wx.row(e).chunks(LANES), self.t2.row(e).chunks(LANES));
+            for ((g, wx), t2) in g.chunks_mut(LANES).zip(wx).zip(t2) {
+                store(s, s.relu(s.add(load(s, t2), load(s, wx))), g);
+            }
+        }
+    }
+}
 
 /// Softmax over the events of each history, `A X`, and M's part that comes from the buckets.
 pub(super) struct SegmentForward<'a> {

@@ -39,6 +39,15 @@ pub fn forward(_level: Level, p: &ItemAttention, out: &mut Output, _scratch: &mu
     }
 }
 
+/// See [`crate::item_attention::g_of_items`].
+pub fn g_of_items(_level: Level, d: usize, wx: &[f32], item: &[u32], t2: &[f32], bucket: &[u32], g: &mut [f32]) {
+    for ((g, &i), &k) in g.chunks_exact_mut(d).zip(item).zip(bucket) {
+        for ((g, wx), t2) in g.iter_mut().zip(&wx[i as usize * d..]).zip(&t2[k as usize * d..]) {
+            *g = relu(wx + t2);
+        }
+    }
+}
+
 /// See [`crate::item_attention::backward`]. The chain rule through H.
 pub fn backward(
     _level: Level,
