@@ -16,6 +16,7 @@
 //!
 //! therefore gives equal bits at one level, which `tests/score.rs` demands.
 
+mod dims;
 mod kernels;
 
 use crate::level::Level;

@@ -1,7 +1,7 @@
 //! The loops over candidates.
 
 use super::Vanilla;
-use crate::gate;
+use super::dims::Dims;
 use crate::level::Level;
 use crate::math;
 use crate::simd::tile::{self, Lanes};
@@ -20,12 +20,10 @@ pub(super) struct VanillaScores<'a> {
 
 /// Most vectors of 16 candidates in a block.
 const MOST_VECTORS: usize = 2;
-/// Most sums of whole vectors at a time.
-const MOST_SUMS: usize = 16;
 
 /// Lines of scratch for a user with so many rows.
 pub(super) const fn scratch_lines(d: usize, rows: usize, rows_hat: usize) -> usize {
-    (d + rows + rows_hat + LANES) * MOST_VECTORS + 3 * MOST_SUMS
+    (d + rows + rows_hat + LANES) * MOST_VECTORS + Dims::SCRATCH
 }
 
 /// Whether there are registers for 16 sums of whole vectors, and to spare.
@@ -94,18 +92,11 @@ impl Block<'_, '_> {
             weights::<S, V>(s, d, f.mhat, block, what);
         }
         partial.fill([0.0; LANES]);
-        let step = next.len().div_ceil(d.div_ceil(LANES));
-        let mut next = next;
-        for at in (0..d).step_by(LANES) {
-            for i in next.by_ref().take(step) {
-                prefetch(c.row(i));
-            }
-            let dims = Dims { user, w, what, block, at, end: d.min(at + LANES) };
-            if many_registers::<S>() {
-                dims.add_dots::<S, 8, V>(s, partial, lines);
-            } else {
-                dims.add_dots::<S, 4, V>(s, partial, lines);
-            }
+        let dims = Dims { user, w, what, block, c, next };
+        if many_registers::<S>() {
+            dims.add_dots::<S, 8, V>(s, partial, lines);
+        } else {
+            dims.add_dots::<S, 4, V>(s, partial, lines);
         }
         for (v, (score, bias)) in score.chunks_mut(LANES).zip(bias.chunks(LANES)).enumerate() {
             let sum = s.add(reduce(s, &partial[v..], V), load(s, bias));
@@ -169,129 +160,6 @@ fn scores<S: Simd, const R: usize, const V: usize>(
         }
     }
     R
-}
-
-/// The dimensions `at..end`, at most 16, of a block.
-struct Dims<'a> {
-    user: &'a Vanilla<'a>,
-    w: &'a [[f32; LANES]],
-    what: &'a [[f32; LANES]],
-    block: &'a [[f32; LANES]],
-    at: usize,
-    end: usize,
-}
-
-impl Dims<'_> {
-    /// Adds `h_c * c` to the partial sums of [`crate::small::dot`], `T` dimensions at a time.
-    #[inline(always)]
-    fn add_dots<S: Simd, const T: usize, const V: usize>(
-        &self,
-        s: S,
-        partial: &mut [[f32; LANES]],
-        scratch: &mut [[f32; LANES]],
-    ) {
-        let mut t = self.at;
-        while t < self.end {
-            let partial = &mut partial[(t - self.at) * V..];
-            t += match self.end - t {
-                n if n >= T => self.tile::<S, T, V>(s, t, partial, scratch),
-                _ => self.tile::<S, 1, V>(s, t, partial, scratch),
-            };
-        }
-    }
-
-    /// The `T` dimensions from `t`: pooled rows, the gate, and the product with the candidate.
-    #[inline(always)]
-    fn tile<S: Simd, const T: usize, const V: usize>(
-        &self,
-        s: S,
-        t: usize,
-        partial: &mut [[f32; LANES]],
-        scratch: &mut [[f32; LANES]],
-    ) -> usize {
-        // The sums go through memory: their registers are needed for the next ones.
-        let (h, scratch) = scratch.split_at_mut(T * V);
-        let (hhat, scratch) = scratch.split_at_mut(T * V);
-        let z = &mut scratch[..T * V];
-        let c = &self.block[t * V..][..T * V];
-        let zero = [[s.zero(); V]; T];
-        store_all::<S, T, V>(s, self.pool::<S, T, V>(s, self.w, self.user.m, t, zero), h);
-        let Some(f) = &self.user.feature else {
-            for ((h, c), partial) in h.iter().zip(c).zip(partial) {
-                s.store(s.mul_add(s.load(h), s.load(c), s.load(partial)), partial);
-            }
-            return T;
-        };
-        store_all::<S, T, V>(s, self.pool::<S, T, V>(s, self.what, f.mhat, t, zero), hhat);
-        let mut sums = zero;
-        for (sums, &bias) in sums.iter_mut().zip(&f.gate_bias[t..]) {
-            *sums = [s.splat(bias); V];
-        }
-        sums = self.pool::<S, T, V>(s, self.w, f.gate_m, t, sums);
-        sums = self.pool::<S, T, V>(s, self.what, f.gate_mhat, t, sums);
-        store_all::<S, T, V>(s, sums, z);
-        let gated = Gated { z, h, hhat, c };
-        let mut k = 0;
-        while k < T * V {
-            k += if T * V - k >= 4 {
-                gated.add_dots::<S, 4>(s, partial, k)
-            } else {
-                gated.add_dots::<S, 1>(s, partial, k)
-            };
-        }
-        T
-    }
-
-    /// `start + sum_j w[j] * y[j, t..t + T]`, in the order of j.
-    #[inline(always)]
-    fn pool<S: Simd, const T: usize, const V: usize>(
-        &self,
-        s: S,
-        w: &[[f32; LANES]],
-        y: &[f32],
-        t: usize,
-        start: [[S::F32; V]; T],
-    ) -> [[S::F32; V]; T] {
-        let rows = w.len() / V;
-        tile::strided::<S, T, V>(s, (&y[t..], 1, self.user.d), (w.as_flattened(), V * LANES), rows, start)
-    }
-}
-
-#[inline(always)]
-fn store_all<S: Simd, const T: usize, const V: usize>(s: S, sums: [[S::F32; V]; T], to: &mut [[f32; LANES]]) {
-    let to = &mut to[..T * V];
-    for i in 0..T {
-        for v in 0..V {
-            s.store(sums[i][v], &mut to[i * V + v]);
-        }
-    }
-}
-
-/// Lines before the gate, and those of the candidates.
-struct Gated<'a> {
-    z: &'a [[f32; LANES]],
-    h: &'a [[f32; LANES]],
-    hhat: &'a [[f32; LANES]],
-    c: &'a [[f32; LANES]],
-}
-
-impl Gated<'_> {
-    /// Adds the `h_c * c` of `N` lines from `k` to the partial sums.
-    #[inline(always)]
-    fn add_dots<S: Simd, const N: usize>(&self, s: S, partial: &mut [[f32; LANES]], k: usize) -> usize {
-        let (z, h, hhat) = (&self.z[k..k + N], &self.h[k..k + N], &self.hhat[k..k + N]);
-        let (c, partial) = (&self.c[k..k + N], &mut partial[k..k + N]);
-        let mut f = [s.zero(); N];
-        for i in 0..N {
-            f[i] = s.load(&z[i]);
-        }
-        f = math::sigmoid_each(s, f);
-        for i in 0..N {
-            let hc = gate::mix(s, f[i], s.load(&h[i]), s.load(&hhat[i]));
-            s.store(s.mul_add(hc, s.load(&c[i]), s.load(&partial[i])), &mut partial[i]);
-        }
-        N
-    }
 }
 
 /// Adds up the 16 partial sums of each lane, `step` lines apart, in the order of [`Simd::reduce_sum`].
