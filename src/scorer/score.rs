@@ -13,9 +13,11 @@ use super::serve::Scorer;
 use super::settings::Head;
 use super::user::{ScoreError, User};
 
-/// Candidates of a block: their vectors stay in the second level cache.
-pub(super) const BLOCK: usize = 256;
-/// As [`BLOCK`], for the head with several buffers a candidate.
+/// Candidates of a block that are gathered: their vectors stay in the second level cache.
+const GATHERED_BLOCK: usize = 256;
+/// Candidates of a block that are read in place.
+const BLOCK: usize = 4096;
+/// As [`GATHERED_BLOCK`], for the head with several buffers a candidate.
 const ATRANK_BLOCK: usize = 64;
 
 /// Buffers of one block of candidates.
@@ -58,7 +60,8 @@ impl User<'_> {
             return Err(ScoreError::NoSuchItem { position, item: candidates[position], items });
         }
         let (scorer, user, work) = (self.scorer, &self.scratch.state, &mut self.scratch.work.candidates);
-        for (ids, scores) in candidates.chunks(BLOCK).zip(scores.chunks_mut(BLOCK)) {
+        let block = scorer.block();
+        for (ids, scores) in candidates.chunks(block).zip(scores.chunks_mut(block)) {
             scorer.score_listed(user, ids, scores, work);
         }
         Ok(())
@@ -74,8 +77,9 @@ impl User<'_> {
             return Err(ScoreError::Length { candidates: items, scores: scores.len() });
         }
         let (scorer, user, work) = (self.scorer, &self.scratch.state, &mut self.scratch.work.candidates);
-        for (block, scores) in scores.chunks_mut(BLOCK).enumerate() {
-            let start = block * BLOCK;
+        let block = scorer.block();
+        for (part, scores) in scores.chunks_mut(block).enumerate() {
+            let start = part * block;
             scorer.score_range(user, start..start + scores.len(), scores, work);
         }
         Ok(())
@@ -83,7 +87,17 @@ impl User<'_> {
 }
 
 impl Scorer {
-    /// Scores of at most [`BLOCK`] items by their indices.
+    /// Whether candidates need not be gathered.
+    fn reads_in_place(&self) -> Option<&[f32]> {
+        self.whole_table().filter(|_| self.settings().head != Head::Atrank)
+    }
+
+    /// Candidates that are scored at a time.
+    pub(super) fn block(&self) -> usize {
+        if self.reads_in_place().is_some() { BLOCK } else { GATHERED_BLOCK }
+    }
+
+    /// Scores of at most [`Scorer::block`] items by their indices.
     fn score_listed(&self, user: &State, ids: &[u32], scores: &mut [f32], work: &mut CandidateWork) {
         let indices = || ids.iter().map(|&id| id as usize);
         let bias = fit(&mut work.bias, scores.len());
@@ -91,14 +105,14 @@ impl Scorer {
             Some(all) => bias.iter_mut().zip(indices()).for_each(|(bias, id)| *bias = all[id]),
             None => bias.fill(0.0),
         }
-        let c = match self.whole_table() {
-            Some(table) if self.settings().head != Head::Atrank => Candidates { table, ids: Some(ids) },
-            _ => self.gathered(user, indices(), &mut work.c),
+        let c = match self.reads_in_place() {
+            Some(table) => Candidates { table, ids: Some(ids) },
+            None => self.gathered(user, indices(), &mut work.c),
         };
         self.score_block(user, c, bias, scores, &mut work.head);
     }
 
-    /// Scores of at most [`BLOCK`] neighbouring items: read from the table in place, where there is one.
+    /// Scores of at most [`Scorer::block`] neighbouring items: read from the table in place, where there is one.
     pub(super) fn score_range(&self, user: &State, range: Range<usize>, scores: &mut [f32], work: &mut CandidateWork) {
         let d = self.settings().d;
         let c = match self.whole_table() {

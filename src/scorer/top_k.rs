@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::packed::fit;
-use super::score::BLOCK;
 use super::user::User;
 
 /// An item and its score.
@@ -77,7 +76,7 @@ impl User<'_> {
         let mut scores = std::mem::take(&mut work.scores);
         let mut start = 0;
         while start < items {
-            let end = items.min(start + BLOCK);
+            let end = items.min(start + self.scorer.block());
             let scores = fit(&mut scores, end - start);
             self.scorer.score_range(user, start..end, scores, work);
             for (item, &score) in (start as u32..).zip(&*scores) {

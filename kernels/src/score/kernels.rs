@@ -23,7 +23,12 @@ const MOST_VECTORS: usize = 2;
 
 /// Lines of scratch for a user with so many rows.
 pub(super) const fn scratch_lines(d: usize, rows: usize, rows_hat: usize) -> usize {
-    (d + rows + rows_hat + LANES) * MOST_VECTORS + Dims::SCRATCH
+    (d + rows + rows_hat + LANES) * MOST_VECTORS + Dims::SCRATCH + keys_lines(d, rows) + keys_lines(d, rows_hat)
+}
+
+/// Lines of [`pack_keys`].
+const fn keys_lines(d: usize, rows: usize) -> usize {
+    (rows * d).div_ceil(LANES) + 1
 }
 
 /// Whether there are registers for 16 sums of whole vectors, and to spare.
@@ -40,11 +45,21 @@ impl Kernel for VanillaScores<'_> {
         let vectors = if many_registers::<S>() { MOST_VECTORS } else { 1 };
         let (width, n) = (vectors * LANES, bias.len());
         let (lines, _) = aligned(scratch).as_chunks_mut::<LANES>();
+        for i in 0..n.min(width) {
+            prefetch(c.row(i));
+        }
+        let d = user.d;
+        let (keys, lines) = lines.split_at_mut(keys_lines(d, user.m.len() / d));
+        pack_keys(s, d, user.m, keys.as_flattened_mut());
+        let mhat = user.feature.map_or(&[][..], |f| f.mhat);
+        let (keys_hat, lines) = lines.split_at_mut(keys_lines(d, mhat.len() / d));
+        pack_keys(s, d, mhat, keys_hat.as_flattened_mut());
+        let keys = [keys.as_flattened(), keys_hat.as_flattened()];
         let mut first = 0;
         for (score, bias) in score.chunks_mut(width).zip(bias.chunks(width)) {
             let end = first + bias.len();
             let next = end..(end + width).min(n);
-            let block = Block { user, c, first, next, bias, score, lines };
+            let block = Block { user, keys, c, first, next, bias, score, lines };
             if many_registers::<S>() && bias.len() > LANES {
                 block.run::<S, MOST_VECTORS>(s);
             } else {
@@ -58,6 +73,8 @@ impl Kernel for VanillaScores<'_> {
 /// Candidates that are computed together, one a lane.
 struct Block<'a, 'b> {
     user: &'a Vanilla<'a>,
+    /// M and Mhat as [`pack_keys`] lays them out.
+    keys: [&'a [f32]; 2],
     c: Rows<'a>,
     /// The row of the first.
     first: usize,
@@ -73,7 +90,7 @@ impl Block<'_, '_> {
     /// At most `16 V` candidates.
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self, s: S) {
-        let Self { user, c, first, next, bias, score, lines } = self;
+        let Self { user, keys, c, first, next, bias, score, lines } = self;
         let d = user.d;
         let rows = user.m.len() / d;
         let rows_hat = user.feature.map_or(0, |f| f.mhat.len() / d);
@@ -87,10 +104,8 @@ impl Block<'_, '_> {
             let lanes = Lanes::new(lanes.map(|i| c.row(i)));
             transpose_lanes(s, &lanes, d, &mut block.as_flattened_mut()[v * LANES..], V * LANES);
         }
-        weights::<S, V>(s, d, user.m, block, w);
-        if let Some(f) = &user.feature {
-            weights::<S, V>(s, d, f.mhat, block, what);
-        }
+        weights::<S, V>(s, d, keys[0], block, w);
+        weights::<S, V>(s, d, keys[1], block, what);
         partial.fill([0.0; LANES]);
         let dims = Dims { user, w, what, block, c, next };
         if many_registers::<S>() {
@@ -105,6 +120,36 @@ impl Block<'_, '_> {
     }
 }
 
+/// How many of `left` rows the registers take at a time, as many chains as they hold: with fewer than 8 the multipliers
+/// wait for results.
+const fn group<S: Simd>(left: usize) -> usize {
+    match left {
+        10.. if many_registers::<S>() => 10,
+        5.. => 5,
+        _ => left,
+    }
+}
+
+/// The rows of `keys`, by [`group`]: `[d, rows of the group]`. Side by side, as they are read: in rows some cache lines
+/// apart they would all lie in one bank of the first level cache.
+#[inline(always)]
+fn pack_keys<S: Simd>(s: S, d: usize, keys: &[f32], out: &mut [f32]) {
+    let rows = keys.len() / d;
+    let mut j = 0;
+    while j < rows {
+        let n = group::<S>(rows - j);
+        let lanes = Lanes::new(keys[j * d..(j + n) * d].chunks_exact(d));
+        for at in (0..d).step_by(LANES) {
+            let columns = s.transpose(lanes.load(s, at, d));
+            for (t, column) in columns.into_iter().enumerate().take(d - at) {
+                // What stands beyond the n is overwritten by the next.
+                s.store(column, &mut out[j * d + (at + t) * n..]);
+            }
+        }
+        j += n;
+    }
+}
+
 /// `pooling::weights` with candidates in the lanes: `w[j, lane]`.
 #[inline(always)]
 fn weights<S: Simd, const V: usize>(s: S, d: usize, keys: &[f32], block: &[[f32; LANES]], w: &mut [[f32; LANES]]) {
@@ -113,13 +158,12 @@ fn weights<S: Simd, const V: usize>(s: S, d: usize, keys: &[f32], block: &[[f32;
     while j < rows {
         let keys = &keys[j * d..];
         let w = &mut w[j * V..];
-        // As many chains as the registers hold: with fewer than 8 the multipliers wait for results.
-        j += match rows - j {
+        j += match group::<S>(rows - j) {
             1 => scores::<S, 1, V>(s, d, keys, block, w),
             2 => scores::<S, 2, V>(s, d, keys, block, w),
             3 => scores::<S, 3, V>(s, d, keys, block, w),
             4 => scores::<S, 4, V>(s, d, keys, block, w),
-            10.. if many_registers::<S>() => scores::<S, 10, V>(s, d, keys, block, w),
+            10 if many_registers::<S>() => scores::<S, 10, V>(s, d, keys, block, w),
             _ => scores::<S, 5, V>(s, d, keys, block, w),
         };
     }
@@ -151,7 +195,7 @@ fn scores<S: Simd, const R: usize, const V: usize>(
     block: &[[f32; LANES]],
     w: &mut [[f32; LANES]],
 ) -> usize {
-    let acc = tile::strided::<S, R, V>(s, (keys, d, 1), (block.as_flattened(), V * LANES), d, [[s.zero(); V]; R]);
+    let acc = tile::strided::<S, R, V>(s, (keys, 1, R), (block.as_flattened(), V * LANES), d, [[s.zero(); V]; R]);
     let scale = s.splat(1.0 / (d as f32).sqrt());
     let w = &mut w[..R * V];
     for r in 0..R {
