@@ -22,6 +22,8 @@ const BLOCK_TILES: usize = 22;
 const DIRECT_ROWS: usize = 96;
 /// Rows of the highest register tile of any level.
 const MOST_ROWS: usize = 6;
+/// Lines of a packed row of `a`: an odd number, so that a column of them is spread over the cache.
+const A_LINES: usize = (BLOCK_TILES * MOST_ROWS).div_ceil(LANES) | 1;
 /// Most vectors in a row of a tile.
 const MOST_VECTORS: usize = 2;
 
@@ -44,7 +46,7 @@ impl Kernel for GemmTn<'_> {
 
 thread_local! {
     /// Kept from call to call: zeros for every product would cost more than a small one.
-    static PACKED: RefCell<Box<Packed>> = RefCell::new(Box::new(Packed { a: [0.0; _], b: Lines([[0.0; LANES]; _]) }));
+    static PACKED: RefCell<Box<Packed>> = RefCell::new(Box::new(Packed { a: Lines([[0.0; LANES]; _]), b: Lines([[0.0; LANES]; _]) }));
 }
 
 pub(super) fn prepare_thread() {
@@ -73,11 +75,10 @@ impl Kernel for Blocks<'_, '_> {
     }
 }
 
-/// Copies of a block of both sides without gaps, in the order in which the tiles read them: rows a power of two apart
-/// would share a few sets of the cache, and a tile of `a` would use a part of each line only.
+/// Copies of a block of both sides: rows a power of two apart would share a few sets of the cache.
 struct Packed {
-    /// One tile after the other, each `[k, columns of the tile]`.
-    a: [f32; BLOCK_ROWS * BLOCK_TILES * MOST_ROWS],
+    /// `[k, A_LINES]`.
+    a: Lines<{ BLOCK_ROWS * A_LINES }>,
     /// One panel, `[k, lines]`.
     b: Lines<{ BLOCK_ROWS * MOST_VECTORS }>,
 }
@@ -98,14 +99,15 @@ impl GemmTn<'_> {
         // Rows an odd number of lines apart are spread over the cache as they are.
         let spread = |stride: usize| stride % (2 * LANES) == LANES;
         let a_is_packed = !spread(a.stride) || k > DIRECT_ROWS;
-        if a_is_packed {
-            let mut at = 0;
-            for (first, count) in tiles.clone() {
-                let to = &mut packed.a[at..][..k * count];
-                with_tile!(S, count, 1, pack_tile(s, a, (rows.start, first), to));
-                at += k * count;
-            }
-        }
+        let start = tiles.clone().next().map_or(0, |(first, _)| first);
+        let a_rows = &a.data[rows.start * a.stride..];
+        let (a_side, stride_a) = if a_is_packed {
+            let width = tiles.clone().map(|(_, count)| count).sum();
+            copy_columns(s, (a_rows, a.stride), (start, width), &mut packed.a.0[..k * A_LINES], A_LINES);
+            (packed.a.0.as_flattened(), A_LINES * LANES)
+        } else {
+            (&a_rows[start..], a.stride)
+        };
         let panels = b.cols.div_ceil(LANES);
         let mut panel = 0;
         while panel < panels {
@@ -121,58 +123,35 @@ impl GemmTn<'_> {
                 (&from.0[col..], b.stride)
             } else {
                 let lines = &mut packed.b.0[..k * vectors];
-                copy_columns(s, from, (col, width), lines);
+                copy_columns(s, from, (col, width), lines, vectors);
                 (lines.as_flattened(), vectors * LANES)
             };
-            let mut at = 0;
             for (first, count) in tiles.clone() {
-                let a_side = if a_is_packed {
-                    (&packed.a[at..][..k * count], count)
-                } else {
-                    (&a.data[rows.start * a.stride + first..], a.stride)
-                };
-                let sides = (a_side, b_side, k);
+                let sides = ((&a_side[first - start..], stride_a), b_side, k);
                 with_tile!(S, count, vectors, gemm_tn_tile(s, sides, &mut self.c, (first, col), go_on));
-                at += k * count;
             }
             panel += vectors;
         }
     }
 }
 
-/// Copies `R` columns of `a` from (row, col) to `out` `[k, R]`.
-#[inline(always)]
-fn pack_tile<S: Simd, const R: usize, const C: usize>(
-    _: S,
-    a: Matrix<'_>,
-    (row, col): (usize, usize),
-    out: &mut [f32],
-) {
-    let (out, _) = out.as_chunks_mut::<R>();
-    for (out, from) in out.iter_mut().zip(a.data[row * a.stride + col..].chunks(a.stride)) {
-        out.copy_from_slice(&from[..R]);
-    }
-}
-
-/// Copies `width` columns from `col` of rows `stride` apart to whole lines, as many a row as they need, with zeros at the end.
+/// Copies `width` columns from `col` of rows `stride` apart to whole lines, `step` of them a row, with zeros after the last
+/// column. What further lines of a row hold does not change.
 #[inline(always)]
 fn copy_columns<S: Simd>(
     s: S,
     (rows, stride): (&[f32], usize),
     (col, width): (usize, usize),
     lines: &mut [[f32; LANES]],
+    step: usize,
 ) {
-    let vectors = width.div_ceil(LANES);
-    if width == LANES {
-        for (line, row) in lines.iter_mut().zip(rows.chunks(stride)) {
-            s.store(s.load(&row[col..]), line);
+    for (lines, row) in lines.chunks_exact_mut(step).zip(rows.chunks(stride)) {
+        let (whole, rest) = row[col..col + width].as_chunks::<LANES>();
+        for (line, x) in lines.iter_mut().zip(whole) {
+            s.store(s.load(x), line);
         }
-        return;
-    }
-    for (lines, row) in lines.chunks_exact_mut(vectors).zip(rows.chunks(stride)) {
-        let row = &row[col..col + width];
-        for (c, line) in lines.iter_mut().enumerate() {
-            s.store(load_at(s, row, c * LANES), line);
+        if !rest.is_empty() {
+            s.store(s.load_partial(rest), &mut lines[whole.len()]);
         }
     }
 }
