@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use border::{Failure, LAST, check, entry, handle, handle_mut, put, slice, slice_mut, text};
 
-use crate::scorer::{Event, Model, Scored, Scorer, Scratch, User};
+use crate::scorer::{Event, Model, ModelFileError, Scored, Scorer, ScorerOptions, Scratch, User};
 
 /// Success.
 pub const DMRAN_OK: i32 = 0;
@@ -30,6 +30,8 @@ pub const DMRAN_ERROR_PANIC: i32 = 5;
 pub const DMRAN_NO_ITEM: u32 = u32::MAX;
 /// The version of this interface; the header has the same number.
 pub const DMRAN_ABI_VERSION: u32 = 1;
+/// Flag: computes nothing ahead for the items ([`ScorerOptions::precompute`]).
+pub const DMRAN_LEAN: u32 = 1;
 
 /// A loaded model; may be used by many threads at once.
 pub struct dmran_scorer(Arc<Scorer>);
@@ -82,6 +84,17 @@ impl dmran_user {
     }
 }
 
+/// A handle of the model that `load` gives, made ready as `flags` say.
+fn make_ready(flags: u32, load: impl FnOnce() -> Result<Model, ModelFileError>) -> Result<*mut dmran_scorer, Failure> {
+    if flags & !DMRAN_LEAN != 0 {
+        return Err(Failure(DMRAN_ERROR_ARGUMENT, format!("unknown flags: {flags:#x}")));
+    }
+    let precompute = (flags & DMRAN_LEAN != 0).then_some(false);
+    let options = ScorerOptions { precompute, ..ScorerOptions::default() };
+    let scorer = Scorer::with_options(load().map_err(model_failure)?, options).map_err(model_failure)?;
+    Ok(Box::into_raw(Box::new(dmran_scorer(Arc::new(scorer)))))
+}
+
 /// The version of this interface.
 #[unsafe(no_mangle)]
 pub extern "C" fn dmran_abi_version() -> u32 {
@@ -100,13 +113,27 @@ pub extern "C" fn dmran_last_error() -> *const c_char {
 /// `path` is a text that ends with a zero; `scorer` may be written to. Null is refused.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dmran_scorer_load(path: *const c_char, scorer: *mut *mut dmran_scorer) -> i32 {
+    // SAFETY: promised by this function's caller.
+    unsafe { dmran_scorer_load_with(path, 0, scorer) }
+}
+
+/// [`dmran_scorer_load`] with flags: 0 or [`DMRAN_LEAN`].
+///
+/// # Safety
+/// As there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmran_scorer_load_with(
+    path: *const c_char,
+    flags: u32,
+    scorer: *mut *mut dmran_scorer,
+) -> i32 {
     entry(|| {
         check(scorer, 1, "scorer")?;
         // SAFETY: promised by this function's caller.
         let path = unsafe { text(path, "path") }?;
-        let loaded = Scorer::load(path).map_err(model_failure)?;
+        let ready = make_ready(flags, || Model::load(path))?;
         // SAFETY: promised by this function's caller.
-        unsafe { put(scorer, Box::into_raw(Box::new(dmran_scorer(Arc::new(loaded)))), "scorer") }
+        unsafe { put(scorer, ready, "scorer") }
     })
 }
 
@@ -120,14 +147,28 @@ pub unsafe extern "C" fn dmran_scorer_from_bytes(
     length: usize,
     scorer: *mut *mut dmran_scorer,
 ) -> i32 {
+    // SAFETY: promised by this function's caller.
+    unsafe { dmran_scorer_from_bytes_with(bytes, length, 0, scorer) }
+}
+
+/// [`dmran_scorer_from_bytes`] with flags: 0 or [`DMRAN_LEAN`].
+///
+/// # Safety
+/// As there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dmran_scorer_from_bytes_with(
+    bytes: *const u8,
+    length: usize,
+    flags: u32,
+    scorer: *mut *mut dmran_scorer,
+) -> i32 {
     entry(|| {
         check(scorer, 1, "scorer")?;
         // SAFETY: promised by this function's caller.
         let bytes = unsafe { slice(bytes, length, "bytes") }?;
-        let model = Model::from_bytes(bytes).map_err(model_failure)?;
-        let loaded = Scorer::new(model).map_err(model_failure)?;
+        let ready = make_ready(flags, || Model::from_bytes(bytes))?;
         // SAFETY: promised by this function's caller.
-        unsafe { put(scorer, Box::into_raw(Box::new(dmran_scorer(Arc::new(loaded)))), "scorer") }
+        unsafe { put(scorer, ready, "scorer") }
     })
 }
 

@@ -44,7 +44,10 @@ int main(int argc, char **argv) {
     dmran_user *user = NULL;
     CHECK(dmran_user_new(scorer, &user) == DMRAN_OK);
     dmran_scorer *also = scorer;
-    CHECK(dmran_scorer_load(argv[1], &scorer) == DMRAN_OK);
+    CHECK(dmran_scorer_load_with(argv[1], 6, &scorer) == DMRAN_ERROR_ARGUMENT);
+    CHECK(strcmp(dmran_last_error(), "unknown flags: 0x6") == 0);
+    CHECK(dmran_scorer_from_bytes_with((const uint8_t *)"<html>", 6, DMRAN_LEAN, &scorer) == DMRAN_ERROR_MODEL);
+    CHECK(dmran_scorer_load_with(argv[1], DMRAN_LEAN, &scorer) == DMRAN_OK);
     dmran_scorer_free(also);
 
     const char *ids[] = {"b1", "nothing", "c"};
@@ -59,6 +62,12 @@ int main(int argc, char **argv) {
     CHECK(dmran_user_encode(user, events, 3, 5 * 86400, &unknown) == DMRAN_OK && unknown == 1);
     CHECK(dmran_user_score(user, candidates, 3, by_index) == DMRAN_OK);
     CHECK(memcmp(by_ids, by_index, sizeof by_ids) == 0);
+    dmran_user *lean = NULL;
+    CHECK(dmran_user_new(scorer, &lean) == DMRAN_OK);
+    CHECK(dmran_user_encode(lean, events, 3, 5 * 86400, &unknown) == DMRAN_OK && unknown == 1);
+    CHECK(dmran_user_score(lean, candidates, 3, by_index) == DMRAN_OK);
+    CHECK(memcmp(by_ids, by_index, sizeof by_ids) == 0);
+    dmran_user_free(lean);
     const uint32_t bad[] = {0, 7};
     CHECK(dmran_user_score(user, bad, 2, by_ids) == DMRAN_ERROR_NO_SUCH_ITEM);
     CHECK(strcmp(dmran_last_error(), "candidate 1 is item 7; the model has 7 items") == 0);

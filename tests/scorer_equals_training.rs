@@ -6,7 +6,9 @@
 mod support;
 
 use dmran::model::{Batch, Dmran, Model as _};
-use dmran::scorer::{Block, Event, Head, Level, Model, Scorer, Scratch, Settings, TimeKind, Variant, time};
+use dmran::scorer::{
+    Block, Event, Head, Level, Model, Scorer, ScorerOptions, Scratch, Settings, TimeKind, Variant, time,
+};
 use dmran::tape::{Engine, Graph, Tape};
 use dmran::train::prologue::Prologue;
 use support::{Mmix, parts};
@@ -141,11 +143,17 @@ fn check(all: &[Settings], scale: f32, cases: &[Case]) {
         let model = model(settings.clone(), scale);
         let mut dmran = trainable(&model);
         for &level in Level::available() {
-            let scorer = Scorer::with_level(model.clone(), level).unwrap();
+            let scorers = [true, false].map(|precompute| {
+                let options = ScorerOptions { level: Some(level), precompute: Some(precompute) };
+                Scorer::with_options(model.clone(), options).unwrap()
+            });
             for case in cases {
-                let (want, got) = (case.trained(&mut dmran, level), case.scored(&scorer, &mut scratch));
+                let want = case.trained(&mut dmran, level);
                 assert!(want.iter().all(|x| x.is_finite()), "{settings:?}");
-                assert_eq!(bits(&got), bits(&want), "{level}: {settings:?}\n{got:?}\n{want:?}");
+                for scorer in &scorers {
+                    let got = case.scored(scorer, &mut scratch);
+                    assert_eq!(bits(&got), bits(&want), "{level}: {settings:?}\n{got:?}\n{want:?}");
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::values;
 use criterion::{BenchmarkId, Criterion, Throughput};
-use dmran_kernels::score::{Feature, Vanilla, fixed, vanilla};
+use dmran_kernels::score::{Candidates, Feature, Vanilla, fixed, vanilla};
 use dmran_kernels::{Level, naive::score as naive};
 use std::hint::black_box;
 
@@ -10,8 +10,8 @@ const D: usize = 128;
 const R: usize = 10;
 const ITEMS: usize = 63_001;
 
-type VanillaFn = fn(Level, &Vanilla, &[f32], &[f32], &mut [f32], &mut [f32]);
-type FixedFn = fn(Level, &[f32], &[f32], &[f32], &mut [f32]);
+type VanillaFn = fn(Level, &Vanilla, Candidates, &[f32], &mut [f32], &mut [f32]);
+type FixedFn = fn(Level, &[f32], Candidates, &[f32], &mut [f32]);
 
 pub fn bench(c: &mut Criterion) {
     let table = values(ITEMS * D, 0.1);
@@ -28,7 +28,7 @@ pub fn bench(c: &mut Criterion) {
             group.throughput(Throughput::Elements(n as u64));
             group.bench_function(BenchmarkId::from_parameter(label), |bench| {
                 bench.iter(|| {
-                    f(level, &user, &table[..n * D], &bias[..n], &mut score[..n], &mut scratch);
+                    f(level, &user, table[..n * D].into(), &bias[..n], &mut score[..n], &mut scratch);
                     black_box(&score);
                 });
             });
@@ -44,7 +44,7 @@ pub fn bench(c: &mut Criterion) {
     let mut run = |label: &str, level: Level, f: FixedFn| {
         group.bench_function(BenchmarkId::from_parameter(label), |bench| {
             bench.iter(|| {
-                f(level, &rows[..D], &table, &bias, &mut score);
+                f(level, &rows[..D], table[..].into(), &bias, &mut score);
                 black_box(&score);
             });
         });

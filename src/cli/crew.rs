@@ -1,7 +1,7 @@
 //! A scorer shared by threads: what `recommend`, `score` and the examples of `train` rank with.
 
 use super::failure::Failure;
-use dmran::scorer::{Event, Model, Scored, Scorer, Scratch};
+use dmran::scorer::{Event, Model, Scored, Scorer, ScorerOptions, Scratch};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::{Mutex, PoisonError};
@@ -27,9 +27,10 @@ pub struct Context<'a> {
 }
 
 impl Crew {
-    /// A crew of `threads`; 0 = one a core, or `RAYON_NUM_THREADS`.
-    pub fn new(model: Model, threads: usize) -> Result<Crew, Failure> {
-        let scorer = Scorer::new(model)?;
+    /// A crew of `threads`; 0 = one a core, or `RAYON_NUM_THREADS`. A `lean` one computes nothing ahead.
+    pub fn new(model: Model, threads: usize, lean: bool) -> Result<Crew, Failure> {
+        let precompute = lean.then_some(false);
+        let scorer = Scorer::with_options(model, ScorerOptions { precompute, ..ScorerOptions::default() })?;
         let pool = ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|error| Failure::Other(format!("cannot start threads: {error}")))?;
         let scratches = (0..pool.current_num_threads()).map(|_| Mutex::default()).collect();

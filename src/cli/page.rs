@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::run;
 use super::show::{self, Plain};
 use dmran::report::{Example, Named, Report, auc_by_length, examples};
-use dmran::scorer::{Card, Model, Scorer, write_atomically};
+use dmran::scorer::{Card, Model, Scorer, ScorerOptions, write_atomically};
 use dmran::train::fit::{Figures, Fit};
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,7 +15,8 @@ const HISTORY: usize = 4;
 
 /// A few users with the recommendations of a model that was just trained on the log.
 pub fn examples_of(model: Model, fit: &Fit<'_>, opened: &Opened) -> Result<Vec<Example>, Failure> {
-    let scorer = Scorer::new(model)?;
+    // A few users: nothing that is computed ahead would pay.
+    let scorer = Scorer::with_options(model, ScorerOptions { precompute: Some(false), ..ScorerOptions::default() })?;
     Ok(examples(&scorer, &opened.log, fit.test()))
 }
 

@@ -42,6 +42,9 @@ pub struct Args {
     /// One JSON object a user and line
     #[arg(long)]
     json: bool,
+    /// Compute nothing ahead for the items: half the memory, and users are encoded more slowly. Results do not depend on it
+    #[arg(long)]
+    lean: bool,
     /// Threads; 0 = one a core, or RAYON_NUM_THREADS. Results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
     threads: u16,
@@ -75,7 +78,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.now.is_some() && !opened.log.dataset.has_time() {
         return Err(Failure::Input(format!("{}: --now needs a log with times", opened.name)));
     }
-    let crew = Crew::new(model, args.threads.into())?;
+    let crew = Crew::new(model, args.threads.into(), args.lean)?;
     let names = Names(crew.model());
 
     let mut out = BufWriter::new(io::stdout().lock());

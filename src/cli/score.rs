@@ -31,6 +31,9 @@ pub struct Args {
     /// A line that is no request: fail, or skip it: its answer then is {"line": N, "error": "..."}
     #[arg(long, value_parser = named::<OnError>, default_value = "fail")]
     on_error: OnError,
+    /// Compute nothing ahead for the items: half the memory, and users are encoded more slowly. Results do not depend on it
+    #[arg(long)]
+    lean: bool,
     /// Threads; 0 = one a core, or RAYON_NUM_THREADS. Results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
     threads: u16,
@@ -45,7 +48,7 @@ struct Line {
 /// Answers each line.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let model = Model::load(&args.model).map_err(unreadable(&args.model))?;
-    let crew = Crew::new(model, args.threads.into())?;
+    let crew = Crew::new(model, args.threads.into(), args.lean)?;
     let (input, name): (Box<dyn Read>, String) = match &args.file {
         Some(file) if file != Path::new("-") => {
             let cannot = |error: io::Error| Failure::Input(format!("{}: {error}", file.display()));

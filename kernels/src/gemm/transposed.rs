@@ -2,7 +2,7 @@
 
 use super::{Matrix, MatrixMut, load_tile, store_tile};
 use crate::simd::tile::{self, with_tile};
-use crate::simd::{Kernel, LANES, Simd, load_at};
+use crate::simd::{Kernel, LANES, Simd};
 use crate::small::Lines;
 use std::cell::RefCell;
 use std::ops::Range;

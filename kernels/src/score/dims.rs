@@ -80,11 +80,8 @@ impl Dims<'_> {
         let h = self.pool::<S, T, V>(s, self.w, self.user.m, t, [[s.zero(); V]; T]);
         let c = &self.block[t * V..][..T * V];
         let partial = &mut partial[t % LANES * V..][..T * V];
-        for i in 0..T {
-            for v in 0..V {
-                let at = i * V + v;
-                s.store(s.mul_add(h[i][v], s.load(&c[at]), s.load(&partial[at])), &mut partial[at]);
-            }
+        for (h, (c, partial)) in h.into_iter().flatten().zip(c.iter().zip(partial)) {
+            s.store(s.mul_add(h, s.load(c), s.load(partial)), partial);
         }
     }
 
