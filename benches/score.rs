@@ -9,13 +9,13 @@ mod catalogue;
 
 use catalogue::{candidates, history, scorer};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use dmran::scorer::{Head, Scratch};
+use dmran::scorer::{Head, ScorerOptions, Scratch};
 use std::hint::black_box;
 
 fn bench(c: &mut Criterion) {
     let (events, now) = history();
     for &head in Head::ALL {
-        let scorer = scorer(head);
+        let scorer = scorer(head, ScorerOptions::default());
         let (mut scratch, mut best) = (Scratch::new(), Vec::new());
         let mut group = c.benchmark_group(format!("score/{head}"));
         group.sample_size(20);

@@ -1,11 +1,12 @@
 //! p50 and p99 of one call (encode a user of 50 events and score), one thread, in microseconds; and the time of reading
-//! the item table once. `cargo run --release --no-default-features --example score_latency [HEAD...]`
+//! the item table once. `cargo run --release --no-default-features --example score_latency [--lean] [HEAD...]`; `--lean`
+//! computes nothing ahead for the items.
 
 #[path = "../benches/score/catalogue.rs"]
 mod catalogue;
 
 use catalogue::{ITEMS, candidates, history, scorer};
-use dmran::scorer::{Head, Scratch};
+use dmran::scorer::{Head, ScorerOptions, Scratch};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -33,9 +34,10 @@ fn line(what: &str, [p50, p99]: [f64; 2]) {
 fn main() {
     println!("{:<28} {:>10} {:>10}", "microseconds", "p50", "p99");
     let (events, now) = history();
-    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let (lean, asked): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|name| name == "--lean");
+    let options = ScorerOptions { precompute: Some(lean.is_empty()), ..ScorerOptions::default() };
     for &head in Head::ALL.iter().filter(|head| asked.is_empty() || asked.iter().any(|name| name == head.name())) {
-        let scorer = scorer(head);
+        let scorer = scorer(head, options);
         let mut scratch = Scratch::new();
         line(
             &format!("{head}: encode"),

@@ -111,6 +111,8 @@ fn a_mapped_model_equals_a_copied_one_and_outlives_its_file() {
     fs::remove_file(&path).unwrap();
     drop(mapped);
     assert_eq!(clone, small_model());
+    // Its tables are shared with whoever else maps the file: none is made beside them.
+    assert!(!dmran::scorer::Scorer::new(clone).unwrap().is_precomputed());
 }
 
 #[test]

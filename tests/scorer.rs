@@ -8,8 +8,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use dmran::scorer::{
-    Block, Event, Head, Ids, Level, Model, ModelParts, ScoreError, Scored, Scorer, ScorerError, Scratch, Settings,
-    Variant, expected_tensors,
+    Block, Event, Head, Ids, Level, Model, ModelParts, ScoreError, Scored, Scorer, ScorerError, ScorerOptions, Scratch,
+    Settings, Variant, expected_tensors,
 };
 use support::{Mmix, parts, small_settings};
 
@@ -300,6 +300,16 @@ fn broken_calls_are_refused() {
         assert!(matches!(error, ScorerError::Level(_)), "{error}");
     }
     assert!(matches!(Scorer::load("no such file"), Err(ScorerError::File(_))));
+}
+
+#[test]
+fn products_are_computed_ahead_where_they_are_of_use_and_wanted() {
+    for settings in choices() {
+        let scorer = scorer(settings);
+        assert_eq!(scorer.is_precomputed(), scorer.settings().variant != Variant::Feature, "{:?}", scorer.settings());
+        let options = ScorerOptions { precompute: Some(false), ..ScorerOptions::default() };
+        assert!(!Scorer::with_options(scorer.model().clone(), options).unwrap().is_precomputed());
+    }
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! A model of random weights with as many items as the Amazon Electronics log, and a user of 50 events.
 
-use dmran::scorer::{Block, Card, Counts, Event, Head, Ids, Model, ModelParts, Scorer, Settings, expected_tensors};
+use dmran::scorer::{
+    Block, Card, Counts, Event, Head, Ids, Model, ModelParts, Scorer, ScorerOptions, Settings, expected_tensors,
+};
 
 /// Items.
 pub const ITEMS: usize = 63_001;
 const DAY: i64 = 86_400;
 
 /// A scorer with width 128, 10 hops, the block `plain` (as the PyTorch model beside it has it) and this head.
-pub fn scorer(head: Head) -> Scorer {
+pub fn scorer(head: Head, options: ScorerOptions) -> Scorer {
     let settings = Settings { head, block: Block::Plain, ..Settings::default() };
     let mut state = 1u32;
     let mut weight = |scale: f32| {
@@ -32,7 +34,7 @@ pub fn scorer(head: Head) -> Scorer {
         card: Card::default(),
         tensors,
     };
-    Scorer::new(Model::from_parts(parts).expect("a whole model")).expect("a level of this CPU")
+    Scorer::with_options(Model::from_parts(parts).expect("a whole model"), options).expect("a level of this CPU")
 }
 
 /// 50 events, and the time after them.

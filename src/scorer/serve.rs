@@ -169,6 +169,11 @@ impl Scorer {
         self.level
     }
 
+    /// Whether the first product of eq 7 of every item was computed ahead ([`ScorerOptions::precompute`]).
+    pub fn is_precomputed(&self) -> bool {
+        self.network.item.as_ref().is_some_and(|item| item.of_items.is_some())
+    }
+
     /// The item vectors (eq 1) of `ids`, `[ids, d]`.
     pub(super) fn gather(&self, ids: impl Iterator<Item = usize>, out: &mut [f32]) {
         let d = self.settings().d;

@@ -156,7 +156,7 @@ impl<'a> Lanes<'a> {
         let mut v = [s.zero(); LANES];
         for (v, row) in v.iter_mut().zip(&self.rows) {
             *v = if whole {
-                // SAFETY: the row has 16 elements from `at`.
+                // SAFETY: `whole` says that every row has 16 elements from `at`.
                 unsafe { s.load_ptr(row.as_ptr().add(at)) }
             } else {
                 s.load_partial(&row[at..end])
