@@ -21,8 +21,8 @@ use super::settings::Settings;
 ///
 /// **Memory.** Embedding tables are used where the [`Model`] has them (with categories an item's two halves are put
 /// side by side per block of candidates, never as a whole table); dense weights are held twice, as in the file and
-/// packed. Of each item the first product of eq 7 is computed ahead, which makes encoding a quarter faster and takes d
-/// floats an item; [`ScorerOptions::precompute`] tells when, and does without.
+/// packed. Of each item the first product of eq 7 is computed ahead, which saves a quarter of the time of encoding
+/// and takes d floats an item; [`ScorerOptions::precompute`] tells when, and does without.
 #[derive(Debug, Clone)]
 pub struct Scorer {
     model: Model,
