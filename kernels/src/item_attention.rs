@@ -128,13 +128,12 @@ pub fn scratch_len(d: usize, r: usize, events: usize, samples: usize, buckets: u
 /// # Panics
 /// If a length does not fit the dimensions, a bucket is out of range, or `scratch` is shorter than [`scratch_len`].
 pub fn forward(level: Level, p: &ItemAttention, out: &mut Output, scratch: &mut [f32]) {
-    p.check();
-    assert_eq!(out.g.len(), p.x.len(), "G has the wrong length");
+    let buckets = check_output(p, out);
     for (g, &k) in out.g.chunks_exact_mut(p.d).zip(p.bucket) {
         g.copy_from_slice(&p.t2[k as usize * p.d..][..p.d]);
     }
     p.w_c.apply(level, p.x, out.g, gemm::Output::ADD.relu());
-    forward_from_g(level, p, out, scratch);
+    attend(level, p, buckets, out, scratch);
 }
 
 /// [`forward`] where G is there already, for instance from [`g_of_items`].
@@ -142,9 +141,12 @@ pub fn forward(level: Level, p: &ItemAttention, out: &mut Output, scratch: &mut 
 /// # Panics
 /// As [`forward`].
 pub fn forward_from_g(level: Level, p: &ItemAttention, out: &mut Output, scratch: &mut [f32]) {
-    let (events, samples, buckets) = p.check();
-    check_saved(p, &Saved { g: out.g, a: out.a, ax: out.ax }, (events, samples));
-    assert_eq!(out.m.len(), samples * p.r * p.d, "M has the wrong length");
+    let buckets = check_output(p, out);
+    attend(level, p, buckets, out, scratch);
+}
+
+/// From G to M.
+fn attend(level: Level, p: &ItemAttention, buckets: usize, out: &mut Output, scratch: &mut [f32]) {
     p.w_s2.apply(level, out.g, out.a, gemm::Output::OVERWRITE);
     let by_bucket = &mut scratch[..buckets * p.r];
     level.dispatch(SegmentForward { p, buckets, a: out.a, ax: out.ax, m: out.m, by_bucket });
@@ -211,6 +213,14 @@ pub fn backward(
     level.dispatch(MaskRelu { d, g: saved.g, bucket: p.bucket, dg, dt2: out.dt2 });
     p.w_c.add_gradient(level, dg, p.x, out.dw_c);
     p.w_c.apply_transposed(level, dg, out.dx, gemm::Output::ACCUMULATE);
+}
+
+/// Checks all lengths; gives the number of buckets.
+fn check_output(p: &ItemAttention, out: &Output) -> usize {
+    let (events, samples, buckets) = p.check();
+    check_saved(p, &Saved { g: out.g, a: out.a, ax: out.ax }, (events, samples));
+    assert_eq!(out.m.len(), samples * p.r * p.d, "M has the wrong length");
+    buckets
 }
 
 fn check_saved(p: &ItemAttention, saved: &Saved, (events, samples): (usize, usize)) {

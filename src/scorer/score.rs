@@ -87,7 +87,7 @@ impl User<'_> {
 }
 
 impl Scorer {
-    /// Whether candidates need not be gathered.
+    /// The item vectors as one table, for heads that read candidates from it in place.
     fn reads_in_place(&self) -> Option<&[f32]> {
         self.whole_table().filter(|_| self.settings().head != Head::Atrank)
     }

@@ -25,7 +25,7 @@ const MOST_ROWS: usize = 6;
 /// Lines of a packed row of `a`: an odd number, so that a column of them is spread over the cache.
 const A_LINES: usize = (BLOCK_TILES * MOST_ROWS).div_ceil(LANES) | 1;
 /// Most vectors in a row of a tile.
-const MOST_VECTORS: usize = 2;
+const MOST_VECTORS: usize = 4;
 
 impl Kernel for GemmTn<'_> {
     type Output = ();

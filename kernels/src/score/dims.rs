@@ -50,22 +50,22 @@ impl Dims<'_> {
             match &self.user.feature {
                 None => self.pooled::<S, T, V>(s, t, partial),
                 Some(f) => {
-                    let tile = Tile { lines: &mut *before, t: pending };
+                    let tile = Tile { lines: &*before, t: pending };
                     self.gated::<S, T, V>(s, f, t, now, tile, partial);
                     pending = Some(t);
                     (now, before) = (before, now);
                 }
             }
         }
-        let mut tile = Tile { lines: before, t: pending };
+        let tile = Tile { lines: before, t: pending };
         for quarter in 0..4 {
-            self.finish::<S, T, V>(s, &mut tile, quarter, partial);
+            self.finish::<S, T, V>(s, tile, quarter, partial);
         }
         for t in whole..d {
             match &self.user.feature {
                 None => self.pooled::<S, 1, V>(s, t, partial),
                 Some(f) => {
-                    self.gated::<S, 1, V>(s, f, t, &mut now[..3 * V], Tile { lines: &mut [], t: None }, partial);
+                    self.gated::<S, 1, V>(s, f, t, &mut now[..3 * V], Tile { lines: &[], t: None }, partial);
                     for v in 0..V {
                         self.finish_lines::<S, 1, V, 1>(s, now, t, v, partial);
                     }
@@ -94,7 +94,7 @@ impl Dims<'_> {
         f: &Feature,
         t: usize,
         now: &mut [[f32; LANES]],
-        mut before: Tile,
+        before: Tile,
         partial: &mut [[f32; LANES]],
     ) {
         let (h, rest) = now.split_at_mut(T * V);
@@ -105,13 +105,13 @@ impl Dims<'_> {
             *bias = [s.splat(b); V];
         }
         store_all(s, self.pool::<S, T, V>(s, self.w, self.user.m, t, zero), h);
-        self.finish::<S, T, V>(s, &mut before, 0, partial);
+        self.finish::<S, T, V>(s, before, 0, partial);
         store_all(s, self.pool::<S, T, V>(s, self.what, f.mhat, t, zero), hhat);
-        self.finish::<S, T, V>(s, &mut before, 1, partial);
+        self.finish::<S, T, V>(s, before, 1, partial);
         let sums = self.pool::<S, T, V>(s, self.w, f.gate_m, t, bias);
-        self.finish::<S, T, V>(s, &mut before, 2, partial);
+        self.finish::<S, T, V>(s, before, 2, partial);
         store_all(s, self.pool::<S, T, V>(s, self.what, f.gate_mhat, t, sums), z);
-        self.finish::<S, T, V>(s, &mut before, 3, partial);
+        self.finish::<S, T, V>(s, before, 3, partial);
     }
 
     /// `start + sum_j w[j] * y[j, t..t + T]`, in the order of j.
@@ -133,7 +133,7 @@ impl Dims<'_> {
     fn finish<S: Simd, const T: usize, const V: usize>(
         &self,
         s: S,
-        tile: &mut Tile,
+        tile: Tile,
         quarter: usize,
         partial: &mut [[f32; LANES]],
     ) {
@@ -173,8 +173,9 @@ impl Dims<'_> {
 }
 
 /// The sums of the dimensions from `t`, if there are any yet.
+#[derive(Clone, Copy)]
 struct Tile<'a> {
-    lines: &'a mut [[f32; LANES]],
+    lines: &'a [[f32; LANES]],
     t: Option<usize>,
 }
 
