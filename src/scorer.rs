@@ -29,6 +29,7 @@
 //!
 //! With `default-features = false` the crate is this module alone, and depends on no crate outside this repository.
 
+mod aligned;
 mod card;
 mod describe;
 mod encode;

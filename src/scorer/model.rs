@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use super::aligned::Aligned;
 use super::card::Card;
 use super::file::ModelFileError;
 use super::ids::Ids;
@@ -48,7 +49,7 @@ pub struct Tensor {
 /// Where the values of a tensor lie.
 #[derive(Debug, Clone)]
 pub(crate) enum Weights {
-    Owned(Vec<f32>),
+    Owned(Aligned),
     #[cfg(feature = "mmap")]
     Mapped(super::map::MappedWeights),
 }
@@ -136,7 +137,7 @@ impl Model {
                 return Err(ModelFileError::TensorLength { tensor, expected: spec.shape, found: values.len() });
             }
             check_finite(tensor, &values)?;
-            tensors.push(Tensor::new(spec, Weights::Owned(values)));
+            tensors.push(Tensor::new(spec, Weights::Owned(Aligned::from(&values[..]))));
         }
         if let Some((tensor, _)) = given.pop() {
             return Err(ModelFileError::UnknownTensor { tensor });

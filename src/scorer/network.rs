@@ -4,6 +4,7 @@
 use dmran_kernels::gemm::{Matrix, MatrixMut, Output, gemm, pack, packed_len};
 use dmran_kernels::{Level, dense};
 
+use super::aligned::Aligned;
 use super::layout::Stream;
 use super::model::Model;
 use super::packed::{Linear, NormFeedForward, tensor};
@@ -28,7 +29,7 @@ pub(super) struct ItemLevel {
     /// `W_c = W_s1 W_v`.
     pub w_c: Linear,
     /// `W_c i` of every item `[items, d]`, where they were computed ahead.
-    pub of_items: Option<Vec<f32>>,
+    pub of_items: Option<Aligned>,
     /// `T' W_s1^T` `[K, d]`.
     pub t2: Vec<f32>,
     pub w_s2: Linear,

@@ -56,7 +56,11 @@ impl User<'_> {
             return Err(ScoreError::Length { candidates: candidates.len(), scores: scores.len() });
         }
         let items = self.scorer.items().len();
-        if let Some(position) = candidates.iter().position(|&item| item as usize >= items) {
+        let fits = |&item: &u32| (item as usize) < items;
+        // The largest first: a search that may end early is not vectorised.
+        if candidates.iter().max().is_some_and(|largest| !fits(largest))
+            && let Some(position) = candidates.iter().position(|item| !fits(item))
+        {
             return Err(ScoreError::NoSuchItem { position, item: candidates[position], items });
         }
         let (scorer, user, work) = (self.scorer, &self.scratch.state, &mut self.scratch.work.candidates);

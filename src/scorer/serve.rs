@@ -6,6 +6,7 @@ use std::path::Path;
 
 use dmran_kernels::{Level, LevelError};
 
+use super::aligned::Aligned;
 use super::file::ModelFileError;
 use super::ids::Ids;
 use super::model::Model;
@@ -136,7 +137,9 @@ impl Scorer {
         const ITEMS: usize = 256;
         let (d, items) = (self.settings().d, self.items().len());
         let Some(item) = &self.network.item else { return };
-        let (mut x, mut products) = (vec![0.0; ITEMS * d], vec![0.0; items * d]);
+        let mut x = vec![0.0; ITEMS * d];
+        let mut products = Aligned::with_capacity(items * d);
+        products.extend(std::iter::repeat_n(0.0, items * d));
         for (part, products) in products.chunks_mut(ITEMS * d).enumerate() {
             let start = part * ITEMS;
             let x = &mut x[..products.len()];

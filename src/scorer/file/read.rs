@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::super::aligned::Aligned;
 use super::super::card::{Card, CardSource};
 use super::super::ids::Ids;
 use super::super::layout::{Counts, TensorSpec};
@@ -287,7 +288,11 @@ impl<R: Read> Part<'_, '_, R> {
                 self.drain()?;
                 weights
             }
-            None => Weights::Owned(self.words(length, f32::from_le_bytes)?),
+            None => {
+                let mut values = Aligned::with_capacity(length);
+                self.pieces(length, |piece| values.extend(piece.iter().map(|&word| f32::from_le_bytes(word))))?;
+                Weights::Owned(values)
+            }
         };
         check_finite(spec.name, &weights)?;
         Ok(weights)
