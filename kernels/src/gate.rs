@@ -1,8 +1,9 @@
 //! The fusion gate (equation 16) and the score (17), on flat rows.
 
 use crate::level::Level;
-use crate::math;
+use crate::math::MAGIC;
 use crate::segment;
+use crate::simd::tile::{Meanwhile, all_steps};
 use crate::simd::{Kernel, LANES, Simd};
 use crate::small::{add_scaled, dot, load, store};
 
@@ -77,8 +78,93 @@ fn same_len(lens: &[usize]) {
 /// The gate of 16 elements: (f, hc).
 #[inline(always)]
 pub(crate) fn fuse<S: Simd>(s: S, z: S::F32, h: S::F32, hhat: S::F32) -> (S::F32, S::F32) {
-    let f = math::sigmoid(s, z);
+    let mut sigmoid = Sigmoids::new(s, [z]);
+    all_steps(s, &mut sigmoid);
+    let [f] = sigmoid.f;
     (f, mix(s, f, h, hhat))
+}
+
+/// 2^r for `|r| <= 1/2`, from the highest power down (error 9.2e-8).
+#[allow(clippy::approx_constant, reason = "fitted: near ln 2, but not it")]
+const POWER_OF_2: [f32; 6] = [1.326_465_9e-3, 9.671_566e-3, 5.550_734_3e-2, 0.240_222_41, 0.693_147, 1.0];
+
+/// The gate's sigmoids of some vectors, within 1.5e-7 of the exact ones.
+///
+/// `1 / (1 + 2^y)` with `y = -z log2 e`, rounded: [`crate::math::sigmoid`] is as exact relative to results near 0 too, for
+/// more multiplications. `y = n + r` with `|r| <= 1/2`, a polynomial for 2^r, and n into the exponent bits. In steps, which
+/// [`crate::score`] puts between those of sums.
+pub(crate) struct Sigmoids<S: Simd, const N: usize> {
+    /// y, then r.
+    r: [S::F32; N],
+    /// n in its low bits.
+    k: [S::F32; N],
+    /// What becomes the result.
+    pub f: [S::F32; N],
+}
+
+impl<S: Simd, const N: usize> Sigmoids<S, N> {
+    /// To be computed by all its steps.
+    #[inline(always)]
+    pub fn new(s: S, z: [S::F32; N]) -> Self {
+        let zero = [s.zero(); N];
+        Self { r: z, k: zero, f: zero }
+    }
+
+    #[inline(always)]
+    fn reduce(&mut self, s: S) {
+        // 2^-100 is nothing beside 1, and 2^128.9 overflows, but not half of it, which is computed.
+        let (low, high, minus_log2_e) = (s.splat(-100.0), s.splat(128.9), s.splat(-std::f32::consts::LOG2_E));
+        let magic = s.splat(MAGIC - 1.0);
+        for i in 0..N {
+            // The second operand wins if unordered, so NaN passes.
+            let y = s.max(low, s.min(high, s.mul(self.r[i], minus_log2_e)));
+            self.k[i] = s.add(y, magic);
+            self.r[i] = s.sub(y, s.sub(self.k[i], magic));
+        }
+        self.f = [s.splat(POWER_OF_2[0]); N];
+    }
+
+    #[inline(always)]
+    fn power(&mut self, s: S, c: f32) {
+        let c = s.splat(c);
+        for i in 0..N {
+            self.f[i] = s.mul_add(self.f[i], self.r[i], c);
+        }
+    }
+
+    #[inline(always)]
+    fn add_one(&mut self, s: S) {
+        let one = s.splat(1.0);
+        for i in 0..N {
+            // The difference, 0 or NaN, carries NaN over. No products: the multipliers are what is short here.
+            let half = s.shift_exponent(self.f[i], self.k[i]);
+            self.f[i] = s.add(s.add(half, half), s.add(one, s.sub(self.r[i], self.r[i])));
+        }
+    }
+}
+
+impl<S: Simd, const N: usize> Meanwhile<S> for Sigmoids<S, N> {
+    #[inline(always)]
+    fn step<const I: usize>(&mut self, s: S) {
+        match I {
+            0 => self.reduce(s),
+            1..6 => self.power(s, POWER_OF_2[I]),
+            6 => self.add_one(s),
+            _ => {
+                for f in &mut self.f {
+                    *f = s.div(s.splat(1.0), *f);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn tie<const I: usize>(&mut self, s: S, mut sum: S::F32) -> S::F32 {
+        for made in if I == 0 { &mut self.r } else { &mut self.f } {
+            (sum, *made) = s.in_order(sum, *made);
+        }
+        sum
+    }
 }
 
 /// `f h + (1 - f) hhat`.

@@ -20,7 +20,7 @@ const EXP_LOW: f32 = -87.336_54;
 /// `exp` is infinite above this: ln(2^128), rounded down.
 const EXP_HIGH: f32 = 88.722_83;
 /// 1.5 * 2^23: adding it rounds to an integer, which then stands in the low bits.
-const MAGIC: f32 = 12_582_912.0;
+pub(crate) const MAGIC: f32 = 12_582_912.0;
 /// ln 2 in two parts; the first has few enough bits that its product with an exponent is exact.
 const LN2_HIGH: f32 = 0.693_145_75;
 const LN2_LOW: f32 = 1.428_606_8e-6;
@@ -87,53 +87,25 @@ pub fn tanh<S: Simd>(s: S, x: S::F32) -> S::F32 {
 }
 
 /// 1 / (1 + e^{-x}), at most 4 ulp.
+///
+/// As [`exp`] of `-x`, whose sign is taken over by the constants. Half of e^{-x} is computed, so that doubling it
+/// overflows where the result is 0.
 #[inline(always)]
 pub fn sigmoid<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    let [y] = sigmoid_each(s, [x]);
-    y
-}
-
-/// [`sigmoid`] of several vectors: the same bits, faster than one by one.
-///
-/// As [`exp`] of `-x`, whose sign is taken over by the constants, and operation by operation: each constant is loaded
-/// once, and the chains overlap. Half of e^{-x} is computed, so that doubling it overflows where the result is 0.
-#[inline(always)]
-pub fn sigmoid_each<S: Simd, const N: usize>(s: S, x: [S::F32; N]) -> [S::F32; N] {
+    let magic = s.splat(MAGIC - 1.0);
     // e^{89.4} is between 1 and 2 times `f32::MAX`; e^{-80} is nothing beside 1.
-    let (low, high) = (s.splat(-89.4), s.splat(80.0));
-    let (log2_e, magic) = (s.splat(std::f32::consts::LOG2_E), s.splat(MAGIC - 1.0));
-    let mut bounded = x;
-    for b in &mut bounded {
-        *b = s.max(low, s.min(high, *b));
-    }
-    let mut k = bounded;
-    for k in &mut k {
-        *k = s.neg_mul_add(*k, log2_e, magic);
-    }
+    let bounded = s.max(s.splat(-89.4), s.min(s.splat(80.0), x));
+    let k = s.neg_mul_add(bounded, s.splat(std::f32::consts::LOG2_E), magic);
+    let n = s.sub(k, magic);
     // -r of `exp_in_range`.
-    let mut r = bounded;
-    let (ln2_high, ln2_low) = (s.splat(LN2_HIGH), s.splat(LN2_LOW));
-    for (r, &k) in r.iter_mut().zip(&k) {
-        let n = s.sub(k, magic);
-        *r = s.mul_add(n, ln2_low, s.mul_add(n, ln2_high, *r));
-    }
-    let mut y = [s.splat(EXP_POLYNOMIAL[0]); N];
+    let r = s.mul_add(n, s.splat(LN2_LOW), s.mul_add(n, s.splat(LN2_HIGH), bounded));
+    let mut p = s.splat(EXP_POLYNOMIAL[0]);
     for &c in &EXP_POLYNOMIAL[1..] {
-        let c = s.splat(c);
-        for (y, &r) in y.iter_mut().zip(&r) {
-            *y = s.neg_mul_add(*y, r, c);
-        }
+        p = s.neg_mul_add(p, r, s.splat(c));
     }
-    let one = s.splat(1.0);
-    for ((y, &k), &r) in y.iter_mut().zip(&k).zip(&r) {
-        // The difference, 0 or NaN, carries NaN over. No products: the multipliers are what is short here.
-        let half = s.shift_exponent(*y, k);
-        *y = s.add(s.add(half, half), s.add(one, s.sub(r, r)));
-    }
-    for y in &mut y {
-        *y = s.div(one, *y);
-    }
-    y
+    let (half, one) = (s.shift_exponent(p, k), s.splat(1.0));
+    // The difference, 0 or NaN, carries NaN over.
+    s.div(one, s.add(s.add(half, half), s.add(one, s.sub(r, r))))
 }
 
 /// ln(1 + e^x) = max(x, 0) + ln(1 + e^{-|x|}), at most 4 ulp.

@@ -12,6 +12,10 @@
 //! Rows are ragged: sample b has the rows `offsets[b]..offsets[b + 1]`, and `candidates` queries of its own. Weights are stored
 //! sample by sample, in each `[candidates, heads, R_b]`.
 //!
+//! The weights of a softmax sum to 1, and stay the same if all its terms change alike. So keys and rows are taken relative to a
+//! sample's first: `sum_j w_j y_j = y_0 + sum_{j > 0} w_j (y_j - y_0)`. Here it costs a little; [`crate::score`], which
+//! forms the differences once for many candidates, is spared one row in r.
+//!
 //! The order of every sum is part of the contract, because [`crate::score`] repeats it for blocks of candidates: scores are one
 //! chain of `mul_add` over the dimensions of a head, the softmax adds its terms from the first row to the last, and a pooled
 //! dimension is one chain over the rows.
@@ -21,7 +25,7 @@ mod kernels;
 use crate::level::Level;
 use crate::segment;
 use crate::simd::LANES;
-use crate::small::{ALIGN_SLACK, Old, aligned};
+use crate::small::{ALIGN_SLACK, aligned};
 use kernels::{Mean, MeanBackward, PoolRows, PoolRowsBackward, Weights, WeightsBackward};
 
 /// The shapes of a pooling over a batch.
@@ -108,15 +112,16 @@ pub fn weights_backward(
     level.dispatch(WeightsBackward { p, q, keys, w, dw, dq, dkeys });
 }
 
-/// Equation 15's sum: `out[c, d] = sum_j w[c, head of d, j] y[j, d]`, over any row table `y` `[rows, d]`.
+/// Equation 15's sum: `out[c, d] = sum_j w[c, head of d, j] y[j, d]`, over any row table `y` `[rows, d]`, for weights that sum
+/// to 1: that of a sample's first row is not read.
 ///
-/// With `accumulate` the sums go on from what `out` `[B C, d]` holds.
+/// With `accumulate` the sums start from what `out` `[B C, d]` holds.
 ///
 /// # Panics
 /// If a length does not fit or `heads` does not divide `d`.
 pub fn pool_rows(level: Level, p: &Pool, w: &[f32], y: &[f32], accumulate: bool, out: &mut [f32]) {
     p.check(out, y, w);
-    level.dispatch(PoolRows { p, w, y, old: if accumulate { Old::Start } else { Old::Forget }, out });
+    level.dispatch(PoolRows { p, w, y, accumulate, out });
 }
 
 /// The gradients of [`pool_rows`], both added to: `dw` and `dy`.

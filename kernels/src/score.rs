@@ -1,10 +1,11 @@
 //! Many candidates of one user, with the bits of the training path.
 //!
 //! The user's part of the gate is computed once: `sum_j w_j (W_f1 m_j)` is `W_f1 h`, so the tables `M W_f1^T` and
-//! `Mhat W_f2^T` make a candidate cost `r d` multiply-adds for the gate instead of `d d`.
+//! `Mhat W_f2^T` make a candidate cost `r d` multiply-adds for the gate instead of `d d`. And all tables are taken
+//! relative to their first rows, which leaves `r - 1`.
 //!
-//! Candidates are taken 16 or 32 at a time, one a lane, and each lane repeats the order of sums of [`crate::pooling`] and
-//! [`crate::gate`]. A training forward that goes
+//! Candidates are taken 16 at a time, or up to 48, one a lane, and each lane repeats the order of sums of [`crate::pooling`] and
+//! [`crate::gate`]; up to 8 candidates go through these themselves. A training forward that goes
 //!
 //! ```text
 //! w    = pooling::weights(c, M)            what = pooling::weights(c, Mhat)
@@ -17,13 +18,31 @@
 //! therefore gives equal bits at one level, which `tests/score.rs` demands.
 
 mod dims;
+mod few;
 mod kernels;
+mod tables;
 
 use crate::level::Level;
 use crate::segment;
-use crate::simd::LANES;
+use crate::simd::{LANES, Simd};
 use crate::small::{ALIGN_SLACK, Rows};
 use kernels::{FixedScores, VanillaScores, scratch_lines};
+
+/// Whether there are registers for 16 sums of whole vectors, and to spare.
+const fn many_registers<S: Simd>() -> bool {
+    matches!(S::LEVEL, Level::Avx512)
+}
+
+/// How many of `left` rows the registers take at a time, as many chains as they hold: with fewer than 8 the multipliers
+/// wait for results.
+const fn group<S: Simd>(left: usize) -> usize {
+    match left {
+        10.. if many_registers::<S>() => 10,
+        9 if many_registers::<S>() => 9,
+        5.. => 5,
+        _ => left,
+    }
+}
 
 /// The tables of one user for the head `vanilla`.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +74,7 @@ impl Vanilla<'_> {
         let d = self.d.max(1);
         let rows = self.m.len() / d;
         let rows_hat = self.feature.map_or(0, |f| f.mhat.len() / d);
-        scratch_lines(d, rows, rows_hat) * LANES + ALIGN_SLACK
+        (scratch_lines(d, rows, rows_hat) * LANES + ALIGN_SLACK).max(few::scratch_len(d, rows, rows_hat))
     }
 
     fn check(&self) {
@@ -90,7 +109,8 @@ impl<'a> Candidates<'a> {
         let rows = segment::rows(self.table.len(), d);
         let n = self.ids.map_or(rows, <[u32]>::len);
         assert_eq!((bias.len(), score.len()), (n, n), "{n} candidates: biases or scores have the wrong length");
-        if let Some(id) = self.ids.into_iter().flatten().find(|&&id| id as usize >= rows) {
+        // The largest, as a search that may end early is not vectorised.
+        if let Some(id) = self.ids.and_then(|ids| ids.iter().max()).filter(|&&id| id as usize >= rows) {
             panic!("candidate {id} of a table of {rows} rows");
         }
     }
@@ -110,6 +130,9 @@ pub fn vanilla(level: Level, user: &Vanilla, c: Candidates, bias: &[f32], score:
     user.check();
     c.check(user.d, bias, score);
     let scratch = &mut scratch[..user.scratch_len()];
+    if bias.len() <= few::MOST {
+        return few::vanilla(level, user, c, bias, score, scratch);
+    }
     level.dispatch(VanillaScores { user, c: c.rows(user.d), bias, score, scratch });
 }
 

@@ -101,6 +101,11 @@ pub trait Simd: Copy + Send + Sync + Sealed {
     fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
     /// `c - a * b`, rounded once (twice on the portable tier).
     fn neg_mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// `a` and `b` as they are; but where it is worth it (AVX-512), the compiler leaves what makes both before what uses either.
+    #[inline(always)]
+    fn in_order(self, a: Self::F32, b: Self::F32) -> (Self::F32, Self::F32) {
+        (a, b)
+    }
     /// `sqrt(a)`, correctly rounded.
     fn sqrt(self, a: Self::F32) -> Self::F32;
     /// `if a < b { a } else { b }`: the second operand if either is NaN.
@@ -208,6 +213,19 @@ pub fn prefetch(x: &[f32]) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: part of every x86-64 CPU; it reads nothing, and the address is one of `x`.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = x;
+}
+
+/// [`prefetch`] of what is read once: it does not drive the model's weights, which the next user needs, from the cache.
+#[inline(always)]
+pub fn prefetch_once(x: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in x.chunks(LANES) {
+        use std::arch::x86_64::{_MM_HINT_NTA, _mm_prefetch};
+        // SAFETY: as in `prefetch`.
+        unsafe { _mm_prefetch::<_MM_HINT_NTA>(line.as_ptr().cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = x;

@@ -30,8 +30,13 @@ impl<'a> Rows<'a> {
 
     #[inline(always)]
     pub fn row(self, i: usize) -> &'a [f32] {
-        let i = self.ids.map_or(i, |ids| ids[i] as usize);
-        &self.data[self.first + i * self.stride..][..self.width]
+        &self.data[self.start(i)..][..self.width]
+    }
+
+    /// Where row `i` begins in `data`.
+    #[inline(always)]
+    pub fn start(self, i: usize) -> usize {
+        self.first + self.ids.map_or(i, |ids| ids[i] as usize) * self.stride
     }
 }
 
@@ -52,7 +57,7 @@ impl<'a> RowsMut<'a> {
     }
 
     #[inline(always)]
-    fn row(&mut self, i: usize) -> &mut [f32] {
+    pub fn row(&mut self, i: usize) -> &mut [f32] {
         let i = self.ids.map_or(i, |ids| ids[i] as usize);
         &mut self.data[self.first + i * self.stride..][..self.width]
     }
@@ -73,8 +78,6 @@ pub(crate) enum Old {
     Forget,
     /// The finished sum is added to it, row after row: looked-up rows may repeat.
     Add,
-    /// The chain starts from it. Rows must not repeat.
-    Start,
 }
 
 /// `out[i, :] = sum_t coefs(i, t) * src[t, :]` for `i < m`, `t < terms`, with the old values treated as `old` says.
@@ -129,11 +132,6 @@ fn combine_tile<S: Simd, const H: usize>(
         let end = (at + LANES).min(src.width);
         let whole = end - at == LANES;
         let mut acc = [s.zero(); H];
-        if old == Old::Start {
-            for (h, acc) in acc.iter_mut().enumerate() {
-                *acc = load(s, &out.row(first + h)[at..end]);
-            }
-        }
         // Without terms there may be no rows to point at.
         if terms > 0 && src.ids.is_none() && whole {
             let coefs = (&coefs.data[first * coefs.row..], coefs.row, coefs.term);

@@ -9,7 +9,7 @@ use crate::simd::{LANES, Simd};
 #[inline(always)]
 pub(crate) fn transpose_rows<S: Simd>(s: S, x: &[f32], d: usize, out: &mut [f32]) {
     for (x, out) in x.chunks(LANES * d).zip(out.chunks_exact_mut(LANES * d)) {
-        transpose_lanes(s, &Lanes::new(x.chunks_exact(d)), d, out, LANES);
+        transpose_lanes(s, &Lanes::new(x, d, (0..x.len()).step_by(d)), d, out, LANES);
     }
 }
 
@@ -17,7 +17,7 @@ pub(crate) fn transpose_rows<S: Simd>(s: S, x: &[f32], d: usize, out: &mut [f32]
 #[inline(always)]
 pub(crate) fn transpose_lanes<S: Simd>(s: S, rows: &Lanes, d: usize, out: &mut [f32], stride: usize) {
     for at in (0..d).step_by(LANES) {
-        let columns = s.transpose(rows.load(s, at, d));
+        let columns = s.transpose(rows.load(s, at));
         let out = &mut out[at * stride..];
         if at + LANES <= d {
             tile::store_rows(s, columns, out, stride);

@@ -58,6 +58,9 @@ impl Kernel for Check<'_> {
         check("neg_mul_add", s.neg_mul_add(a, b, c), &|i| {
             if fused { (-x[i]).mul_add(y[i], z[i]) } else { z[i] - x[i] * y[i] }
         });
+        let (a_still, b_still) = s.in_order(a, b);
+        check("in_order", a_still, &|i| x[i]);
+        check("in_order", b_still, &|i| y[i]);
         check("sqrt", s.sqrt(a), &|i| x[i].sqrt());
         check("min", s.min(a, b), &|i| {
             if x[i] < y[i] { x[i] } else { y[i] }

@@ -254,6 +254,26 @@ fn gate_matches_the_naive_twin() {
 }
 
 #[test]
+fn the_gate_keeps_its_bound_and_its_limits() {
+    let mut z: Vec<f32> = (-2_000_000..=2_000_000).map(|i| i as f32 * 1e-4).collect();
+    z.extend([f32::MAX, -f32::MAX, f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE, -0.0]);
+    let zero = vec![0.0; z.len()];
+    let (mut f, mut hc) = (zero.clone(), zero.clone());
+    // All patterns of the low bits: a NaN's payload must not leak into an exponent.
+    let nans: Vec<f32> = (0..512).map(|low| f32::from_bits(0x7fc0_0000 | low)).collect();
+    for &level in Level::available() {
+        gate::forward(level, &z, &zero, &zero, &mut f, &mut hc);
+        for (&z, &f) in z.iter().zip(&f) {
+            let exact = 1.0 / (1.0 + (-f64::from(z)).exp());
+            assert!((f64::from(f) - exact).abs() <= 1.5e-7, "{level}: the gate of {z} is {f}, not {exact}");
+        }
+        let (mut f, mut hc) = (vec![0.0; 512], vec![0.0; 512]);
+        gate::forward(level, &nans, &zero[..512], &zero[..512], &mut f, &mut hc);
+        assert!(f.iter().chain(&hc).all(|x| x.is_nan()), "{level}: the gate of a NaN");
+    }
+}
+
+#[test]
 fn the_score_matches_the_naive_twin() {
     let mut random = Random::new(4);
     for d in [1, 6, 17, 100, 128] {

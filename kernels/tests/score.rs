@@ -11,7 +11,7 @@ use random::{Random, bits, worst};
 /// Sums of up to 128 products of numbers around 1, softmaxed and summed again.
 const BOUND: f32 = 2e-5;
 const WIDTHS: [usize; 5] = [1, 6, 17, 100, 128];
-const COUNTS: [usize; 7] = [0, 1, 2, 15, 16, 17, 50];
+const COUNTS: [usize; 9] = [0, 1, 2, 8, 9, 17, 33, 50, 97];
 
 struct Case {
     d: usize,
@@ -156,7 +156,7 @@ fn fixed_matches_the_naive_twin_and_has_the_bits_of_training() {
 #[test]
 fn listed_candidates_have_the_bits_of_rows() {
     for d in WIDTHS {
-        let case = Case::new(d, (10, 7), 50);
+        let case = Case::new(d, (10, 7), 97);
         let table = &case.c[1..];
         // Repeated, in any order, of any number.
         for n in COUNTS {

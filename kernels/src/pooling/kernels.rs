@@ -59,6 +59,7 @@ impl Kernel for Weights<'_> {
                 continue;
             }
             transpose_rows(s, &keys[at.rows], p.d, transposed);
+            relative(s, p.d, at.n, transposed);
             let (q, w) = (&q[at.queries], &mut w[at.weights]);
             let mut c = 0;
             while c < p.candidates {
@@ -72,6 +73,20 @@ impl Kernel for Weights<'_> {
             for w in w.chunks_exact_mut(at.n) {
                 softmax(s, w);
             }
+        }
+    }
+}
+
+/// Subtracts the first of `n` transposed rows of width `d` from all.
+#[inline(always)]
+fn relative<S: Simd>(s: S, d: usize, n: usize, transposed: &mut [f32]) {
+    let blocks = n.div_ceil(LANES);
+    let (lines, _) = transposed.as_chunks_mut::<LANES>();
+    for t in 0..d {
+        let first = s.splat(lines[t][0]);
+        for block in 0..blocks {
+            let line = &mut lines[block * d + t];
+            s.store(s.sub(s.load(line), first), line);
         }
     }
 }
@@ -185,7 +200,7 @@ pub(super) struct PoolRows<'a> {
     pub p: &'a Pool<'a>,
     pub w: &'a [f32],
     pub y: &'a [f32],
-    pub old: Old,
+    pub accumulate: bool,
     pub out: &'a mut [f32],
 }
 
@@ -194,19 +209,66 @@ impl Kernel for PoolRows<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { p, w, y, old, out } = self;
+        let Self { p, w, y, accumulate, out } = self;
         let width = p.d / p.heads;
         for b in 0..p.samples() {
             let at = sample(p, b);
+            if at.n == 0 {
+                if !accumulate {
+                    out[at.queries].fill(0.0);
+                }
+                continue;
+            }
             let w = &w[at.weights];
             for h in 0..p.heads {
-                let coefs = Coefs { data: w.get(h * at.n..).unwrap_or(&[]), row: p.heads * at.n, term: 1 };
+                let w = Coefs { data: w.get(h * at.n..).unwrap_or(&[]), row: p.heads * at.n, term: 1 };
                 let y = head(p, width, &y[at.rows.clone()], h);
                 let out = &mut head_mut(p, width, &mut out[at.queries.clone()], h);
-                combine(s, (p.candidates, at.n), coefs, y, out, old);
+                let mut c = 0;
+                while c < p.candidates {
+                    c += match p.candidates - c {
+                        1 => pooled::<S, 1>(s, c, at.n, w, y, out, accumulate),
+                        2 => pooled::<S, 2>(s, c, at.n, w, y, out, accumulate),
+                        3 => pooled::<S, 3>(s, c, at.n, w, y, out, accumulate),
+                        _ => pooled::<S, 4>(s, c, at.n, w, y, out, accumulate),
+                    }
+                }
             }
         }
     }
+}
+
+/// The sums of `C` candidates from `first` over `n` rows, at least one.
+#[inline(always)]
+fn pooled<S: Simd, const C: usize>(
+    s: S,
+    first: usize,
+    n: usize,
+    w: Coefs,
+    y: Rows,
+    out: &mut RowsMut,
+    accumulate: bool,
+) -> usize {
+    for at in (0..y.width).step_by(LANES) {
+        let end = (at + LANES).min(y.width);
+        let y_0 = load(s, &y.row(0)[at..end]);
+        let mut acc = [y_0; C];
+        if accumulate {
+            for (c, acc) in acc.iter_mut().enumerate() {
+                *acc = s.add(load(s, &out.row(first + c)[at..end]), y_0);
+            }
+        }
+        for j in 1..n {
+            let y = s.sub(load(s, &y.row(j)[at..end]), y_0);
+            for (c, acc) in acc.iter_mut().enumerate() {
+                *acc = s.mul_add(s.splat(w.data[(first + c) * w.row + j * w.term]), y, *acc);
+            }
+        }
+        for (c, acc) in acc.into_iter().enumerate() {
+            store(s, acc, &mut out.row(first + c)[at..end]);
+        }
+    }
+    C
 }
 
 pub(super) struct PoolRowsBackward<'a> {

@@ -1,17 +1,16 @@
 //! From the weights of a block of candidates to their scores' partial sums, some dimensions at a time.
 
-use super::{Feature, Vanilla};
-use crate::gate;
-use crate::math;
+use super::tables::{Gated, Table, Tables};
+use crate::gate::{self, Sigmoids};
 use crate::simd::tile;
-use crate::simd::{LANES, Simd, prefetch};
+use crate::simd::{LANES, Simd, prefetch_once};
 use crate::small::Rows;
 use std::ops::Range;
 
 /// A block of candidates, one a lane, `V` vectors of them.
 pub(super) struct Dims<'a> {
-    pub user: &'a Vanilla<'a>,
-    /// `[rows of M, V]` and `[rows of Mhat, V]`: the weights.
+    pub tables: &'a Tables<'a>,
+    /// `[rows of M - 1, V]` and `[rows of Mhat - 1, V]`: the weights but those of the first rows.
     pub w: &'a [[f32; LANES]],
     pub what: &'a [[f32; LANES]],
     /// `[d, V]`: the candidates.
@@ -21,54 +20,60 @@ pub(super) struct Dims<'a> {
     pub next: Range<usize>,
 }
 
-/// Most lines of a tile of `T` dimensions and `V` vectors.
-const MOST_SUMS: usize = 16;
+/// Dimensions of a tile. 8 sums of two vectors leave registers for a gate, and the multipliers room for stores: where
+/// they are busy all the time, with 16 sums, a Zen 5 pays for the store of a whole vector with two multiply-adds.
+const TILE: usize = 4;
+
+/// Lines of a tile of `V` vectors: h, hhat and z.
+const fn lines(vectors: usize) -> usize {
+    3 * TILE * vectors
+}
 
 impl Dims<'_> {
-    /// Lines of scratch for [`Dims::add_dots`]: h, hhat and z of two tiles.
-    pub const SCRATCH: usize = 2 * 3 * MOST_SUMS;
+    /// Lines of scratch for [`Dims::add_dots`] a vector of candidates: two tiles.
+    pub const SCRATCH: usize = 2 * lines(1);
 
-    /// Adds `h_c * c` to the partial sums of [`crate::small::dot`], `T` dimensions at a time: dimension t to `partial[t % 16]`.
+    /// Adds `h_c * c` to the partial sums of [`crate::small::dot`]: dimension t to `partial[t % 16]`.
     #[inline(always)]
-    pub fn add_dots<S: Simd, const T: usize, const V: usize>(
-        self,
-        s: S,
-        partial: &mut [[f32; LANES]],
-        scratch: &mut [[f32; LANES]],
-    ) {
-        const { assert!(T * V <= MOST_SUMS && LANES.is_multiple_of(T)) };
-        let d = self.user.d;
-        let whole = d - d % T;
-        let step = self.next.len().div_ceil(d.div_ceil(T));
+    pub fn add_dots<S: Simd, const V: usize>(self, s: S, partial: &mut [[f32; LANES]], scratch: &mut [[f32; LANES]]) {
+        let d = self.tables.d;
+        let whole = d - d % TILE;
+        let step = self.next.len().div_ceil(d.div_ceil(TILE));
         let mut next = self.next.clone();
-        let (mut now, mut before) = scratch[..6 * T * V].split_at_mut(3 * T * V);
+        let (mut now, mut before) = scratch[..2 * lines(V)].split_at_mut(lines(V));
         let mut pending = None;
-        for t in (0..whole).step_by(T) {
+        for t in (0..whole).step_by(TILE) {
             for i in next.by_ref().take(step) {
-                prefetch(self.c.row(i));
+                prefetch_once(self.c.row(i));
             }
-            match &self.user.feature {
-                None => self.pooled::<S, T, V>(s, t, partial),
-                Some(f) => {
-                    let tile = Tile { lines: &*before, t: pending };
-                    self.gated::<S, T, V>(s, f, t, now, tile, partial);
+            match &self.tables.gated {
+                None => self.pooled::<S, TILE, V>(s, t, partial),
+                Some(g) => {
+                    self.gated::<S, V>(s, g, t, now, Tile { lines: &*before, t: pending }, partial);
                     pending = Some(t);
                     (now, before) = (before, now);
                 }
             }
         }
-        let tile = Tile { lines: before, t: pending };
-        for quarter in 0..4 {
-            self.finish::<S, T, V>(s, tile, quarter, partial);
+        if let Some(first) = pending {
+            for i in 0..TILE {
+                tile::all_steps(s, &mut self.finish::<S, V>(s, before, i, first + i, partial));
+            }
         }
         for t in whole..d {
-            match &self.user.feature {
+            match &self.tables.gated {
                 None => self.pooled::<S, 1, V>(s, t, partial),
-                Some(f) => {
-                    self.gated::<S, 1, V>(s, f, t, &mut now[..3 * V], Tile { lines: &[], t: None }, partial);
-                    for v in 0..V {
-                        self.finish_lines::<S, 1, V, 1>(s, now, t, v, partial);
+                Some(g) => {
+                    let sums = pool::<S, 1, V>(s, self.w, &g.gate_m, t, None);
+                    let sums = [
+                        pool::<S, 1, V>(s, self.w, &self.tables.side.rows, t, None),
+                        pool::<S, 1, V>(s, self.what, &g.side.rows, t, None),
+                        pool::<S, 1, V>(s, self.what, &g.gate_mhat, t, Some(sums)),
+                    ];
+                    for (part, sums) in sums.into_iter().enumerate() {
+                        store_all(s, sums, &mut now[part * TILE * V..]);
                     }
+                    tile::all_steps(s, &mut self.finish::<S, V>(s, now, 0, t, partial));
                 }
             }
         }
@@ -77,7 +82,7 @@ impl Dims<'_> {
     /// The `T` dimensions from `t` where `h_c = h`.
     #[inline(always)]
     fn pooled<S: Simd, const T: usize, const V: usize>(&self, s: S, t: usize, partial: &mut [[f32; LANES]]) {
-        let h = self.pool::<S, T, V>(s, self.w, self.user.m, t, [[s.zero(); V]; T]);
+        let h = pool::<S, T, V>(s, self.w, &self.tables.side.rows, t, None);
         let c = &self.block[t * V..][..T * V];
         let partial = &mut partial[t % LANES * V..][..T * V];
         for (h, (c, partial)) in h.into_iter().flatten().zip(c.iter().zip(partial)) {
@@ -85,90 +90,100 @@ impl Dims<'_> {
         }
     }
 
-    /// The sums of the `T` dimensions from `t`, to `now`: h, hhat, and z. In between, the tile `before` is finished: its
-    /// sigmoids are long chains of operations, which leave the multipliers waiting unless there are other sums to do.
+    /// The sums of a tile of dimensions from `t`, to `now`: h, hhat, and z. In between, the tile `before` is finished: its
+    /// gates are long chains of operations, which leave the multipliers waiting unless there are other sums to do.
     #[inline(always)]
-    fn gated<S: Simd, const T: usize, const V: usize>(
+    fn gated<S: Simd, const V: usize>(
         &self,
         s: S,
-        f: &Feature,
+        g: &Gated,
         t: usize,
         now: &mut [[f32; LANES]],
         before: Tile,
         partial: &mut [[f32; LANES]],
     ) {
-        let (h, rest) = now.split_at_mut(T * V);
-        let (hhat, z) = rest.split_at_mut(T * V);
-        let zero = [[s.zero(); V]; T];
-        let mut bias = zero;
-        for (bias, &b) in bias.iter_mut().zip(&f.gate_bias[t..]) {
-            *bias = [s.splat(b); V];
-        }
-        store_all(s, self.pool::<S, T, V>(s, self.w, self.user.m, t, zero), h);
-        self.finish::<S, T, V>(s, before, 0, partial);
-        store_all(s, self.pool::<S, T, V>(s, self.what, f.mhat, t, zero), hhat);
-        self.finish::<S, T, V>(s, before, 1, partial);
-        let sums = self.pool::<S, T, V>(s, self.w, f.gate_m, t, bias);
-        self.finish::<S, T, V>(s, before, 2, partial);
-        store_all(s, self.pool::<S, T, V>(s, self.what, f.gate_mhat, t, sums), z);
-        self.finish::<S, T, V>(s, before, 3, partial);
+        let (h, rest) = now.split_at_mut(TILE * V);
+        let (hhat, z) = rest.split_at_mut(TILE * V);
+        let sums = self.pool_while::<S, V>(s, self.w, &self.tables.side.rows, t, None, (before, 0), partial);
+        store_all(s, sums, h);
+        let sums = self.pool_while::<S, V>(s, self.what, &g.side.rows, t, None, (before, 1), partial);
+        store_all(s, sums, hhat);
+        let sums = self.pool_while::<S, V>(s, self.w, &g.gate_m, t, None, (before, 2), partial);
+        let sums = self.pool_while::<S, V>(s, self.what, &g.gate_mhat, t, Some(sums), (before, 3), partial);
+        store_all(s, sums, z);
     }
 
-    /// `start + sum_j w[j] * y[j, t..t + T]`, in the order of j.
+    /// [`pool`], and dimension `i` of the tile before.
     #[inline(always)]
-    fn pool<S: Simd, const T: usize, const V: usize>(
+    #[allow(clippy::too_many_arguments)]
+    fn pool_while<S: Simd, const V: usize>(
         &self,
         s: S,
         w: &[[f32; LANES]],
-        y: &[f32],
+        table: &Table,
         t: usize,
-        start: [[S::F32; V]; T],
-    ) -> [[S::F32; V]; T] {
-        let rows = w.len() / V;
-        tile::strided::<S, T, V>(s, (&y[t..], 1, self.user.d), (w.as_flattened(), V * LANES), rows, start)
+        start: Option<[[S::F32; V]; TILE]>,
+        (before, i): (Tile, usize),
+        partial: &mut [[f32; LANES]],
+    ) -> [[S::F32; V]; TILE] {
+        let Some(first) = before.t else { return pool(s, w, table, t, start) };
+        let mut line = self.finish::<S, V>(s, before.lines, i, first + i, partial);
+        let sums = starts(s, table, t, start);
+        // A table of one row has no rest.
+        let rest = (table.rest.get(t..).unwrap_or(&[]), 1, table.first.len());
+        tile::strided_while::<S, TILE, V>(s, rest, (w.as_flattened(), V * LANES), w.len() / V, sums, &mut line)
     }
 
-    /// The gate and the products with the candidates for a quarter of a tile's lines.
+    /// Adding `h_c * c` of dimension `t`, which is dimension `i` of a tile.
     #[inline(always)]
-    fn finish<S: Simd, const T: usize, const V: usize>(
-        &self,
+    fn finish<'b, S: Simd, const V: usize>(
+        &'b self,
         s: S,
-        tile: Tile,
-        quarter: usize,
-        partial: &mut [[f32; LANES]],
-    ) {
-        let Some(t) = tile.t else { return };
-        match T * V {
-            16 => self.finish_lines::<S, T, V, 4>(s, tile.lines, t, 4 * quarter, partial),
-            8 => self.finish_lines::<S, T, V, 2>(s, tile.lines, t, 2 * quarter, partial),
-            4 => self.finish_lines::<S, T, V, 1>(s, tile.lines, t, quarter, partial),
-            _ => unreachable!("a tile of {T} x {V} lines"),
+        tile: &'b [[f32; LANES]],
+        i: usize,
+        t: usize,
+        partial: &'b mut [[f32; LANES]],
+    ) -> Finish<'b, S, V> {
+        let part = |part: usize| &tile[(part * TILE + i) * V..][..V];
+        let mut z = [s.zero(); V];
+        for (z, line) in z.iter_mut().zip(part(2)) {
+            *z = s.load(line);
+        }
+        Finish {
+            sigmoids: Sigmoids::new(s, z),
+            h: part(0),
+            hhat: part(1),
+            c: &self.block[t * V..][..V],
+            partial: &mut partial[t % LANES * V..][..V],
+        }
+    }
+}
+
+/// The gate of one dimension, and what it is for: see [`Dims::finish`].
+struct Finish<'a, S: Simd, const V: usize> {
+    sigmoids: Sigmoids<S, V>,
+    h: &'a [[f32; LANES]],
+    hhat: &'a [[f32; LANES]],
+    c: &'a [[f32; LANES]],
+    partial: &'a mut [[f32; LANES]],
+}
+
+impl<S: Simd, const V: usize> tile::Meanwhile<S> for Finish<'_, S, V> {
+    #[inline(always)]
+    fn step<const I: usize>(&mut self, s: S) {
+        self.sigmoids.step::<I>(s);
+        // Stored, and so not put off.
+        if I + 1 == tile::MEANWHILE {
+            for v in 0..V {
+                let hc = gate::mix(s, self.sigmoids.f[v], s.load(&self.h[v]), s.load(&self.hhat[v]));
+                s.store(s.mul_add(hc, s.load(&self.c[v]), s.load(&self.partial[v])), &mut self.partial[v]);
+            }
         }
     }
 
-    /// `N` lines from `k` of the tile of `T` dimensions from `t`.
     #[inline(always)]
-    fn finish_lines<S: Simd, const T: usize, const V: usize, const N: usize>(
-        &self,
-        s: S,
-        lines: &[[f32; LANES]],
-        t: usize,
-        k: usize,
-        partial: &mut [[f32; LANES]],
-    ) {
-        let n = T * V;
-        let (h, hhat, z) = (&lines[k..k + N], &lines[n + k..n + k + N], &lines[2 * n + k..2 * n + k + N]);
-        let c = &self.block[t * V + k..][..N];
-        let partial = &mut partial[t % LANES * V + k..][..N];
-        let mut f = [s.zero(); N];
-        for i in 0..N {
-            f[i] = s.load(&z[i]);
-        }
-        f = math::sigmoid_each(s, f);
-        for i in 0..N {
-            let hc = gate::mix(s, f[i], s.load(&h[i]), s.load(&hhat[i]));
-            s.store(s.mul_add(hc, s.load(&c[i]), s.load(&partial[i])), &mut partial[i]);
-        }
+    fn tie<const I: usize>(&mut self, s: S, sum: S::F32) -> S::F32 {
+        self.sigmoids.tie::<I>(s, sum)
     }
 }
 
@@ -187,4 +202,39 @@ fn store_all<S: Simd, const T: usize, const V: usize>(s: S, sums: [[S::F32; V]; 
             s.store(sums[i][v], &mut to[i * V + v]);
         }
     }
+}
+
+/// The `T` dimensions from `t` of a table's weighted sum, `start +` where there is one: one chain, from the first row on.
+#[inline(always)]
+fn pool<S: Simd, const T: usize, const V: usize>(
+    s: S,
+    w: &[[f32; LANES]],
+    table: &Table,
+    t: usize,
+    start: Option<[[S::F32; V]; T]>,
+) -> [[S::F32; V]; T] {
+    let sums = starts(s, table, t, start);
+    let rest = (table.rest.get(t..).unwrap_or(&[]), 1, table.first.len());
+    tile::strided::<S, T, V>(s, rest, (w.as_flattened(), V * LANES), w.len() / V, sums)
+}
+
+/// Where the chains of [`pool`] start.
+#[inline(always)]
+fn starts<S: Simd, const T: usize, const V: usize>(
+    s: S,
+    table: &Table,
+    t: usize,
+    start: Option<[[S::F32; V]; T]>,
+) -> [[S::F32; V]; T] {
+    let mut sums = [[s.zero(); V]; T];
+    for i in 0..T {
+        let first = s.splat(table.first[t + i]);
+        sums[i] = [first; V];
+        if let Some(start) = &start {
+            for v in 0..V {
+                sums[i][v] = s.add(start[i][v], first);
+            }
+        }
+    }
+    sums
 }

@@ -1,11 +1,11 @@
 //! The loops over candidates.
 
-use super::Vanilla;
 use super::dims::Dims;
-use crate::level::Level;
+use super::tables::{self, Side, Tables};
+use super::{Vanilla, group, many_registers};
 use crate::math;
 use crate::simd::tile::{self, Lanes};
-use crate::simd::{AHEAD, Kernel, LANES, Simd, prefetch};
+use crate::simd::{AHEAD, Kernel, LANES, Simd, prefetch_once};
 use crate::small::{Rows, aligned, dot, load, store};
 use crate::transpose::transpose_lanes;
 use std::ops::Range;
@@ -19,21 +19,12 @@ pub(super) struct VanillaScores<'a> {
 }
 
 /// Most vectors of 16 candidates in a block.
-const MOST_VECTORS: usize = 2;
+const MOST_VECTORS: usize = 3;
 
 /// Lines of scratch for a user with so many rows.
 pub(super) const fn scratch_lines(d: usize, rows: usize, rows_hat: usize) -> usize {
-    (d + rows + rows_hat + LANES) * MOST_VECTORS + Dims::SCRATCH + keys_lines(d, rows) + keys_lines(d, rows_hat)
-}
-
-/// Lines of [`pack_keys`].
-const fn keys_lines(d: usize, rows: usize) -> usize {
-    (rows * d).div_ceil(LANES) + 1
-}
-
-/// Whether there are registers for 16 sums of whole vectors, and to spare.
-const fn many_registers<S: Simd>() -> bool {
-    matches!(S::LEVEL, Level::Avx512)
+    (d + rows + rows_hat + LANES + Dims::SCRATCH) * MOST_VECTORS
+        + tables::scratch_len(d, rows, rows_hat).div_ceil(LANES)
 }
 
 impl Kernel for VanillaScores<'_> {
@@ -44,26 +35,23 @@ impl Kernel for VanillaScores<'_> {
         let Self { user, c, bias, score, scratch } = self;
         let vectors = if many_registers::<S>() { MOST_VECTORS } else { 1 };
         let (width, n) = (vectors * LANES, bias.len());
-        let (lines, _) = aligned(scratch).as_chunks_mut::<LANES>();
         for i in 0..n.min(width) {
-            prefetch(c.row(i));
+            prefetch_once(c.row(i));
         }
-        let d = user.d;
-        let (keys, lines) = lines.split_at_mut(keys_lines(d, user.m.len() / d));
-        pack_keys(s, d, user.m, keys.as_flattened_mut());
-        let mhat = user.feature.map_or(&[][..], |f| f.mhat);
-        let (keys_hat, lines) = lines.split_at_mut(keys_lines(d, mhat.len() / d));
-        pack_keys(s, d, mhat, keys_hat.as_flattened_mut());
-        let keys = [keys.as_flattened(), keys_hat.as_flattened()];
+        let (d, rows) = (user.d, user.m.len() / user.d);
+        let rows_hat = user.feature.map_or(0, |f| f.mhat.len() / d);
+        let (lines, _) = aligned(scratch).as_chunks_mut::<LANES>();
+        let (tables, lines) = lines.split_at_mut(tables::scratch_len(d, rows, rows_hat).div_ceil(LANES));
+        let tables = &Tables::new(s, user, tables.as_flattened_mut());
         let mut first = 0;
         for (score, bias) in score.chunks_mut(width).zip(bias.chunks(width)) {
             let end = first + bias.len();
             let next = end..(end + width).min(n);
-            let block = Block { user, keys, c, first, next, bias, score, lines };
-            if many_registers::<S>() && bias.len() > LANES {
-                block.run::<S, MOST_VECTORS>(s);
-            } else {
-                block.run::<S, 1>(s);
+            let block = Block { tables, c, first, next, bias, score, lines };
+            match bias.len().div_ceil(LANES) {
+                3.. if many_registers::<S>() => block.run::<S, MOST_VECTORS>(s),
+                2 if many_registers::<S>() => block.run::<S, 2>(s),
+                _ => block.run::<S, 1>(s),
             }
             first = end;
         }
@@ -72,9 +60,7 @@ impl Kernel for VanillaScores<'_> {
 
 /// Candidates that are computed together, one a lane.
 struct Block<'a, 'b> {
-    user: &'a Vanilla<'a>,
-    /// M and Mhat as [`pack_keys`] lays them out.
-    keys: [&'a [f32]; 2],
+    tables: &'a Tables<'a>,
     c: Rows<'a>,
     /// The row of the first.
     first: usize,
@@ -90,10 +76,10 @@ impl Block<'_, '_> {
     /// At most `16 V` candidates.
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self, s: S) {
-        let Self { user, keys, c, first, next, bias, score, lines } = self;
-        let d = user.d;
-        let rows = user.m.len() / d;
-        let rows_hat = user.feature.map_or(0, |f| f.mhat.len() / d);
+        let Self { tables, c, first, next, bias, score, lines } = self;
+        let d = tables.d;
+        let rows = tables.side.rows.rest.len() / d;
+        let rows_hat = tables.gated.map_or(0, |g| g.side.rows.rest.len() / d);
         let (block, lines) = lines.split_at_mut(d * V);
         let (w, lines) = lines.split_at_mut((rows + rows_hat) * V);
         let (partial, lines) = lines.split_at_mut(LANES * V);
@@ -101,18 +87,16 @@ impl Block<'_, '_> {
 
         for v in 0..bias.len().div_ceil(LANES) {
             let lanes = first + v * LANES..first + bias.len().min((v + 1) * LANES);
-            let lanes = Lanes::new(lanes.map(|i| c.row(i)));
+            let lanes = Lanes::new(c.data, d, lanes.map(|i| c.start(i)));
             transpose_lanes(s, &lanes, d, &mut block.as_flattened_mut()[v * LANES..], V * LANES);
         }
-        weights::<S, V>(s, d, keys[0], block, w);
-        weights::<S, V>(s, d, keys[1], block, what);
-        partial.fill([0.0; LANES]);
-        let dims = Dims { user, w, what, block, c, next };
-        if many_registers::<S>() {
-            dims.add_dots::<S, 8, V>(s, partial, lines);
-        } else {
-            dims.add_dots::<S, 4, V>(s, partial, lines);
+        weights::<S, V>(s, d, &tables.side, block, w);
+        if let Some(gated) = &tables.gated {
+            weights::<S, V>(s, d, &gated.side, block, what);
         }
+        partial.fill([0.0; LANES]);
+        let dims = Dims { tables, w, what, block, c, next };
+        dims.add_dots::<S, V>(s, partial, lines);
         for (v, (score, bias)) in score.chunks_mut(LANES).zip(bias.chunks(LANES)).enumerate() {
             let sum = s.add(reduce(s, &partial[v..], V), load(s, bias));
             store(s, sum, score);
@@ -120,60 +104,31 @@ impl Block<'_, '_> {
     }
 }
 
-/// How many of `left` rows the registers take at a time, as many chains as they hold: with fewer than 8 the multipliers
-/// wait for results.
-const fn group<S: Simd>(left: usize) -> usize {
-    match left {
-        10.. if many_registers::<S>() => 10,
-        5.. => 5,
-        _ => left,
-    }
-}
-
-/// The rows of `keys`, by [`group`]: `[d, rows of the group]`. Side by side, as they are read: in rows some cache lines
-/// apart they would all lie in one bank of the first level cache.
+/// `pooling::weights` with candidates in the lanes: `w[j - 1, lane]` of the rows `j > 0`. The first row's score is 0.
 #[inline(always)]
-fn pack_keys<S: Simd>(s: S, d: usize, keys: &[f32], out: &mut [f32]) {
-    let rows = keys.len() / d;
-    let mut j = 0;
-    while j < rows {
-        let n = group::<S>(rows - j);
-        let lanes = Lanes::new(keys[j * d..(j + n) * d].chunks_exact(d));
-        for at in (0..d).step_by(LANES) {
-            let columns = s.transpose(lanes.load(s, at, d));
-            for (t, column) in columns.into_iter().enumerate().take(d - at) {
-                // What stands beyond the n is overwritten by the next.
-                s.store(column, &mut out[j * d + (at + t) * n..]);
-            }
-        }
-        j += n;
-    }
-}
-
-/// `pooling::weights` with candidates in the lanes: `w[j, lane]`.
-#[inline(always)]
-fn weights<S: Simd, const V: usize>(s: S, d: usize, keys: &[f32], block: &[[f32; LANES]], w: &mut [[f32; LANES]]) {
+fn weights<S: Simd, const V: usize>(s: S, d: usize, side: &Side, block: &[[f32; LANES]], w: &mut [[f32; LANES]]) {
     let rows = w.len() / V;
     let mut j = 0;
     while j < rows {
-        let keys = &keys[j * d..];
+        let keys = &side.keys[j * d..];
         let w = &mut w[j * V..];
         j += match group::<S>(rows - j) {
             1 => scores::<S, 1, V>(s, d, keys, block, w),
             2 => scores::<S, 2, V>(s, d, keys, block, w),
             3 => scores::<S, 3, V>(s, d, keys, block, w),
             4 => scores::<S, 4, V>(s, d, keys, block, w),
+            9 if many_registers::<S>() => scores::<S, 9, V>(s, d, keys, block, w),
             10 if many_registers::<S>() => scores::<S, 10, V>(s, d, keys, block, w),
             _ => scores::<S, 5, V>(s, d, keys, block, w),
         };
     }
     let (w, _) = w.as_chunks_mut::<V>();
     for v in 0..V {
-        let mut max = s.splat(f32::NEG_INFINITY);
+        let mut max = s.zero();
         for w in &*w {
             max = s.max(max, s.load(&w[v]));
         }
-        let mut sum = s.zero();
+        let mut sum = math::exp_nonpositive(s, s.sub(s.zero(), max));
         for w in &mut *w {
             let e = math::exp_nonpositive(s, s.sub(s.load(&w[v]), max));
             sum = s.add(sum, e);
@@ -236,7 +191,7 @@ impl Kernel for FixedScores<'_> {
         let n = self.bias.len();
         for (i, (score, bias)) in self.score.iter_mut().zip(self.bias).enumerate() {
             if self.c.ids.is_some() {
-                prefetch(self.c.row((i + AHEAD).min(n - 1)));
+                prefetch_once(self.c.row((i + AHEAD).min(n - 1)));
             }
             *score = dot(s, self.hc, self.c.row(i)) + bias;
         }

@@ -27,6 +27,17 @@ fn run<K: Kernel>(s: Avx512, kernel: K) -> K::Output {
     kernel.run(s)
 }
 
+/// See [`Simd::in_order`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")]
+fn in_order(mut a: __m512, mut b: __m512) -> (__m512, __m512) {
+    // SAFETY: no instruction.
+    unsafe {
+        std::arch::asm!("/* {0} {1} */", inout(zmm_reg) a, inout(zmm_reg) b, options(pure, nomem, nostack, preserves_flags));
+    }
+    (a, b)
+}
+
 /// The mask of the first `n <= 16` lanes.
 #[inline(always)]
 fn first(n: usize) -> __mmask16 {
@@ -114,6 +125,11 @@ impl Simd for Avx512 {
         le(a, b) -> __mmask16 = _mm512_cmp_ps_mask::<_CMP_LE_OQ>;
     }
 
+    #[inline(always)]
+    fn in_order(self, a: __m512, b: __m512) -> (__m512, __m512) {
+        // SAFETY: the token proves AVX-512.
+        unsafe { in_order(a, b) }
+    }
     #[inline(always)]
     fn copysign(self, magnitude: __m512, sign: __m512) -> __m512 {
         let m = self.abs(magnitude);

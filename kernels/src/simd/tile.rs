@@ -97,6 +97,69 @@ pub(crate) fn strided<S: Simd, const R: usize, const C: usize>(
     acc
 }
 
+/// Something in [`MEANWHILE`] steps that is done between the terms of a sum, which it leaves alone: long chains of
+/// operations, one step after the other, then wait for nothing.
+pub(crate) trait Meanwhile<S: Simd> {
+    /// Step `I` of [`MEANWHILE`].
+    fn step<const I: usize>(&mut self, s: S);
+
+    /// `sum`, [in order](Simd::in_order) with what step `I` made. Left alone, compilers put all steps behind the sum.
+    fn tie<const I: usize>(&mut self, s: S, sum: S::F32) -> S::F32;
+}
+
+/// The steps of a [`Meanwhile`].
+pub(crate) const MEANWHILE: usize = 8;
+
+/// Does all steps of `other` now.
+#[inline(always)]
+pub(crate) fn all_steps<S: Simd>(s: S, other: &mut impl Meanwhile<S>) {
+    other.step::<0>(s);
+    other.step::<1>(s);
+    other.step::<2>(s);
+    other.step::<3>(s);
+    other.step::<4>(s);
+    other.step::<5>(s);
+    other.step::<6>(s);
+    other.step::<7>(s);
+}
+
+/// [`strided`], with one step of `other` after each of the first terms.
+///
+/// # Panics
+/// As [`strided`].
+#[inline(always)]
+pub(crate) fn strided_while<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    (a, row, term): (&[f32], usize, usize),
+    (b, stride_b): (&[f32], usize),
+    k: usize,
+    mut acc: [[S::F32; C]; R],
+    other: &mut impl Meanwhile<S>,
+) -> [[S::F32; C]; R] {
+    if k < MEANWHILE {
+        all_steps(s, other);
+        return strided(s, (a, row, term), (b, stride_b), k, acc);
+    }
+    assert!(a.len() > (R - 1) * row + (k - 1) * term && b.len() >= (k - 1) * stride_b + C * LANES);
+    let (mut at, mut bt) = (a.as_ptr(), b.as_ptr());
+    macro_rules! terms {
+        ($($step:literal)+) => {$(
+            // SAFETY: `at` and `bt` point at term $step < k of their slices, so the assertion covers the reads.
+            unsafe { strided_step(s, (at, row), bt, &mut acc) };
+            other.step::<$step>(s);
+            acc[0][0] = other.tie::<$step>(s, acc[0][0]);
+            (at, bt) = (at.wrapping_add(term), bt.wrapping_add(stride_b));
+        )+};
+    }
+    terms!(0 1 2 3 4 5 6 7);
+    for _ in MEANWHILE..k {
+        // SAFETY: as above.
+        unsafe { strided_step(s, (at, row), bt, &mut acc) };
+        (at, bt) = (at.wrapping_add(term), bt.wrapping_add(stride_b));
+    }
+    acc
+}
+
 /// One k of [`strided`].
 ///
 /// # Safety
@@ -123,43 +186,46 @@ unsafe fn strided_step<S: Simd, const R: usize, const C: usize>(
     }
 }
 
-/// Sixteen rows of one width, at any places.
+/// Sixteen rows of one width in one slice.
 pub(crate) struct Lanes<'a> {
-    rows: [&'a [f32]; LANES],
+    data: &'a [f32],
+    starts: [usize; LANES],
+    /// What all rows have, at least.
+    width: usize,
 }
 
 impl<'a> Lanes<'a> {
-    /// The first rows of `rows`. If there are fewer than 16, the first is repeated.
+    /// The rows of `data` that begin at the first 16 of `starts`. If there are fewer, the first is repeated.
     ///
     /// # Panics
-    /// If there are none.
+    /// If there are none, or one is not within `data`.
     #[inline(always)]
-    pub fn new(mut rows: impl Iterator<Item = &'a [f32]>) -> Self {
-        let mut all = [rows.next().expect("a row"); LANES];
-        for (to, row) in all[1..].iter_mut().zip(rows) {
-            *to = row;
+    pub fn new(data: &'a [f32], width: usize, mut starts: impl Iterator<Item = usize>) -> Self {
+        let mut all = [starts.next().expect("a row"); LANES];
+        for (to, start) in all[1..].iter_mut().zip(starts) {
+            *to = start;
         }
-        Self { rows: all }
+        let mut last = 0;
+        for start in all {
+            last = last.max(start);
+        }
+        assert!(width <= data.len() && last <= data.len() - width, "a row that ends beyond its table");
+        Self { data, starts: all, width }
     }
 
-    /// The elements `at..at + 16` of each row, or those up to `width` and then zeros.
+    /// The elements `at..at + 16` of each row, or those up to its end and then zeros.
     ///
     /// # Panics
-    /// If a row is shorter.
+    /// If `at` is beyond the end.
     #[inline(always)]
-    pub fn load<S: Simd>(&self, s: S, at: usize, width: usize) -> [S::F32; LANES] {
-        let end = width.min(at + LANES);
-        let mut whole = end == at + LANES;
-        for row in &self.rows {
-            whole &= row.len() >= at + LANES;
-        }
+    pub fn load<S: Simd>(&self, s: S, at: usize) -> [S::F32; LANES] {
         let mut v = [s.zero(); LANES];
-        for (v, row) in v.iter_mut().zip(&self.rows) {
-            *v = if whole {
-                // SAFETY: `whole` says that every row has 16 elements from `at`.
-                unsafe { s.load_ptr(row.as_ptr().add(at)) }
+        for (v, &start) in v.iter_mut().zip(&self.starts) {
+            *v = if at + LANES <= self.width {
+                // SAFETY: `new` found that `width` elements from each start are in the slice.
+                unsafe { s.load_ptr(self.data.as_ptr().add(start + at)) }
             } else {
-                s.load_partial(&row[at..end])
+                s.load_partial(&self.data[start + at..start + self.width])
             };
         }
         v
