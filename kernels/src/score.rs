@@ -71,10 +71,14 @@ pub struct Feature<'a> {
 impl Vanilla<'_> {
     /// Floats of scratch that [`vanilla`] needs.
     pub fn scratch_len(&self) -> usize {
+        let (rows, rows_hat) = self.rows();
+        (scratch_lines(self.d, rows, rows_hat) * LANES + ALIGN_SLACK).max(few::scratch_len(self.d, rows, rows_hat))
+    }
+
+    /// The rows of M and of Mhat.
+    fn rows(&self) -> (usize, usize) {
         let d = self.d.max(1);
-        let rows = self.m.len() / d;
-        let rows_hat = self.feature.map_or(0, |f| f.mhat.len() / d);
-        (scratch_lines(d, rows, rows_hat) * LANES + ALIGN_SLACK).max(few::scratch_len(d, rows, rows_hat))
+        (self.m.len() / d, self.feature.map_or(0, |f| f.mhat.len() / d))
     }
 
     fn check(&self) {

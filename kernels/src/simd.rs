@@ -209,11 +209,7 @@ pub const AHEAD: usize = 4;
 #[inline(always)]
 pub fn prefetch(x: &[f32]) {
     #[cfg(target_arch = "x86_64")]
-    for line in x.chunks(LANES) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: part of every x86-64 CPU; it reads nothing, and the address is one of `x`.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
-    }
+    request::<{ std::arch::x86_64::_MM_HINT_T0 }>(x);
     #[cfg(not(target_arch = "x86_64"))]
     let _ = x;
 }
@@ -222,13 +218,18 @@ pub fn prefetch(x: &[f32]) {
 #[inline(always)]
 pub fn prefetch_once(x: &[f32]) {
     #[cfg(target_arch = "x86_64")]
-    for line in x.chunks(LANES) {
-        use std::arch::x86_64::{_MM_HINT_NTA, _mm_prefetch};
-        // SAFETY: as in `prefetch`.
-        unsafe { _mm_prefetch::<_MM_HINT_NTA>(line.as_ptr().cast()) };
-    }
+    request::<{ std::arch::x86_64::_MM_HINT_NTA }>(x);
     #[cfg(not(target_arch = "x86_64"))]
     let _ = x;
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn request<const HINT: i32>(x: &[f32]) {
+    for line in x.chunks(LANES) {
+        // SAFETY: part of every x86-64 CPU; it reads nothing, and the address is one of `x`.
+        unsafe { std::arch::x86_64::_mm_prefetch::<HINT>(line.as_ptr().cast()) };
+    }
 }
 
 /// Stores lanes to `out[at..]`: 16, or as many as fit.

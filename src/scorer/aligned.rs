@@ -1,6 +1,6 @@
 //! Floats from a cache line's border on.
 
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 
 /// Floats in a cache line.
 const LINE: usize = 16;
@@ -41,12 +41,6 @@ impl Deref for Aligned {
 
     fn deref(&self) -> &[f32] {
         &self.values[self.first..]
-    }
-}
-
-impl DerefMut for Aligned {
-    fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.values[self.first..]
     }
 }
 

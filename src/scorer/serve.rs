@@ -137,14 +137,14 @@ impl Scorer {
         const ITEMS: usize = 256;
         let (d, items) = (self.settings().d, self.items().len());
         let Some(item) = &self.network.item else { return };
-        let mut x = vec![0.0; ITEMS * d];
+        let (mut x, mut part) = (vec![0.0; ITEMS * d], vec![0.0; ITEMS * d]);
         let mut products = Aligned::with_capacity(items * d);
-        products.extend(std::iter::repeat_n(0.0, items * d));
-        for (part, products) in products.chunks_mut(ITEMS * d).enumerate() {
-            let start = part * ITEMS;
-            let x = &mut x[..products.len()];
-            self.gather(start..start + products.len() / d, x);
-            item.w_c.forward(self.level, x, false, products);
+        for start in (0..items).step_by(ITEMS) {
+            let end = items.min(start + ITEMS);
+            let (x, part) = (&mut x[..(end - start) * d], &mut part[..(end - start) * d]);
+            self.gather(start..end, x);
+            item.w_c.forward(self.level, x, false, part);
+            products.extend(part.iter().copied());
         }
         if let Some(item) = &mut self.network.item {
             item.of_items = Some(products);

@@ -129,9 +129,14 @@ impl Dims<'_> {
         let Some(first) = before.t else { return pool(s, w, table, t, start) };
         let mut line = self.finish::<S, V>(s, before.lines, i, first + i, partial);
         let sums = starts(s, table, t, start);
-        // A table of one row has no rest.
-        let rest = (table.rest.get(t..).unwrap_or(&[]), 1, table.first.len());
-        tile::strided_while::<S, TILE, V>(s, rest, (w.as_flattened(), V * LANES), w.len() / V, sums, &mut line)
+        tile::strided_while::<S, TILE, V>(
+            s,
+            table.rest_from(t),
+            (w.as_flattened(), V * LANES),
+            w.len() / V,
+            sums,
+            &mut line,
+        )
     }
 
     /// Adding `h_c * c` of dimension `t`, which is dimension `i` of a tile.
@@ -214,8 +219,7 @@ fn pool<S: Simd, const T: usize, const V: usize>(
     start: Option<[[S::F32; V]; T]>,
 ) -> [[S::F32; V]; T] {
     let sums = starts(s, table, t, start);
-    let rest = (table.rest.get(t..).unwrap_or(&[]), 1, table.first.len());
-    tile::strided::<S, T, V>(s, rest, (w.as_flattened(), V * LANES), w.len() / V, sums)
+    tile::strided::<S, T, V>(s, table.rest_from(t), (w.as_flattened(), V * LANES), w.len() / V, sums)
 }
 
 /// Where the chains of [`pool`] start.

@@ -1,9 +1,9 @@
 //! A few candidates: the training path's own kernels, which have dimensions in the lanes, are the faster for them.
 
 use super::{Candidates, Vanilla};
+use crate::gate;
 use crate::level::Level;
 use crate::pooling::{self, Pool};
-use crate::{gate, segment};
 
 /// Most candidates for which it pays.
 pub(super) const MOST: usize = 8;
@@ -26,8 +26,7 @@ pub(super) fn vanilla(
     scratch: &mut [f32],
 ) {
     let (d, n) = (user.d, bias.len());
-    let rows = segment::rows(user.m.len(), d);
-    let rows_hat = user.feature.map_or(0, |f| segment::rows(f.mhat.len(), d));
+    let (rows, rows_hat) = user.rows();
     let mut rest = scratch;
     let mut take = |len: usize| rest.split_off_mut(..len).expect("scratch_len counts all");
     let (c, w, what) = (take(n * d), take(n * rows), take(n * rows_hat));

@@ -38,8 +38,7 @@ impl Kernel for VanillaScores<'_> {
         for i in 0..n.min(width) {
             prefetch_once(c.row(i));
         }
-        let (d, rows) = (user.d, user.m.len() / user.d);
-        let rows_hat = user.feature.map_or(0, |f| f.mhat.len() / d);
+        let (d, (rows, rows_hat)) = (user.d, user.rows());
         let (lines, _) = aligned(scratch).as_chunks_mut::<LANES>();
         let (tables, lines) = lines.split_at_mut(tables::scratch_len(d, rows, rows_hat).div_ceil(LANES));
         let tables = &Tables::new(s, user, tables.as_flattened_mut());

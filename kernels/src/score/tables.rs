@@ -32,6 +32,13 @@ impl<'a> Table<'a> {
         }
         Self { first, rest }
     }
+
+    /// The dimensions from `t` of the other rows, as [`crate::simd::tile::strided`] takes them.
+    #[inline(always)]
+    pub fn rest_from(&self, t: usize) -> (&'a [f32], usize, usize) {
+        // A table of one row has no rest.
+        (self.rest.get(t..).unwrap_or(&[]), 1, self.first.len())
+    }
 }
 
 /// M or Mhat.
