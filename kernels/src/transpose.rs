@@ -16,15 +16,12 @@ pub(crate) fn transpose_rows<S: Simd>(s: S, x: &[f32], d: usize, out: &mut [f32]
 /// `out[t * stride + lane] = rows[lane, t]` for rows of width `d`.
 #[inline(always)]
 pub(crate) fn transpose_lanes<S: Simd>(s: S, rows: &Lanes, d: usize, out: &mut [f32], stride: usize) {
-    for at in (0..d).step_by(LANES) {
-        let columns = s.transpose(rows.load(s, at));
-        let out = &mut out[at * stride..];
-        if at + LANES <= d {
-            tile::store_rows(s, columns, out, stride);
-        } else {
-            for (v, out) in columns.into_iter().zip(out.chunks_mut(stride)).take(d - at) {
-                s.store(v, out);
-            }
+    let whole = d - d % LANES;
+    tile::transpose_whole(s, rows, whole, out, stride);
+    if whole < d {
+        let columns = s.transpose(rows.load(s, whole)).into_iter().take(d - whole);
+        for (v, out) in columns.zip(out[whole * stride..].chunks_mut(stride)) {
+            s.store(v, out);
         }
     }
 }

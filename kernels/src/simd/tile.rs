@@ -232,19 +232,28 @@ impl<'a> Lanes<'a> {
     }
 }
 
-/// Writes vectors to the first 16 elements of 16 rows that start `stride` apart.
+/// `out[t * stride + lane] = rows[lane, t]` for `t < whole`, a multiple of 16.
 ///
 /// # Panics
-/// If `out` is shorter.
+/// If the rows or `out` are shorter.
 #[inline(always)]
-pub(crate) fn store_rows<S: Simd>(s: S, v: [S::F32; LANES], out: &mut [f32], stride: usize) {
-    assert!(out.len() >= (LANES - 1) * stride + LANES);
-    let mut out = out.as_mut_ptr();
-    for v in v {
-        // SAFETY: in round i, `out` points at row i of the slice, so the assertion covers the write.
-        unsafe { s.store_ptr(v, out) };
-        // After the last round this may point past the end; nothing is written there.
-        out = out.wrapping_add(stride);
+pub(crate) fn transpose_whole<S: Simd>(s: S, rows: &Lanes, whole: usize, out: &mut [f32], stride: usize) {
+    if whole == 0 {
+        return;
+    }
+    assert!(whole.is_multiple_of(LANES) && whole <= rows.width && out.len() >= (whole - 1) * stride + LANES);
+    let (data, out) = (rows.data.as_ptr(), out.as_mut_ptr());
+    for at in (0..whole).step_by(LANES) {
+        let mut v = [s.zero(); LANES];
+        for i in 0..LANES {
+            // SAFETY: at + 16 is at most the width, which `Lanes::new` found from each start on.
+            v[i] = unsafe { s.load_ptr(data.add(rows.starts[i] + at)) };
+        }
+        let columns = s.transpose(v);
+        for i in 0..LANES {
+            // SAFETY: at + i is below `whole`, so the assertion covers the write.
+            unsafe { s.store_ptr(columns[i], out.add((at + i) * stride)) };
+        }
     }
 }
 
