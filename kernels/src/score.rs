@@ -17,6 +17,7 @@
 //!
 //! therefore gives equal bits at one level, which `tests/score.rs` demands.
 
+mod ahead;
 mod dims;
 mod few;
 mod kernels;

@@ -208,28 +208,29 @@ pub const AHEAD: usize = 4;
 /// Asks for the cache lines of `x` ahead of time: rows at random places of a large table are otherwise waited for.
 #[inline(always)]
 pub fn prefetch(x: &[f32]) {
-    #[cfg(target_arch = "x86_64")]
-    request::<{ std::arch::x86_64::_MM_HINT_T0 }>(x);
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = x;
+    for at in (0..x.len()).step_by(LANES) {
+        #[cfg(target_arch = "x86_64")]
+        request::<{ std::arch::x86_64::_MM_HINT_T0 }>(x, at);
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
+    }
 }
 
-/// [`prefetch`] of what is read once: it does not drive the model's weights, which the next user needs, from the cache.
+/// [`prefetch`] of the line of `x[at]`, if there is one, which is read once: it does not drive the model's weights, which
+/// the next user needs, from the cache.
 #[inline(always)]
-pub fn prefetch_once(x: &[f32]) {
+pub fn prefetch_once(x: &[f32], at: usize) {
     #[cfg(target_arch = "x86_64")]
-    request::<{ std::arch::x86_64::_MM_HINT_NTA }>(x);
+    request::<{ std::arch::x86_64::_MM_HINT_NTA }>(x, at);
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = x;
+    let _ = (x, at);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn request<const HINT: i32>(x: &[f32]) {
-    for line in x.chunks(LANES) {
-        // SAFETY: part of every x86-64 CPU; it reads nothing, and the address is one of `x`.
-        unsafe { std::arch::x86_64::_mm_prefetch::<HINT>(line.as_ptr().cast()) };
-    }
+fn request<const HINT: i32>(x: &[f32], at: usize) {
+    // SAFETY: part of every x86-64 CPU; it reads nothing, and no address is a fault.
+    unsafe { std::arch::x86_64::_mm_prefetch::<HINT>(x.as_ptr().wrapping_add(at).cast()) };
 }
 
 /// Stores lanes to `out[at..]`: 16, or as many as fit.

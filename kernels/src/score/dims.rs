@@ -1,182 +1,154 @@
 //! From the weights of a block of candidates to their scores' partial sums, some dimensions at a time.
 
-use super::tables::{Gated, Table, Tables};
+use super::ahead::Places;
+use super::tables::{Gated, Part, TILE, Tables};
 use crate::gate::{self, Sigmoids};
 use crate::simd::tile;
-use crate::simd::{LANES, Simd, prefetch_once};
-use crate::small::Rows;
-use std::ops::Range;
+use crate::simd::{LANES, Simd};
 
-/// A block of candidates, one a lane, `V` vectors of them.
-pub(super) struct Dims<'a> {
+/// One dimension of a block of candidates, one a lane.
+pub(super) type Line<const V: usize> = [[f32; LANES]; V];
+
+/// The dimensions of a tile.
+type Lines<const V: usize> = [Line<V>; TILE];
+
+/// The partial sums of [`crate::small::dot`]: dimension t goes to line `t % 16`.
+#[repr(align(64))]
+pub(super) struct Partial<const V: usize>(pub [Lines<V>; LANES / TILE]);
+
+/// A block of candidates.
+pub(super) struct Dims<'a, const V: usize> {
     pub tables: &'a Tables<'a>,
-    /// `[rows of M - 1, V]` and `[rows of Mhat - 1, V]`: the weights but those of the first rows.
-    pub w: &'a [[f32; LANES]],
-    pub what: &'a [[f32; LANES]],
-    /// `[d, V]`: the candidates.
-    pub block: &'a [[f32; LANES]],
-    /// Where rows `next` are those of the block after, to be fetched meanwhile.
-    pub c: Rows<'a>,
-    pub next: Range<usize>,
+    /// The weights of M's rows and of Mhat's, but those of the first rows.
+    pub w: &'a [Line<V>],
+    pub what: &'a [Line<V>],
+    /// `[d]`, and zeros up to whole tiles: the candidates.
+    pub block: &'a [Line<V>],
+    /// The block after, which is fetched meanwhile.
+    pub next: &'a Places<'a>,
 }
 
-/// Dimensions of a tile. 8 sums of two vectors leave registers for a gate, and the multipliers room for stores: where
-/// they are busy all the time, with 16 sums, a Zen 5 pays for the store of a whole vector with two multiply-adds.
-const TILE: usize = 4;
-
-/// Lines of a tile of `V` vectors: h, hhat and z.
-const fn lines(vectors: usize) -> usize {
-    3 * TILE * vectors
+/// The sums of a tile.
+#[repr(align(64))]
+#[derive(Clone, Copy)]
+struct Sums<const V: usize> {
+    h: Lines<V>,
+    hhat: Lines<V>,
+    z: Lines<V>,
 }
 
-impl Dims<'_> {
-    /// Lines of scratch for [`Dims::add_dots`] a vector of candidates: two tiles.
-    pub const SCRATCH: usize = 2 * lines(1);
-
-    /// Adds `h_c * c` to the partial sums of [`crate::small::dot`]: dimension t to `partial[t % 16]`.
+impl<const V: usize> Dims<'_, V> {
+    /// Adds `h_c * c` to the partial sums.
     #[inline(always)]
-    pub fn add_dots<S: Simd, const V: usize>(self, s: S, partial: &mut [[f32; LANES]], scratch: &mut [[f32; LANES]]) {
-        let d = self.tables.d;
-        let whole = d - d % TILE;
-        let step = self.next.len().div_ceil(d.div_ceil(TILE));
-        let mut next = self.next.clone();
-        let (mut now, mut before) = scratch[..2 * lines(V)].split_at_mut(lines(V));
-        let mut pending = None;
-        for t in (0..whole).step_by(TILE) {
-            for i in next.by_ref().take(step) {
-                prefetch_once(self.c.row(i));
-            }
-            match &self.tables.gated {
-                None => self.pooled::<S, TILE, V>(s, t, partial),
-                Some(g) => {
-                    self.gated::<S, V>(s, g, t, now, Tile { lines: &*before, t: pending }, partial);
-                    pending = Some(t);
-                    (now, before) = (before, now);
-                }
-            }
-        }
-        if let Some(first) = pending {
-            for i in 0..TILE {
-                tile::all_steps(s, &mut self.finish::<S, V>(s, before, i, first + i, partial));
-            }
-        }
-        for t in whole..d {
-            match &self.tables.gated {
-                None => self.pooled::<S, 1, V>(s, t, partial),
-                Some(g) => {
-                    let sums = pool::<S, 1, V>(s, self.w, &g.gate_m, t, None);
-                    let sums = [
-                        pool::<S, 1, V>(s, self.w, &self.tables.side.rows, t, None),
-                        pool::<S, 1, V>(s, self.what, &g.side.rows, t, None),
-                        pool::<S, 1, V>(s, self.what, &g.gate_mhat, t, Some(sums)),
-                    ];
-                    for (part, sums) in sums.into_iter().enumerate() {
-                        store_all(s, sums, &mut now[part * TILE * V..]);
+    pub fn add_dots<S: Simd>(self, s: S, partial: &mut Partial<V>) {
+        let (c, _) = self.block.as_chunks::<TILE>();
+        if !self.tables.gated {
+            for (k, (tile, c)) in self.tables.tiles().zip(c).enumerate() {
+                self.fetch(k);
+                let h = pool(s, self.w, &self.tables.side::<0>(tile), None);
+                let partial = &mut partial.0[k % (LANES / TILE)];
+                for i in 0..TILE {
+                    for v in 0..V {
+                        let sum = s.mul_add(h[i][v], s.load(&c[i][v]), s.load(&partial[i][v]));
+                        s.store(sum, &mut partial[i][v]);
                     }
-                    tile::all_steps(s, &mut self.finish::<S, V>(s, now, 0, t, partial));
                 }
             }
+            return;
+        }
+        let none = [[[0.0; LANES]; V]; TILE];
+        let mut sums = [Sums { h: none, hhat: none, z: none }; 2];
+        let [now, before] = &mut sums;
+        let (mut now, mut before) = (now, before);
+        // Of zeros, the first time.
+        let mut c_before = &none;
+        for (k, (tile, c)) in self.tables.tiles().zip(c).enumerate() {
+            let partial = &mut partial.0[(k + LANES / TILE - 1) % (LANES / TILE)];
+            let mut before_this = Before { sums: before, c: c_before, partial, next: self.next, k };
+            self.gated(s, &self.tables.gated(tile), now, &mut before_this);
+            (now, before, c_before) = (before, now, c);
+        }
+        let k = c.len();
+        let partial = &mut partial.0[(k + LANES / TILE - 1) % (LANES / TILE)];
+        let mut last = Before { sums: before, c: c_before, partial, next: self.next, k: 0 };
+        for i in 0..TILE {
+            tile::all_steps(s, &mut last.finish(s, i));
         }
     }
 
-    /// The `T` dimensions from `t` where `h_c = h`.
+    /// Asks for what tile `k` does not ask for in between.
     #[inline(always)]
-    fn pooled<S: Simd, const T: usize, const V: usize>(&self, s: S, t: usize, partial: &mut [[f32; LANES]]) {
-        let h = pool::<S, T, V>(s, self.w, &self.tables.side.rows, t, None);
-        let c = &self.block[t * V..][..T * V];
-        let partial = &mut partial[t % LANES * V..][..T * V];
-        for (h, (c, partial)) in h.into_iter().flatten().zip(c.iter().zip(partial)) {
-            s.store(s.mul_add(h, s.load(c), s.load(partial)), partial);
+    fn fetch(&self, k: usize) {
+        for i in 0..TILE * V {
+            self.next.fetch(k % (LANES / TILE) * TILE * V + i, k * TILE);
         }
     }
 
-    /// The sums of a tile of dimensions from `t`, to `now`: h, hhat, and z. In between, the tile `before` is finished: its
-    /// gates are long chains of operations, which leave the multipliers waiting unless there are other sums to do.
+    /// The sums of a tile: h, hhat, and z. In between, the tile before is finished: its gates are long chains of
+    /// operations, which leave the multipliers waiting unless there are other sums to do.
     #[inline(always)]
-    fn gated<S: Simd, const V: usize>(
-        &self,
-        s: S,
-        g: &Gated,
-        t: usize,
-        now: &mut [[f32; LANES]],
-        before: Tile,
-        partial: &mut [[f32; LANES]],
-    ) {
-        let (h, rest) = now.split_at_mut(TILE * V);
-        let (hhat, z) = rest.split_at_mut(TILE * V);
-        let sums = self.pool_while::<S, V>(s, self.w, &self.tables.side.rows, t, None, (before, 0), partial);
-        store_all(s, sums, h);
-        let sums = self.pool_while::<S, V>(s, self.what, &g.side.rows, t, None, (before, 1), partial);
-        store_all(s, sums, hhat);
-        let sums = self.pool_while::<S, V>(s, self.w, &g.gate_m, t, None, (before, 2), partial);
-        let sums = self.pool_while::<S, V>(s, self.what, &g.gate_mhat, t, Some(sums), (before, 3), partial);
-        store_all(s, sums, z);
+    fn gated<S: Simd>(&self, s: S, tile: &Gated, now: &mut Sums<V>, before: &mut Before<V>) {
+        let sums = pool_while(s, self.w, &tile.m, None, &mut before.finish(s, 0));
+        store_all(s, sums, &mut now.h);
+        let sums = pool_while(s, self.what, &tile.mhat, None, &mut before.finish(s, 1));
+        store_all(s, sums, &mut now.hhat);
+        let sums = pool_while(s, self.w, &tile.gate_m, None, &mut before.finish(s, 2));
+        let sums = pool_while(s, self.what, &tile.gate_mhat, Some(sums), &mut before.finish(s, 3));
+        store_all(s, sums, &mut now.z);
     }
+}
 
-    /// [`pool`], and dimension `i` of the tile before.
-    #[inline(always)]
-    #[allow(clippy::too_many_arguments)]
-    fn pool_while<S: Simd, const V: usize>(
-        &self,
-        s: S,
-        w: &[[f32; LANES]],
-        table: &Table,
-        t: usize,
-        start: Option<[[S::F32; V]; TILE]>,
-        (before, i): (Tile, usize),
-        partial: &mut [[f32; LANES]],
-    ) -> [[S::F32; V]; TILE] {
-        let Some(first) = before.t else { return pool(s, w, table, t, start) };
-        let mut line = self.finish::<S, V>(s, before.lines, i, first + i, partial);
-        let sums = starts(s, table, t, start);
-        tile::strided_while::<S, TILE, V>(
-            s,
-            table.rest_from(t),
-            (w.as_flattened(), V * LANES),
-            w.len() / V,
-            sums,
-            &mut line,
-        )
-    }
+/// A tile whose sums are known.
+struct Before<'a, const V: usize> {
+    sums: &'a Sums<V>,
+    c: &'a Lines<V>,
+    partial: &'a mut Lines<V>,
+    /// What is fetched meanwhile: the part of tile `k`.
+    next: &'a Places<'a>,
+    k: usize,
+}
 
-    /// Adding `h_c * c` of dimension `t`, which is dimension `i` of a tile.
+impl<const V: usize> Before<'_, V> {
+    /// Adding `h_c * c` of one dimension.
     #[inline(always)]
-    fn finish<'b, S: Simd, const V: usize>(
-        &'b self,
-        s: S,
-        tile: &'b [[f32; LANES]],
-        i: usize,
-        t: usize,
-        partial: &'b mut [[f32; LANES]],
-    ) -> Finish<'b, S, V> {
-        let part = |part: usize| &tile[(part * TILE + i) * V..][..V];
+    fn finish<S: Simd>(&mut self, s: S, i: usize) -> Finish<'_, S, V> {
         let mut z = [s.zero(); V];
-        for (z, line) in z.iter_mut().zip(part(2)) {
+        for (z, line) in z.iter_mut().zip(&self.sums.z[i]) {
             *z = s.load(line);
         }
         Finish {
             sigmoids: Sigmoids::new(s, z),
-            h: part(0),
-            hhat: part(1),
-            c: &self.block[t * V..][..V],
-            partial: &mut partial[t % LANES * V..][..V],
+            h: &self.sums.h[i],
+            hhat: &self.sums.hhat[i],
+            c: &self.c[i],
+            partial: &mut self.partial[i],
+            next: self.next,
+            row: (self.k % (LANES / TILE) * TILE + i) * V,
+            t: self.k * TILE,
         }
     }
 }
 
-/// The gate of one dimension, and what it is for: see [`Dims::finish`].
+/// The gate of one dimension, and what it is for.
 struct Finish<'a, S: Simd, const V: usize> {
     sigmoids: Sigmoids<S, V>,
-    h: &'a [[f32; LANES]],
-    hhat: &'a [[f32; LANES]],
-    c: &'a [[f32; LANES]],
-    partial: &'a mut [[f32; LANES]],
+    h: &'a Line<V>,
+    hhat: &'a Line<V>,
+    c: &'a Line<V>,
+    partial: &'a mut Line<V>,
+    /// Of `V` rows of the next block, from `row` on, the line of dimension `t` is fetched.
+    next: &'a Places<'a>,
+    row: usize,
+    t: usize,
 }
 
 impl<S: Simd, const V: usize> tile::Meanwhile<S> for Finish<'_, S, V> {
     #[inline(always)]
     fn step<const I: usize>(&mut self, s: S) {
         self.sigmoids.step::<I>(s);
+        if I.is_multiple_of(2) && I / 2 < V {
+            self.next.fetch(self.row + I / 2, self.t);
+        }
         // Stored, and so not put off.
         if I + 1 == tile::MEANWHILE {
             for v in 0..V {
@@ -192,47 +164,46 @@ impl<S: Simd, const V: usize> tile::Meanwhile<S> for Finish<'_, S, V> {
     }
 }
 
-/// The sums of the dimensions from `t`, if there are any yet.
-#[derive(Clone, Copy)]
-struct Tile<'a> {
-    lines: &'a [[f32; LANES]],
-    t: Option<usize>,
-}
-
 #[inline(always)]
-fn store_all<S: Simd, const T: usize, const V: usize>(s: S, sums: [[S::F32; V]; T], to: &mut [[f32; LANES]]) {
-    let to = &mut to[..T * V];
-    for i in 0..T {
+fn store_all<S: Simd, const V: usize>(s: S, sums: [[S::F32; V]; TILE], to: &mut Lines<V>) {
+    for i in 0..TILE {
         for v in 0..V {
-            s.store(sums[i][v], &mut to[i * V + v]);
+            s.store(sums[i][v], &mut to[i][v]);
         }
     }
 }
 
-/// The `T` dimensions from `t` of a table's weighted sum, `start +` where there is one: one chain, from the first row on.
+/// The weighted sum of a table's dimensions, `start +` where there is one: one chain, from the first row on.
 #[inline(always)]
-fn pool<S: Simd, const T: usize, const V: usize>(
+fn pool<S: Simd, const V: usize>(
     s: S,
-    w: &[[f32; LANES]],
-    table: &Table,
-    t: usize,
-    start: Option<[[S::F32; V]; T]>,
-) -> [[S::F32; V]; T] {
-    let sums = starts(s, table, t, start);
-    tile::strided::<S, T, V>(s, table.rest_from(t), (w.as_flattened(), V * LANES), w.len() / V, sums)
+    w: &[Line<V>],
+    part: &Part,
+    start: Option<[[S::F32; V]; TILE]>,
+) -> [[S::F32; V]; TILE] {
+    let sums = starts(s, part, start);
+    tile::strided(s, (part.rest, 1, TILE), (w.as_flattened().as_flattened(), V * LANES), w.len(), sums)
+}
+
+/// [`pool`], and a dimension of another tile.
+#[inline(always)]
+fn pool_while<S: Simd, const V: usize>(
+    s: S,
+    w: &[Line<V>],
+    part: &Part,
+    start: Option<[[S::F32; V]; TILE]>,
+    other: &mut Finish<S, V>,
+) -> [[S::F32; V]; TILE] {
+    let sums = starts(s, part, start);
+    tile::strided_while(s, (part.rest, 1, TILE), (w.as_flattened().as_flattened(), V * LANES), w.len(), sums, other)
 }
 
 /// Where the chains of [`pool`] start.
 #[inline(always)]
-fn starts<S: Simd, const T: usize, const V: usize>(
-    s: S,
-    table: &Table,
-    t: usize,
-    start: Option<[[S::F32; V]; T]>,
-) -> [[S::F32; V]; T] {
-    let mut sums = [[s.zero(); V]; T];
-    for i in 0..T {
-        let first = s.splat(table.first[t + i]);
+fn starts<S: Simd, const V: usize>(s: S, part: &Part, start: Option<[[S::F32; V]; TILE]>) -> [[S::F32; V]; TILE] {
+    let mut sums = [[s.zero(); V]; TILE];
+    for i in 0..TILE {
+        let first = s.splat(part.first[i]);
         sums[i] = [first; V];
         if let Some(start) = &start {
             for v in 0..V {

@@ -1,14 +1,14 @@
 //! The loops over candidates.
 
-use super::dims::Dims;
-use super::tables::{self, Side, Tables};
+use super::ahead::Places;
+use super::dims::{Dims, Line, Partial};
+use super::tables::{self, TILE, Tables};
 use super::{Vanilla, group, many_registers};
 use crate::math;
 use crate::simd::tile::{self, Lanes};
 use crate::simd::{AHEAD, Kernel, LANES, Simd, prefetch_once};
 use crate::small::{Rows, aligned, dot, load, store};
 use crate::transpose::transpose_lanes;
-use std::ops::Range;
 
 pub(super) struct VanillaScores<'a> {
     pub user: &'a Vanilla<'a>,
@@ -19,12 +19,11 @@ pub(super) struct VanillaScores<'a> {
 }
 
 /// Most vectors of 16 candidates in a block.
-const MOST_VECTORS: usize = 3;
+pub(super) const MOST_VECTORS: usize = 3;
 
 /// Lines of scratch for a user with so many rows.
 pub(super) const fn scratch_lines(d: usize, rows: usize, rows_hat: usize) -> usize {
-    (d + rows + rows_hat + LANES + Dims::SCRATCH) * MOST_VECTORS
-        + tables::scratch_len(d, rows, rows_hat).div_ceil(LANES)
+    (d.next_multiple_of(TILE) + rows + rows_hat) * MOST_VECTORS + tables::scratch_len(d, rows, rows_hat).div_ceil(LANES)
 }
 
 impl Kernel for VanillaScores<'_> {
@@ -35,8 +34,11 @@ impl Kernel for VanillaScores<'_> {
         let Self { user, c, bias, score, scratch } = self;
         let vectors = if many_registers::<S>() { MOST_VECTORS } else { 1 };
         let (width, n) = (vectors * LANES, bias.len());
-        for i in 0..n.min(width) {
-            prefetch_once(c.row(i));
+        let mut here = Places::new(c, 0..n.min(width));
+        for t in (0..user.d).step_by(LANES) {
+            for i in 0..n.min(width) {
+                here.fetch(i, t);
+            }
         }
         let (d, (rows, rows_hat)) = (user.d, user.rows());
         let (lines, _) = aligned(scratch).as_chunks_mut::<LANES>();
@@ -45,26 +47,24 @@ impl Kernel for VanillaScores<'_> {
         let mut first = 0;
         for (score, bias) in score.chunks_mut(width).zip(bias.chunks(width)) {
             let end = first + bias.len();
-            let next = end..(end + width).min(n);
-            let block = Block { tables, c, first, next, bias, score, lines };
+            let next = Places::new(c, end..(end + width).min(n));
+            let block = Block { d, tables, here: &here, next: &next, bias, score, lines };
             match bias.len().div_ceil(LANES) {
                 3.. if many_registers::<S>() => block.run::<S, MOST_VECTORS>(s),
                 2 if many_registers::<S>() => block.run::<S, 2>(s),
                 _ => block.run::<S, 1>(s),
             }
-            first = end;
+            (first, here) = (end, next);
         }
     }
 }
 
 /// Candidates that are computed together, one a lane.
 struct Block<'a, 'b> {
+    d: usize,
     tables: &'a Tables<'a>,
-    c: Rows<'a>,
-    /// The row of the first.
-    first: usize,
-    /// Rows of the block after this one: they are fetched while this one is computed.
-    next: Range<usize>,
+    here: &'a Places<'a>,
+    next: &'a Places<'a>,
     bias: &'a [f32],
     score: &'b mut [f32],
     /// Scratch.
@@ -75,53 +75,56 @@ impl Block<'_, '_> {
     /// At most `16 V` candidates.
     #[inline(always)]
     fn run<S: Simd, const V: usize>(self, s: S) {
-        let Self { tables, c, first, next, bias, score, lines } = self;
-        let d = tables.d;
-        let rows = tables.side.rows.rest.len() / d;
-        let rows_hat = tables.gated.map_or(0, |g| g.side.rows.rest.len() / d);
-        let (block, lines) = lines.split_at_mut(d * V);
-        let (w, lines) = lines.split_at_mut((rows + rows_hat) * V);
-        let (partial, lines) = lines.split_at_mut(LANES * V);
-        let (w, what) = w.split_at_mut(rows * V);
+        let Self { d, tables, here, next, bias, score, lines } = self;
+        let (lines, _) = lines.as_chunks_mut::<V>();
+        let (block, lines) = lines.split_at_mut(d.next_multiple_of(TILE));
+        let (w, lines) = lines.split_at_mut(tables.others[0]);
+        let what = &mut lines[..tables.others[1]];
 
         for v in 0..bias.len().div_ceil(LANES) {
-            let lanes = first + v * LANES..first + bias.len().min((v + 1) * LANES);
-            let lanes = Lanes::new(c.data, d, lanes.map(|i| c.start(i)));
-            transpose_lanes(s, &lanes, d, &mut block.as_flattened_mut()[v * LANES..], V * LANES);
+            let lanes = Lanes::new(here.table, d, here.starts[v * LANES..].iter().copied());
+            let block = &mut block[..d].as_flattened_mut().as_flattened_mut()[v * LANES..];
+            transpose_lanes(s, &lanes, d, block, V * LANES);
         }
-        weights::<S, V>(s, d, &tables.side, block, w);
-        if let Some(gated) = &tables.gated {
-            weights::<S, V>(s, d, &gated.side, block, what);
+        block[d..].fill([[0.0; LANES]; V]);
+        weights::<S, V, 0>(s, d, tables, block, w);
+        if tables.gated {
+            weights::<S, V, 1>(s, d, tables, block, what);
         }
-        partial.fill([0.0; LANES]);
-        let dims = Dims { tables, w, what, block, c, next };
-        dims.add_dots::<S, V>(s, partial, lines);
+        let mut partial = Partial([[[[0.0; LANES]; V]; TILE]; LANES / TILE]);
+        Dims { tables, w, what, block, next }.add_dots(s, &mut partial);
+        let partial = partial.0.as_flattened();
         for (v, (score, bias)) in score.chunks_mut(LANES).zip(bias.chunks(LANES)).enumerate() {
-            let sum = s.add(reduce(s, &partial[v..], V), load(s, bias));
+            let sum = s.add(reduce(s, partial, v), load(s, bias));
             store(s, sum, score);
         }
     }
 }
 
-/// `pooling::weights` with candidates in the lanes: `w[j - 1, lane]` of the rows `j > 0`. The first row's score is 0.
+/// `pooling::weights` with candidates in the lanes: `w[j - 1, lane]` of the rows `j > 0` of M, or with `SIDE` 1 of Mhat. The
+/// first row's score is 0.
 #[inline(always)]
-fn weights<S: Simd, const V: usize>(s: S, d: usize, side: &Side, block: &[[f32; LANES]], w: &mut [[f32; LANES]]) {
-    let rows = w.len() / V;
+fn weights<S: Simd, const V: usize, const SIDE: usize>(
+    s: S,
+    d: usize,
+    tables: &Tables,
+    block: &[Line<V>],
+    w: &mut [Line<V>],
+) {
+    let rows = w.len();
     let mut j = 0;
     while j < rows {
-        let keys = &side.keys[j * d..];
-        let w = &mut w[j * V..];
+        let w = &mut w[j..];
         j += match group::<S>(rows - j) {
-            1 => scores::<S, 1, V>(s, d, keys, block, w),
-            2 => scores::<S, 2, V>(s, d, keys, block, w),
-            3 => scores::<S, 3, V>(s, d, keys, block, w),
-            4 => scores::<S, 4, V>(s, d, keys, block, w),
-            9 if many_registers::<S>() => scores::<S, 9, V>(s, d, keys, block, w),
-            10 if many_registers::<S>() => scores::<S, 10, V>(s, d, keys, block, w),
-            _ => scores::<S, 5, V>(s, d, keys, block, w),
+            1 => scores::<S, 1, V, SIDE>(s, d, tables, j, block, w),
+            2 => scores::<S, 2, V, SIDE>(s, d, tables, j, block, w),
+            3 => scores::<S, 3, V, SIDE>(s, d, tables, j, block, w),
+            4 => scores::<S, 4, V, SIDE>(s, d, tables, j, block, w),
+            9 if many_registers::<S>() => scores::<S, 9, V, SIDE>(s, d, tables, j, block, w),
+            10 if many_registers::<S>() => scores::<S, 10, V, SIDE>(s, d, tables, j, block, w),
+            _ => scores::<S, 5, V, SIDE>(s, d, tables, j, block, w),
         };
     }
-    let (w, _) = w.as_chunks_mut::<V>();
     for v in 0..V {
         let mut max = s.zero();
         for w in &*w {
@@ -140,39 +143,42 @@ fn weights<S: Simd, const V: usize>(s: S, d: usize, side: &Side, block: &[[f32; 
     }
 }
 
-/// The scaled scores of `R` rows.
+/// The scaled scores of `R` rows from `j` on.
 #[inline(always)]
-fn scores<S: Simd, const R: usize, const V: usize>(
+fn scores<S: Simd, const R: usize, const V: usize, const SIDE: usize>(
     s: S,
     d: usize,
-    keys: &[f32],
-    block: &[[f32; LANES]],
-    w: &mut [[f32; LANES]],
+    tables: &Tables,
+    j: usize,
+    block: &[Line<V>],
+    w: &mut [Line<V>],
 ) -> usize {
-    let acc = tile::strided::<S, R, V>(s, (keys, 1, R), (block.as_flattened(), V * LANES), d, [[s.zero(); V]; R]);
+    let mut acc = [[s.zero(); V]; R];
+    for (tile, c) in tables.tiles().zip(block.as_chunks::<TILE>().0) {
+        let rows = &tables.side::<SIDE>(tile).rest[j * TILE..];
+        let c = c.as_flattened().as_flattened();
+        acc = tile::strided(s, (rows, TILE, 1), (c, V * LANES), TILE, acc);
+    }
     let scale = s.splat(1.0 / (d as f32).sqrt());
-    let w = &mut w[..R * V];
+    let w = &mut w[..R];
     for r in 0..R {
         for v in 0..V {
-            s.store(s.mul(acc[r][v], scale), &mut w[r * V + v]);
+            s.store(s.mul(acc[r][v], scale), &mut w[r][v]);
         }
     }
     R
 }
 
-/// Adds up the 16 partial sums of each lane, `step` lines apart, in the order of [`Simd::reduce_sum`].
+/// Adds up the 16 partial sums of the lanes of vector `v`, in the order of [`Simd::reduce_sum`].
 #[inline(always)]
-fn reduce<S: Simd>(s: S, partial: &[[f32; LANES]], step: usize) -> S::F32 {
-    let mut sums = [s.zero(); LANES];
-    for (sum, partial) in sums.iter_mut().zip(partial.iter().step_by(step)) {
-        *sum = s.load(partial);
+fn reduce<S: Simd, const V: usize>(s: S, partial: &[Line<V>], v: usize) -> S::F32 {
+    let mut eight = [s.zero(); 8];
+    for i in 0..8 {
+        eight[i] = s.add(s.load(&partial[i][v]), s.load(&partial[i + 8][v]));
     }
-    for half in [8, 4, 2, 1] {
-        for i in 0..half {
-            sums[i] = s.add(sums[i], sums[i + half]);
-        }
-    }
-    sums[0]
+    let [a, b, c, d, e, f, g, h] = eight;
+    let [a, b, c, d] = [s.add(a, e), s.add(b, f), s.add(c, g), s.add(d, h)];
+    s.add(s.add(a, c), s.add(b, d))
 }
 
 pub(super) struct FixedScores<'a> {
@@ -190,7 +196,10 @@ impl Kernel for FixedScores<'_> {
         let n = self.bias.len();
         for (i, (score, bias)) in self.score.iter_mut().zip(self.bias).enumerate() {
             if self.c.ids.is_some() {
-                prefetch_once(self.c.row((i + AHEAD).min(n - 1)));
+                let row = self.c.start((i + AHEAD).min(n - 1));
+                for t in (0..self.hc.len()).step_by(LANES) {
+                    prefetch_once(self.c.data, row + t);
+                }
             }
             *score = dot(s, self.hc, self.c.row(i)) + bias;
         }

@@ -4,128 +4,130 @@
 //! the first: `sum_j w_j m_j = m_0 + sum_{j > 0} w_j (m_j - m_0)`, with weights from the scores `c . (m_j - m_0)`. The first
 //! row then costs a candidate nothing: a tenth of all multiply-adds at r = 10. [`crate::pooling`] does the same.
 
-use super::{Vanilla, group};
-use crate::simd::tile::Lanes;
+use super::Vanilla;
 use crate::simd::{LANES, Simd};
-use crate::small::{add, load, store};
+use crate::small::load;
 
-/// One table `[rows, d]`.
+/// Dimensions of a tile. 12 sums of vectors leave registers for a gate, and the multipliers room for stores: where they
+/// are busy all the time, a Zen 5 pays for the store of a whole vector with two multiply-adds.
+pub(super) const TILE: usize = 4;
+
+/// All of a user, a few dimensions at a time.
 #[derive(Clone, Copy)]
-pub(super) struct Table<'a> {
-    /// `[d]`: where its sums start.
-    pub first: &'a [f32],
-    /// `[rows - 1, d]`: the other rows less the first.
+pub(super) struct Tables<'a> {
+    /// Rows of M and of Mhat but the first.
+    pub others: [usize; 2],
+    /// Whether there is a second side and the gate.
+    pub gated: bool,
+    /// For each tile of dimensions one [`Part`] after the other: of M, and with a gate of `M W_f1^T` (and the bias),
+    /// Mhat and `Mhat W_f2^T`. They are read in this order, and one dimension of all rows would otherwise lie in one
+    /// bank of the first level cache. Beyond d there are zeros.
+    tiles: &'a [f32],
+    /// Floats of a tile.
+    len: usize,
+}
+
+/// Some dimensions of one table.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    /// Of its first row: where its sums start.
+    pub first: &'a [f32; TILE],
+    /// `[rows - 1, TILE]`: of the others, less the first.
     pub rest: &'a [f32],
 }
 
-impl<'a> Table<'a> {
-    /// `table` `[rows, d]`, with room for what it computes taken from `scratch`.
-    #[inline(always)]
-    fn new<S: Simd>(s: S, table: &'a [f32], d: usize, scratch: &mut &'a mut [f32]) -> Self {
-        let (first, others) = table.split_at(d);
-        let rest = take(scratch, others.len());
-        for (row, rest) in others.chunks_exact(d).zip(rest.chunks_exact_mut(d)) {
-            let parts = row.chunks(LANES).zip(first.chunks(LANES)).zip(rest.chunks_mut(LANES));
-            for ((x, first), rest) in parts {
-                store(s, s.sub(load(s, x), load(s, first)), rest);
-            }
-        }
-        Self { first, rest }
-    }
-
-    /// The dimensions from `t` of the other rows, as [`crate::simd::tile::strided`] takes them.
-    #[inline(always)]
-    pub fn rest_from(&self, t: usize) -> (&'a [f32], usize, usize) {
-        // A table of one row has no rest.
-        (self.rest.get(t..).unwrap_or(&[]), 1, self.first.len())
-    }
-}
-
-/// M or Mhat.
-#[derive(Clone, Copy)]
-pub(super) struct Side<'a> {
-    pub rows: Table<'a>,
-    /// The differences once more, as [`pack_keys`] lays them out.
-    pub keys: &'a [f32],
-}
-
-impl<'a> Side<'a> {
-    #[inline(always)]
-    fn new<S: Simd>(s: S, table: &'a [f32], d: usize, scratch: &mut &'a mut [f32]) -> Self {
-        let rows = Table::new(s, table, d, scratch);
-        let keys = take(scratch, keys_len(rows.rest.len()));
-        pack_keys(s, d, rows.rest, keys);
-        Self { rows, keys }
-    }
-}
-
-/// The second side and the gate.
-#[derive(Clone, Copy)]
+/// The parts of one tile with a gate.
 pub(super) struct Gated<'a> {
-    pub side: Side<'a>,
-    /// M W_f1^T, whose first row the bias has been added to.
-    pub gate_m: Table<'a>,
-    /// Mhat W_f2^T.
-    pub gate_mhat: Table<'a>,
-}
-
-/// All of a user.
-#[derive(Clone, Copy)]
-pub(super) struct Tables<'a> {
-    pub d: usize,
-    pub side: Side<'a>,
-    pub gated: Option<Gated<'a>>,
+    pub m: Part<'a>,
+    pub gate_m: Part<'a>,
+    pub mhat: Part<'a>,
+    pub gate_mhat: Part<'a>,
 }
 
 /// Floats of scratch for the tables of a user with so many rows.
 pub(super) const fn scratch_len(d: usize, rows: usize, rows_hat: usize) -> usize {
-    3 * (rows + rows_hat) * d + d + 2 * LANES
+    2 * (rows + rows_hat) * d.next_multiple_of(TILE)
 }
 
 impl<'a> Tables<'a> {
     #[inline(always)]
-    pub fn new<S: Simd>(s: S, user: &Vanilla<'a>, mut scratch: &'a mut [f32]) -> Self {
+    pub fn new<S: Simd>(s: S, user: &Vanilla<'a>, scratch: &'a mut [f32]) -> Self {
         let d = user.d;
-        let scratch = &mut scratch;
-        let side = Side::new(s, user.m, d, scratch);
-        let gated = user.feature.map(|f| {
-            let mut gate_m = Table::new(s, f.gate_m, d, scratch);
-            let start = take(scratch, d);
-            start.copy_from_slice(gate_m.first);
-            add(s, f.gate_bias, start);
-            gate_m.first = start;
-            Gated { side: Side::new(s, f.mhat, d, scratch), gate_m, gate_mhat: Table::new(s, f.gate_mhat, d, scratch) }
-        });
-        Self { d, side, gated }
+        let (rows, rows_hat) = user.rows();
+        let len = match user.feature {
+            None => rows * TILE,
+            Some(_) => 2 * (rows + rows_hat) * TILE,
+        };
+        let tiles = &mut scratch[..d.div_ceil(TILE) * len];
+        pack(s, d, (user.m, None), tiles, (0, len));
+        if let Some(f) = &user.feature {
+            pack(s, d, (f.gate_m, Some(f.gate_bias)), tiles, (rows * TILE, len));
+            pack(s, d, (f.mhat, None), tiles, (2 * rows * TILE, len));
+            pack(s, d, (f.gate_mhat, None), tiles, ((2 * rows + rows_hat) * TILE, len));
+        }
+        Self { others: [rows - 1, rows_hat.saturating_sub(1)], gated: user.feature.is_some(), tiles, len }
+    }
+
+    /// The tiles, in the order of their dimensions.
+    #[inline(always)]
+    pub fn tiles(&self) -> std::slice::ChunksExact<'a, f32> {
+        self.tiles.chunks_exact(self.len)
+    }
+
+    /// The part of M in a tile, or with `SIDE` 1 of Mhat.
+    #[inline(always)]
+    pub fn side<const SIDE: usize>(&self, tile: &'a [f32]) -> Part<'a> {
+        Part::new(tile, SIDE * 2 * (self.others[0] + 1), self.others[SIDE])
+    }
+
+    /// All parts of a tile, which has a gate.
+    #[inline(always)]
+    pub fn gated(&self, tile: &'a [f32]) -> Gated<'a> {
+        let [m, mhat] = self.others;
+        Gated {
+            m: self.side::<0>(tile),
+            gate_m: Part::new(tile, m + 1, m),
+            mhat: self.side::<1>(tile),
+            gate_mhat: Part::new(tile, 2 * (m + 1) + mhat + 1, mhat),
+        }
     }
 }
 
-/// The first `len` floats of `scratch`, which loses them.
-fn take<'a>(scratch: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
-    scratch.split_off_mut(..len).expect("scratch_len counts all")
+impl<'a> Part<'a> {
+    /// The part that begins with row `at` of a tile.
+    #[inline(always)]
+    fn new(tile: &'a [f32], at: usize, others: usize) -> Self {
+        let (rows, _) = tile.as_chunks::<TILE>();
+        let rows = &rows[at..at + 1 + others];
+        Self { first: &rows[0], rest: rows[1..].as_flattened() }
+    }
 }
 
-/// Floats of [`pack_keys`] for so many.
-const fn keys_len(rest: usize) -> usize {
-    if rest == 0 { 0 } else { rest + LANES }
-}
-
-/// The rows of `keys`, by [`group`]: `[d, rows of the group]`. Side by side, as they are read: in rows some cache lines
-/// apart they would all lie in one bank of the first level cache.
+/// Writes a table `[rows, d]` to all tiles, `at` floats from the beginning of each: the first row, to which the bias is
+/// added, and the others less the first.
 #[inline(always)]
-fn pack_keys<S: Simd>(s: S, d: usize, keys: &[f32], out: &mut [f32]) {
-    let rows = keys.len() / d;
-    let mut j = 0;
-    while j < rows {
-        let n = group::<S>(rows - j);
-        let lanes = Lanes::new(keys, d, (j..j + n).map(|j| j * d));
-        for at in (0..d).step_by(LANES) {
-            let columns = s.transpose(lanes.load(s, at));
-            for (t, column) in columns.into_iter().enumerate().take(d - at) {
-                // What stands beyond the n is overwritten by the next.
-                s.store(column, &mut out[j * d + (at + t) * n..]);
+fn pack<S: Simd>(
+    s: S,
+    d: usize,
+    (table, bias): (&[f32], Option<&[f32]>),
+    tiles: &mut [f32],
+    (at, len): (usize, usize),
+) {
+    for t in (0..d).step_by(LANES) {
+        let end = d.min(t + LANES);
+        let base = load(s, &table[t..end]);
+        for (j, row) in table.chunks_exact(d).enumerate() {
+            let x = load(s, &row[t..end]);
+            let x = match (j, bias) {
+                (0, None) => x,
+                (0, Some(bias)) => s.add(x, load(s, &bias[t..end])),
+                _ => s.sub(x, base),
+            };
+            let x = s.to_array(x);
+            let tiles = tiles.chunks_exact_mut(len).skip(t / TILE);
+            for (x, tile) in x.as_chunks::<TILE>().0.iter().zip(tiles) {
+                tile[at + j * TILE..][..TILE].copy_from_slice(x);
             }
         }
-        j += n;
     }
 }

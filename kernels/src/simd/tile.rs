@@ -245,14 +245,13 @@ pub(crate) fn transpose_whole<S: Simd>(s: S, rows: &Lanes, whole: usize, out: &m
     let (data, out) = (rows.data.as_ptr(), out.as_mut_ptr());
     for at in (0..whole).step_by(LANES) {
         let mut v = [s.zero(); LANES];
-        for i in 0..LANES {
+        for (v, &start) in v.iter_mut().zip(&rows.starts) {
             // SAFETY: at + 16 is at most the width, which `Lanes::new` found from each start on.
-            v[i] = unsafe { s.load_ptr(data.add(rows.starts[i] + at)) };
+            *v = unsafe { s.load_ptr(data.add(start + at)) };
         }
-        let columns = s.transpose(v);
-        for i in 0..LANES {
+        for (i, column) in s.transpose(v).into_iter().enumerate() {
             // SAFETY: at + i is below `whole`, so the assertion covers the write.
-            unsafe { s.store_ptr(columns[i], out.add((at + i) * stride)) };
+            unsafe { s.store_ptr(column, out.add((at + i) * stride)) };
         }
     }
 }
