@@ -117,6 +117,9 @@ impl Kernel for Combine<'_, '_, '_> {
     }
 }
 
+/// Vectors that [`combine`] takes at a time where there are registers for their sums.
+const WIDE: usize = 4;
+
 #[inline(always)]
 fn combine_tile<S: Simd, const H: usize>(
     s: S,
@@ -128,6 +131,22 @@ fn combine_tile<S: Simd, const H: usize>(
     old: Old,
 ) -> usize {
     let mut at = 0;
+    // Several vectors at a time, where there are registers: the sums of one are too few to keep the multipliers busy.
+    while S::TILE_VECTORS > 2 && at + WIDE * LANES <= src.width && terms > 0 && src.ids.is_none() && out.ids.is_none() {
+        let coefs = (&coefs.data[first * coefs.row..], coefs.row, coefs.term);
+        let columns = (&src.data[src.first + at..], src.stride);
+        let acc = tile::strided::<S, H, WIDE>(s, coefs, columns, terms, [[s.zero(); WIDE]; H]);
+        let rows = &mut out.data[out.first + first * out.stride + at..];
+        for (h, acc) in acc.into_iter().enumerate() {
+            let row = &mut rows[h * out.stride..][..WIDE * LANES];
+            for (c, acc) in acc.into_iter().enumerate() {
+                let to = &mut row[c * LANES..];
+                let v = if old == Old::Add { s.add(s.load(to), acc) } else { acc };
+                s.store(v, to);
+            }
+        }
+        at += WIDE * LANES;
+    }
     while at < src.width {
         let end = (at + LANES).min(src.width);
         let whole = end - at == LANES;

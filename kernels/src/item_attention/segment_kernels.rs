@@ -5,6 +5,7 @@ use crate::math;
 use crate::segment::ranges;
 use crate::simd::{AHEAD, Kernel, LANES, Simd, prefetch};
 use crate::small::{Coefs, Old, Rows, RowsMut, add, add_dots, combine, load, store};
+use std::ops::Range;
 
 /// `relu(t2 + wx)`, row by row.
 pub(super) struct GOfItems<'a> {
@@ -163,19 +164,56 @@ fn softmax_events<S: Simd>(s: S, r: usize, a: &mut [f32]) {
         for row in a.chunks_exact(r) {
             max = s.max(max, load(s, &row[at..end]));
         }
-        let mut sum = s.zero();
-        for row in a.chunks_exact_mut(r) {
-            let row = &mut row[at..end];
-            let e = math::exp(s, s.sub(load(s, row), max));
-            sum = s.add(sum, e);
-            store(s, e, row);
-        }
-        let scale = s.div(s.splat(1.0), sum);
-        for row in a.chunks_exact_mut(r) {
-            let row = &mut row[at..end];
-            store(s, s.mul(load(s, row), scale), row);
-        }
+        let sum = exp_rows(s, r, at..end, a, max);
+        scale_rows(s, r, at..end, a, s.div(s.splat(1.0), sum));
         at = end;
+    }
+}
+
+/// Rows that are read before the first of them is written: a part of a vector, once written, holds up reads of what
+/// stands behind it until it is in the cache.
+const AT_A_TIME: usize = 8;
+
+/// The columns `part` of `a` become `exp(a - max)`; their sums.
+#[inline(always)]
+fn exp_rows<S: Simd>(s: S, r: usize, part: Range<usize>, a: &mut [f32], max: S::F32) -> S::F32 {
+    let mut sum = s.zero();
+    let mut groups = a.chunks_exact_mut(AT_A_TIME * r);
+    for rows in &mut groups {
+        let mut e = [s.zero(); AT_A_TIME];
+        for (e, row) in e.iter_mut().zip(rows.chunks_exact(r)) {
+            *e = math::exp(s, s.sub(load(s, &row[part.clone()]), max));
+        }
+        for (e, row) in e.into_iter().zip(rows.chunks_exact_mut(r)) {
+            sum = s.add(sum, e);
+            store(s, e, &mut row[part.clone()]);
+        }
+    }
+    for row in groups.into_remainder().chunks_exact_mut(r) {
+        let row = &mut row[part.clone()];
+        let e = math::exp(s, s.sub(load(s, row), max));
+        sum = s.add(sum, e);
+        store(s, e, row);
+    }
+    sum
+}
+
+/// Multiplies the columns `part` of `a`.
+#[inline(always)]
+fn scale_rows<S: Simd>(s: S, r: usize, part: Range<usize>, a: &mut [f32], scale: S::F32) {
+    let mut groups = a.chunks_exact_mut(AT_A_TIME * r);
+    for rows in &mut groups {
+        let mut x = [s.zero(); AT_A_TIME];
+        for (x, row) in x.iter_mut().zip(rows.chunks_exact(r)) {
+            *x = s.mul(load(s, &row[part.clone()]), scale);
+        }
+        for (x, row) in x.into_iter().zip(rows.chunks_exact_mut(r)) {
+            store(s, x, &mut row[part.clone()]);
+        }
+    }
+    for row in groups.into_remainder().chunks_exact_mut(r) {
+        let row = &mut row[part.clone()];
+        store(s, s.mul(load(s, row), scale), row);
     }
 }
 
@@ -201,7 +239,17 @@ fn softmax_events_backward<S: Simd>(s: S, r: usize, a: &[f32], da: &mut [f32]) {
 #[inline(always)]
 fn sum_by_bucket<S: Simd>(s: S, r: usize, a: &[f32], bucket: &[u32], by_bucket: &mut [f32]) {
     by_bucket.fill(0.0);
-    for (a, &k) in a.chunks_exact(r).zip(bucket) {
-        add(s, a, &mut by_bucket[k as usize * r..][..r]);
+    for at in (0..r).step_by(LANES) {
+        let end = (at + LANES).min(r);
+        let mut rows = a.chunks_exact(r);
+        // Neighbours mostly share a bucket, whose sum then stays in a register.
+        for run in bucket.chunk_by(|a, b| a == b) {
+            let to = &mut by_bucket[run[0] as usize * r..][at..end];
+            let mut sum = load(s, to);
+            for row in rows.by_ref().take(run.len()) {
+                sum = s.add(sum, load(s, &row[at..end]));
+            }
+            store(s, sum, to);
+        }
     }
 }
