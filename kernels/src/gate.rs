@@ -96,8 +96,8 @@ const POWER_OF_2: [f32; 6] = [1.326_465_9e-3, 9.671_566e-3, 5.550_734_3e-2, 0.24
 pub(crate) struct Sigmoids<S: Simd, const N: usize> {
     /// y, then r.
     r: [S::F32; N],
-    /// n in its low bits.
-    k: [S::F32; N],
+    /// For [`Simd::times_power`]: n, or where that may not overflow n - 1.
+    power: [S::F32; N],
     /// What becomes the result.
     pub f: [S::F32; N],
 }
@@ -107,19 +107,21 @@ impl<S: Simd, const N: usize> Sigmoids<S, N> {
     #[inline(always)]
     pub fn new(s: S, z: [S::F32; N]) -> Self {
         let zero = [s.zero(); N];
-        Self { r: z, k: zero, f: zero }
+        Self { r: z, power: zero, f: zero }
     }
 
     #[inline(always)]
     fn reduce(&mut self, s: S) {
-        // 2^-100 is nothing beside 1, and 2^128.9 overflows, but not half of it, which is computed.
+        // 2^-100 is nothing beside 1, and 2^128.9 overflows, but not half of it, which is computed where it must not.
         let (low, high, minus_log2_e) = (s.splat(-100.0), s.splat(128.9), s.splat(-std::f32::consts::LOG2_E));
         let magic = s.splat(MAGIC - 1.0);
         for i in 0..N {
             // The second operand wins if unordered, so NaN passes.
             let y = s.max(low, s.min(high, s.mul(self.r[i], minus_log2_e)));
-            self.k[i] = s.add(y, magic);
-            self.r[i] = s.sub(y, s.sub(self.k[i], magic));
+            let k = s.add(y, magic);
+            let n = s.sub(k, magic);
+            self.r[i] = s.sub(y, n);
+            self.power[i] = s.power(k, n);
         }
         self.f = [s.splat(POWER_OF_2[0]); N];
     }
@@ -136,9 +138,13 @@ impl<S: Simd, const N: usize> Sigmoids<S, N> {
     fn add_one(&mut self, s: S) {
         let one = s.splat(1.0);
         for i in 0..N {
-            // The difference, 0 or NaN, carries NaN over. No products: the multipliers are what is short here.
-            let half = s.shift_exponent(self.f[i], self.k[i]);
-            self.f[i] = s.add(s.add(half, half), s.add(one, s.sub(self.r[i], self.r[i])));
+            let y = s.times_power(self.f[i], self.power[i]);
+            self.f[i] = if S::SCALES {
+                s.add(y, one)
+            } else {
+                // The difference, 0 or NaN, carries NaN over. No products: the multipliers are what is short here.
+                s.add(s.add(y, y), s.add(one, s.sub(self.r[i], self.r[i])))
+            };
         }
     }
 }

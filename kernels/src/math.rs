@@ -41,28 +41,28 @@ pub fn exp_in_range<S: Simd>(s: S, x: S::F32) -> S::F32 {
     for &c in &EXP_POLYNOMIAL[1..] {
         p = s.mul_add(p, r, s.splat(c));
     }
-    s.shift_exponent(p, k)
+    s.times_power(p, s.power(k, n))
 }
 
 /// exp for `x <= 0`: at most 2 ulp, 0 below [`f32::MIN_POSITIVE`], NaN for NaN.
 #[inline(always)]
 pub fn exp_nonpositive<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    let low = s.splat(EXP_LOW);
-    // The second operand wins if unordered, so NaN passes, and the product with 0 carries it over.
-    let bounded = s.max(low, x);
-    let y = s.mul_add(bounded, s.zero(), exp_in_range(s, bounded));
-    s.select(s.lt(x, low), s.zero(), y)
+    s.select(s.lt(x, s.splat(EXP_LOW)), s.zero(), exp_or_nan(s, x))
+}
+
+/// [`exp_in_range`], and NaN for NaN.
+#[inline(always)]
+fn exp_or_nan<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    let y = exp_in_range(s, x);
+    // The product with 0 carries NaN over.
+    if S::SCALES { y } else { s.mul_add(x, s.zero(), y) }
 }
 
 /// e^x, at most 2 ulp.
 #[inline(always)]
 pub fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    let (low, high, zero) = (s.splat(EXP_LOW), s.splat(EXP_HIGH), s.zero());
-    let bounded = s.min(high, s.max(low, x));
-    // The product with 0 carries NaN over.
-    let y = s.mul_add(bounded, zero, exp_in_range(s, bounded));
-    let y = s.select(s.lt(x, low), zero, y);
-    s.select(s.lt(high, x), s.splat(f32::INFINITY), y)
+    let y = exp_nonpositive(s, x);
+    s.select(s.lt(s.splat(EXP_HIGH), x), s.splat(f32::INFINITY), y)
 }
 
 /// tanh x, at most 4 ulp.

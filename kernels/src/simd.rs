@@ -126,6 +126,20 @@ pub trait Simd: Copy + Send + Sync + Sealed {
     /// provided that `y` and the result are normal numbers.
     fn shift_exponent(self, y: Self::F32, k: Self::F32) -> Self::F32;
 
+    /// Whether [`Simd::times_power`] is one operation, which also keeps NaN and overflows to infinity.
+    const SCALES: bool = false;
+    /// What [`Simd::times_power`] takes for n: `k` as for [`Simd::shift_exponent`], or `n` itself.
+    #[inline(always)]
+    fn power(self, k: Self::F32, n: Self::F32) -> Self::F32 {
+        let _ = n;
+        k
+    }
+    /// `y * 2^n`, provided that `y` and the result are normal numbers.
+    #[inline(always)]
+    fn times_power(self, y: Self::F32, power: Self::F32) -> Self::F32 {
+        self.shift_exponent(y, power)
+    }
+
     /// `a < b`
     fn lt(self, a: Self::F32, b: Self::F32) -> Self::Mask;
     /// `a <= b`

@@ -146,6 +146,16 @@ impl Simd for Avx512 {
             ))
         }
     }
+    const SCALES: bool = true;
+    #[inline(always)]
+    fn power(self, _: __m512, n: __m512) -> __m512 {
+        n
+    }
+    #[inline(always)]
+    fn times_power(self, y: __m512, power: __m512) -> __m512 {
+        // SAFETY: the token proves AVX-512.
+        unsafe { _mm512_scalef_ps(y, power) }
+    }
     #[inline(always)]
     fn select(self, mask: __mmask16, a: __m512, b: __m512) -> __m512 {
         // SAFETY: the token proves AVX-512.
