@@ -37,42 +37,99 @@ struct Sums<const V: usize> {
     z: Lines<V>,
 }
 
-impl<const V: usize> Dims<'_, V> {
-    /// Adds `h_c * c` to the partial sums.
+/// No sums.
+const fn zeros<const V: usize>() -> Lines<V> {
+    [[[0.0; LANES]; V]; TILE]
+}
+
+/// Room for [`Pipeline`].
+pub(super) struct Room<const V: usize> {
+    sums: [Sums<V>; 2],
+    partial: [Partial<V>; 2],
+}
+
+impl<const V: usize> Room<V> {
     #[inline(always)]
-    pub fn add_dots<S: Simd>(self, s: S, partial: &mut Partial<V>) {
-        let (c, _) = self.block.as_chunks::<TILE>();
-        if !self.tables.gated {
-            for (k, (tile, c)) in self.tables.tiles().zip(c).enumerate() {
-                self.fetch(k);
-                let h = pool(s, self.w, &self.tables.side::<0>(tile), None);
-                let partial = &mut partial.0[k % (LANES / TILE)];
-                for i in 0..TILE {
-                    for v in 0..V {
-                        let sum = s.mul_add(h[i][v], s.load(&c[i][v]), s.load(&partial[i][v]));
-                        s.store(sum, &mut partial[i][v]);
-                    }
+    pub fn new() -> Self {
+        let sums = Sums { h: zeros(), hhat: zeros(), z: zeros() };
+        Self { sums: [sums; 2], partial: [Partial([zeros(); LANES / TILE]), Partial([zeros(); LANES / TILE])] }
+    }
+}
+
+/// What one block leaves to the next: its last tile is finished between the sums of the next block's first one.
+pub(super) struct Pipeline<'a, const V: usize> {
+    now: &'a mut Sums<V>,
+    before: &'a mut Sums<V>,
+    /// The candidates' part of the tile before.
+    c: Lines<V>,
+    partial: &'a mut Partial<V>,
+    /// Those of the block before.
+    pub finished: &'a mut Partial<V>,
+    /// The place of a block's last tile in them.
+    last: usize,
+}
+
+impl<'a, const V: usize> Pipeline<'a, V> {
+    /// For blocks of width `d`.
+    #[inline(always)]
+    pub fn new(d: usize, room: &'a mut Room<V>) -> Self {
+        let [now, before] = &mut room.sums;
+        let [partial, finished] = &mut room.partial;
+        // Before the first block comes a tile of zeros.
+        Self { now, before, c: zeros(), partial, finished, last: (d.div_ceil(TILE) - 1) % (LANES / TILE) }
+    }
+
+    /// Adds `h_c * c` to the partial sums of a block. Afterwards those of the block before are [`Pipeline::finished`].
+    #[inline(always)]
+    pub fn add_dots<S: Simd>(&mut self, s: S, block: &Dims<V>) {
+        std::mem::swap(&mut self.partial, &mut self.finished);
+        self.partial.0.fill(zeros());
+        if !block.tables.gated {
+            return block.add_pooled(s, self.partial);
+        }
+        let (mut now, mut before) = (&mut *self.now, &mut *self.before);
+        let mut c_before = &self.c;
+        let mut partial = &mut self.finished.0[self.last];
+        for (k, (tile, c)) in block.tables.tiles().zip(block.block.as_chunks::<TILE>().0).enumerate() {
+            let mut last = Before { sums: before, c: c_before, partial, next: block.next, k };
+            block.gated(s, &block.tables.gated(tile), now, &mut last);
+            (now, before, c_before) = (before, now, c);
+            partial = &mut self.partial.0[k % (LANES / TILE)];
+        }
+        self.c = *c_before;
+        if block.block.len() / TILE % 2 == 1 {
+            std::mem::swap(&mut self.now, &mut self.before);
+        }
+    }
+
+    /// After the last block: its partial sums.
+    #[inline(always)]
+    pub fn finish<S: Simd>(&mut self, s: S, block: &Dims<V>) -> &Partial<V> {
+        if block.tables.gated {
+            let partial = &mut self.partial.0[self.last];
+            let mut last = Before { sums: self.before, c: &self.c, partial, next: block.next, k: 0 };
+            for i in 0..TILE {
+                tile::all_steps(s, &mut last.finish(s, i));
+            }
+        }
+        self.partial
+    }
+}
+
+impl<const V: usize> Dims<'_, V> {
+    /// Where `h_c = h`.
+    #[inline(always)]
+    fn add_pooled<S: Simd>(&self, s: S, partial: &mut Partial<V>) {
+        for (k, (tile, c)) in self.tables.tiles().zip(self.block.as_chunks::<TILE>().0).enumerate() {
+            self.fetch(k);
+            let h = pool(s, self.w, &self.tables.side::<0>(tile), None);
+            let partial = &mut partial.0[k % (LANES / TILE)];
+            for i in 0..TILE {
+                for v in 0..V {
+                    let sum = s.mul_add(h[i][v], s.load(&c[i][v]), s.load(&partial[i][v]));
+                    s.store(sum, &mut partial[i][v]);
                 }
             }
-            return;
-        }
-        let none = [[[0.0; LANES]; V]; TILE];
-        let mut sums = [Sums { h: none, hhat: none, z: none }; 2];
-        let [now, before] = &mut sums;
-        let (mut now, mut before) = (now, before);
-        // Of zeros, the first time.
-        let mut c_before = &none;
-        for (k, (tile, c)) in self.tables.tiles().zip(c).enumerate() {
-            let partial = &mut partial.0[(k + LANES / TILE - 1) % (LANES / TILE)];
-            let mut before_this = Before { sums: before, c: c_before, partial, next: self.next, k };
-            self.gated(s, &self.tables.gated(tile), now, &mut before_this);
-            (now, before, c_before) = (before, now, c);
-        }
-        let k = c.len();
-        let partial = &mut partial.0[(k + LANES / TILE - 1) % (LANES / TILE)];
-        let mut last = Before { sums: before, c: c_before, partial, next: self.next, k: 0 };
-        for i in 0..TILE {
-            tile::all_steps(s, &mut last.finish(s, i));
         }
     }
 

@@ -1,7 +1,7 @@
 //! The loops over candidates.
 
 use super::ahead::Places;
-use super::dims::{Dims, Line, Partial};
+use super::dims::{Dims, Line, Partial, Pipeline, Room};
 use super::tables::{self, TILE, Tables};
 use super::{Vanilla, group, many_registers};
 use crate::math;
@@ -9,6 +9,7 @@ use crate::simd::tile::{self, Lanes};
 use crate::simd::{AHEAD, Kernel, LANES, Simd, prefetch_once};
 use crate::small::{Rows, aligned, dot, load, store};
 use crate::transpose::transpose_lanes;
+use std::ops::Range;
 
 pub(super) struct VanillaScores<'a> {
     pub user: &'a Vanilla<'a>,
@@ -33,71 +34,95 @@ impl Kernel for VanillaScores<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { user, c, bias, score, scratch } = self;
         let vectors = if many_registers::<S>() { MOST_VECTORS } else { 1 };
-        let (width, n) = (vectors * LANES, bias.len());
-        let mut here = Places::new(c, 0..n.min(width));
-        for t in (0..user.d).step_by(LANES) {
-            for i in 0..n.min(width) {
-                here.fetch(i, t);
+        let (d, n) = (user.d, bias.len());
+        let first = Places::new(c, 0..n.min(vectors * LANES));
+        for t in (0..d).step_by(LANES) {
+            for i in 0..n.min(vectors * LANES) {
+                first.fetch(i, t);
             }
         }
-        let (d, (rows, rows_hat)) = (user.d, user.rows());
+        let (rows, rows_hat) = user.rows();
         let (lines, _) = aligned(scratch).as_chunks_mut::<LANES>();
         let (tables, lines) = lines.split_at_mut(tables::scratch_len(d, rows, rows_hat).div_ceil(LANES));
         let tables = &Tables::new(s, user, tables.as_flattened_mut());
-        let mut first = 0;
-        for (score, bias) in score.chunks_mut(width).zip(bias.chunks(width)) {
-            let end = first + bias.len();
-            let next = Places::new(c, end..(end + width).min(n));
-            let block = Block { d, tables, here: &here, next: &next, bias, score, lines };
-            match bias.len().div_ceil(LANES) {
-                3.. if many_registers::<S>() => block.run::<S, MOST_VECTORS>(s),
-                2 if many_registers::<S>() => block.run::<S, 2>(s),
-                _ => block.run::<S, 1>(s),
-            }
-            (first, here) = (end, next);
+        // Candidates of the blocks that all vectors are needed for.
+        let most = match n % (vectors * LANES) {
+            rest if rest > (vectors - 1) * LANES => n,
+            rest => n - rest,
+        };
+        let mut blocks = Blocks { d, tables, c, bias, score, lines };
+        if !many_registers::<S>() {
+            return blocks.run::<S, 1>(s, 0..n);
+        }
+        blocks.run::<S, MOST_VECTORS>(s, 0..most);
+        match (n - most).div_ceil(LANES) {
+            0 => {}
+            1 => blocks.run::<S, 1>(s, most..n),
+            _ => blocks.run::<S, 2>(s, most..n),
         }
     }
 }
 
-/// Candidates that are computed together, one a lane.
-struct Block<'a, 'b> {
+/// Candidates that are computed in blocks, one a lane.
+struct Blocks<'a, 'b> {
     d: usize,
     tables: &'a Tables<'a>,
-    here: &'a Places<'a>,
-    next: &'a Places<'a>,
+    c: Rows<'a>,
     bias: &'a [f32],
     score: &'b mut [f32],
     /// Scratch.
     lines: &'b mut [[f32; LANES]],
 }
 
-impl Block<'_, '_> {
-    /// At most `16 V` candidates.
+impl Blocks<'_, '_> {
+    /// The candidates `range`, `16 V` at a time.
     #[inline(always)]
-    fn run<S: Simd, const V: usize>(self, s: S) {
-        let Self { d, tables, here, next, bias, score, lines } = self;
-        let (lines, _) = lines.as_chunks_mut::<V>();
+    fn run<S: Simd, const V: usize>(&mut self, s: S, range: Range<usize>) {
+        let Self { d, tables, c, .. } = *self;
+        let (lines, _) = self.lines.as_chunks_mut::<V>();
         let (block, lines) = lines.split_at_mut(d.next_multiple_of(TILE));
         let (w, lines) = lines.split_at_mut(tables.others[0]);
         let what = &mut lines[..tables.others[1]];
+        let (score, bias) = (&mut self.score[range.clone()], &self.bias[range.clone()]);
+        let mut room = Room::new();
+        let mut pipeline = Pipeline::new(d, &mut room);
 
-        for v in 0..bias.len().div_ceil(LANES) {
-            let lanes = Lanes::new(here.table, d, here.starts[v * LANES..].iter().copied());
-            let block = &mut block[..d].as_flattened_mut().as_flattened_mut()[v * LANES..];
-            transpose_lanes(s, &lanes, d, block, V * LANES);
+        let mut here = Places::new(c, range.start..range.end.min(range.start + V * LANES));
+        for first in range.clone().step_by(V * LANES) {
+            let end = range.end.min(first + V * LANES);
+            let next = Places::new(c, end..(end + V * LANES).min(self.bias.len()));
+            for v in 0..(end - first).div_ceil(LANES) {
+                let lanes = Lanes::new(here.table, d, here.starts[v * LANES..].iter().copied());
+                let block = &mut block[..d].as_flattened_mut().as_flattened_mut()[v * LANES..];
+                transpose_lanes(s, &lanes, d, block, V * LANES);
+            }
+            block[d..].fill([[0.0; LANES]; V]);
+            weights::<S, V, 0>(s, d, tables, block, w);
+            if tables.gated {
+                weights::<S, V, 1>(s, d, tables, block, what);
+            }
+            let dims = Dims { tables, w, what, block, next: &next };
+            pipeline.add_dots(s, &dims);
+            let done = first - range.start;
+            if done > 0 {
+                let done = done - V * LANES..done;
+                add_up(s, pipeline.finished, &bias[done.clone()], &mut score[done]);
+            }
+            if end == range.end {
+                add_up(s, pipeline.finish(s, &dims), &bias[done..], &mut score[done..]);
+            }
+            here = next;
         }
-        block[d..].fill([[0.0; LANES]; V]);
-        weights::<S, V, 0>(s, d, tables, block, w);
-        if tables.gated {
-            weights::<S, V, 1>(s, d, tables, block, what);
-        }
-        let mut partial = Partial([[[[0.0; LANES]; V]; TILE]; LANES / TILE]);
-        Dims { tables, w, what, block, next }.add_dots(s, &mut partial);
-        let partial = partial.0.as_flattened();
-        for (v, (score, bias)) in score.chunks_mut(LANES).zip(bias.chunks(LANES)).enumerate() {
-            let sum = s.add(reduce(s, partial, v), load(s, bias));
-            store(s, sum, score);
-        }
+    }
+}
+
+/// The scores of a block.
+#[inline(always)]
+fn add_up<S: Simd, const V: usize>(s: S, partial: &Partial<V>, bias: &[f32], score: &mut [f32]) {
+    let partial = partial.0.as_flattened();
+    for (v, (score, bias)) in score.chunks_mut(LANES).zip(bias.chunks(LANES)).enumerate() {
+        let sum = s.add(reduce(s, partial, v), load(s, bias));
+        store(s, sum, score);
     }
 }
 
