@@ -8,8 +8,7 @@ use super::Vanilla;
 use crate::simd::{LANES, Simd};
 use crate::small::load;
 
-/// Dimensions of a tile. 12 sums of vectors leave registers for a gate, and the multipliers room for stores: where they
-/// are busy all the time, a Zen 5 pays for the store of a whole vector with two multiply-adds.
+/// Dimensions of a tile: with three vectors of candidates 12 sums, which leave registers for a gate.
 pub(super) const TILE: usize = 4;
 
 /// All of a user, a few dimensions at a time.
