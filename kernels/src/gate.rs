@@ -1,7 +1,7 @@
 //! The fusion gate (equation 16) and the score (17), on flat rows.
 
 use crate::level::Level;
-use crate::math::MAGIC;
+use crate::math::{MAGIC, one_plus_power};
 use crate::segment;
 use crate::simd::tile::{Meanwhile, all_steps};
 use crate::simd::{Kernel, LANES, Simd};
@@ -96,7 +96,7 @@ const POWER_OF_2: [f32; 6] = [1.326_465_9e-3, 9.671_566e-3, 5.550_734_3e-2, 0.24
 pub(crate) struct Sigmoids<S: Simd, const N: usize> {
     /// y, then r.
     r: [S::F32; N],
-    /// For [`Simd::times_power`]: n, or where that may not overflow n - 1.
+    /// As [`one_plus_power`] takes it.
     power: [S::F32; N],
     /// What becomes the result.
     pub f: [S::F32; N],
@@ -136,15 +136,8 @@ impl<S: Simd, const N: usize> Sigmoids<S, N> {
 
     #[inline(always)]
     fn add_one(&mut self, s: S) {
-        let one = s.splat(1.0);
         for i in 0..N {
-            let y = s.times_power(self.f[i], self.power[i]);
-            self.f[i] = if S::SCALES {
-                s.add(y, one)
-            } else {
-                // The difference, 0 or NaN, carries NaN over. No products: the multipliers are what is short here.
-                s.add(s.add(y, y), s.add(one, s.sub(self.r[i], self.r[i])))
-            };
+            self.f[i] = one_plus_power(s, self.f[i], self.power[i], self.r[i]);
         }
     }
 }

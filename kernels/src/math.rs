@@ -47,15 +47,22 @@ pub fn exp_in_range<S: Simd>(s: S, x: S::F32) -> S::F32 {
 /// exp for `x <= 0`: at most 2 ulp, 0 below [`f32::MIN_POSITIVE`], NaN for NaN.
 #[inline(always)]
 pub fn exp_nonpositive<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    s.select(s.lt(x, s.splat(EXP_LOW)), s.zero(), exp_or_nan(s, x))
-}
-
-/// [`exp_in_range`], and NaN for NaN.
-#[inline(always)]
-fn exp_or_nan<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let y = exp_in_range(s, x);
     // The product with 0 carries NaN over.
-    if S::SCALES { y } else { s.mul_add(x, s.zero(), y) }
+    let y = if S::SCALES { y } else { s.mul_add(x, s.zero(), y) };
+    s.select(s.lt(x, s.splat(EXP_LOW)), s.zero(), y)
+}
+
+/// `1 + p 2^n`, infinity where that overflows, for a polynomial p in r, and `power` from `k = MAGIC - 1 + n`.
+#[inline(always)]
+pub(crate) fn one_plus_power<S: Simd>(s: S, p: S::F32, power: S::F32, r: S::F32) -> S::F32 {
+    let (one, y) = (s.splat(1.0), s.times_power(p, power));
+    if S::SCALES {
+        return s.add(y, one);
+    }
+    // y is half of the product. The difference, 0 or NaN, carries NaN over. No products: the multipliers are what is
+    // short where this is used.
+    s.add(s.add(y, y), s.add(one, s.sub(r, r)))
 }
 
 /// e^x, at most 2 ulp.
@@ -88,8 +95,7 @@ pub fn tanh<S: Simd>(s: S, x: S::F32) -> S::F32 {
 
 /// 1 / (1 + e^{-x}), at most 4 ulp.
 ///
-/// As [`exp`] of `-x`, whose sign is taken over by the constants. Half of e^{-x} is computed, so that doubling it
-/// overflows where the result is 0.
+/// As [`exp`] of `-x`, whose sign is taken over by the constants.
 #[inline(always)]
 pub fn sigmoid<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let magic = s.splat(MAGIC - 1.0);
@@ -103,9 +109,7 @@ pub fn sigmoid<S: Simd>(s: S, x: S::F32) -> S::F32 {
     for &c in &EXP_POLYNOMIAL[1..] {
         p = s.neg_mul_add(p, r, s.splat(c));
     }
-    let (half, one) = (s.shift_exponent(p, k), s.splat(1.0));
-    // The difference, 0 or NaN, carries NaN over.
-    s.div(one, s.add(s.add(half, half), s.add(one, s.sub(r, r))))
+    s.div(s.splat(1.0), one_plus_power(s, p, s.power(k, n), r))
 }
 
 /// ln(1 + e^x) = max(x, 0) + ln(1 + e^{-|x|}), at most 4 ulp.

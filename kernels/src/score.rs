@@ -25,25 +25,9 @@ mod tables;
 
 use crate::level::Level;
 use crate::segment;
-use crate::simd::{LANES, Simd};
+use crate::simd::LANES;
 use crate::small::{ALIGN_SLACK, Rows};
 use kernels::{FixedScores, VanillaScores, scratch_lines};
-
-/// Whether there are registers for 16 sums of whole vectors, and to spare.
-const fn many_registers<S: Simd>() -> bool {
-    matches!(S::LEVEL, Level::Avx512)
-}
-
-/// How many of `left` rows the registers take at a time, as many chains as they hold: with fewer than 8 the multipliers
-/// wait for results.
-const fn group<S: Simd>(left: usize) -> usize {
-    match left {
-        10.. if many_registers::<S>() => 10,
-        9 if many_registers::<S>() => 9,
-        5.. => 5,
-        _ => left,
-    }
-}
 
 /// The tables of one user for the head `vanilla`.
 #[derive(Clone, Copy, Debug)]

@@ -130,33 +130,21 @@ fn combine_tile<S: Simd, const H: usize>(
     out: &mut RowsMut,
     old: Old,
 ) -> usize {
+    // Without terms there may be no rows to point at.
+    let contiguous = terms > 0 && src.ids.is_none();
     let mut at = 0;
-    // Several vectors at a time, where there are registers: the sums of one are too few to keep the multipliers busy.
-    while S::TILE_VECTORS > 2 && at + WIDE * LANES <= src.width && terms > 0 && src.ids.is_none() && out.ids.is_none() {
-        let coefs = (&coefs.data[first * coefs.row..], coefs.row, coefs.term);
-        let columns = (&src.data[src.first + at..], src.stride);
-        let acc = tile::strided::<S, H, WIDE>(s, coefs, columns, terms, [[s.zero(); WIDE]; H]);
-        let rows = &mut out.data[out.first + first * out.stride + at..];
-        for (h, acc) in acc.into_iter().enumerate() {
-            let row = &mut rows[h * out.stride..][..WIDE * LANES];
-            for (c, acc) in acc.into_iter().enumerate() {
-                let to = &mut row[c * LANES..];
-                let v = if old == Old::Add { s.add(s.load(to), acc) } else { acc };
-                s.store(v, to);
-            }
-        }
-        at += WIDE * LANES;
-    }
     while at < src.width {
-        let end = (at + LANES).min(src.width);
-        let whole = end - at == LANES;
-        let mut acc = [s.zero(); H];
-        // Without terms there may be no rows to point at.
-        if terms > 0 && src.ids.is_none() && whole {
-            let coefs = (&coefs.data[first * coefs.row..], coefs.row, coefs.term);
-            let columns = (&src.data[src.first + at..], src.stride);
-            acc = tile::strided::<S, H, 1>(s, coefs, columns, terms, acc.map(|a| [a])).map(|[a]| a);
+        let left = src.width - at;
+        // Several vectors at a time, where there are registers: the sums of one are too few to keep the multipliers busy.
+        if contiguous && S::TILE_VECTORS > 2 && left >= WIDE * LANES {
+            combine_columns::<S, H, WIDE>(s, first, terms, coefs, src, at, out, old);
+            at += WIDE * LANES;
+        } else if contiguous && left >= LANES {
+            combine_columns::<S, H, 1>(s, first, terms, coefs, src, at, out, old);
+            at += LANES;
         } else {
+            let end = (at + LANES).min(src.width);
+            let mut acc = [s.zero(); H];
             for t in 0..terms {
                 let x = load(s, &src.row(t)[at..end]);
                 for (h, acc) in acc.iter_mut().enumerate() {
@@ -164,24 +152,41 @@ fn combine_tile<S: Simd, const H: usize>(
                     *acc = s.mul_add(s.splat(c), x, *acc);
                 }
             }
-        }
-        if whole && out.ids.is_none() {
-            let rows = &mut out.data[out.first + first * out.stride + at..];
-            for (h, acc) in acc.into_iter().enumerate() {
-                let row = &mut rows[h * out.stride..][..LANES];
-                let v = if old == Old::Add { s.add(s.load(row), acc) } else { acc };
-                s.store(v, row);
-            }
-        } else {
             for (h, acc) in acc.into_iter().enumerate() {
                 let row = &mut out.row(first + h)[at..end];
                 let v = if old == Old::Add { s.add(load(s, row), acc) } else { acc };
                 store(s, v, row);
             }
+            at = end;
         }
-        at = end;
     }
     H
+}
+
+/// The `C` whole vectors from column `at` of [`combine_tile`], where the rows of `src` lie one after the other.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+fn combine_columns<S: Simd, const H: usize, const C: usize>(
+    s: S,
+    first: usize,
+    terms: usize,
+    coefs: Coefs,
+    src: Rows,
+    at: usize,
+    out: &mut RowsMut,
+    old: Old,
+) {
+    let coefs = (&coefs.data[first * coefs.row..], coefs.row, coefs.term);
+    let columns = (&src.data[src.first + at..], src.stride);
+    let acc = tile::strided::<S, H, C>(s, coefs, columns, terms, [[s.zero(); C]; H]);
+    for (h, acc) in acc.into_iter().enumerate() {
+        let row = &mut out.row(first + h)[at..][..C * LANES];
+        for (c, acc) in acc.into_iter().enumerate() {
+            let to = &mut row[c * LANES..];
+            let v = if old == Old::Add { s.add(s.load(to), acc) } else { acc };
+            s.store(v, to);
+        }
+    }
 }
 
 /// `out[i * stride + h] += x[i, :] . y[h, :]` for `i < m`, `h < n`.

@@ -19,7 +19,7 @@ pub(crate) fn transpose_lanes<S: Simd>(s: S, rows: &Lanes, d: usize, out: &mut [
     let whole = d - d % LANES;
     tile::transpose_whole(s, rows, whole, out, stride);
     if whole < d {
-        let columns = s.transpose(rows.load(s, whole)).into_iter().take(d - whole);
+        let columns = s.transpose(rows.load_rest(s, whole)).into_iter().take(d - whole);
         for (v, out) in columns.zip(out[whole * stride..].chunks_mut(stride)) {
             s.store(v, out);
         }

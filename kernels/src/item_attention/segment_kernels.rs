@@ -178,8 +178,7 @@ const AT_A_TIME: usize = 8;
 #[inline(always)]
 fn exp_rows<S: Simd>(s: S, r: usize, part: Range<usize>, a: &mut [f32], max: S::F32) -> S::F32 {
     let mut sum = s.zero();
-    let mut groups = a.chunks_exact_mut(AT_A_TIME * r);
-    for rows in &mut groups {
+    for rows in a.chunks_mut(AT_A_TIME * r) {
         let mut e = [s.zero(); AT_A_TIME];
         for (e, row) in e.iter_mut().zip(rows.chunks_exact(r)) {
             *e = math::exp(s, s.sub(load(s, &row[part.clone()]), max));
@@ -189,20 +188,13 @@ fn exp_rows<S: Simd>(s: S, r: usize, part: Range<usize>, a: &mut [f32], max: S::
             store(s, e, &mut row[part.clone()]);
         }
     }
-    for row in groups.into_remainder().chunks_exact_mut(r) {
-        let row = &mut row[part.clone()];
-        let e = math::exp(s, s.sub(load(s, row), max));
-        sum = s.add(sum, e);
-        store(s, e, row);
-    }
     sum
 }
 
 /// Multiplies the columns `part` of `a`.
 #[inline(always)]
 fn scale_rows<S: Simd>(s: S, r: usize, part: Range<usize>, a: &mut [f32], scale: S::F32) {
-    let mut groups = a.chunks_exact_mut(AT_A_TIME * r);
-    for rows in &mut groups {
+    for rows in a.chunks_mut(AT_A_TIME * r) {
         let mut x = [s.zero(); AT_A_TIME];
         for (x, row) in x.iter_mut().zip(rows.chunks_exact(r)) {
             *x = s.mul(load(s, &row[part.clone()]), scale);
@@ -210,10 +202,6 @@ fn scale_rows<S: Simd>(s: S, r: usize, part: Range<usize>, a: &mut [f32], scale:
         for (x, row) in x.into_iter().zip(rows.chunks_exact_mut(r)) {
             store(s, x, &mut row[part.clone()]);
         }
-    }
-    for row in groups.into_remainder().chunks_exact_mut(r) {
-        let row = &mut row[part.clone()];
-        store(s, s.mul(load(s, row), scale), row);
     }
 }
 

@@ -122,7 +122,7 @@ impl<const V: usize> Dims<'_, V> {
     fn add_pooled<S: Simd>(&self, s: S, partial: &mut Partial<V>) {
         for (k, (tile, c)) in self.tables.tiles().zip(self.block.as_chunks::<TILE>().0).enumerate() {
             self.fetch(k);
-            let h = pool(s, self.w, &self.tables.side::<0>(tile), None);
+            let h = pool(s, self.w, &self.tables.side::<0>(tile));
             let partial = &mut partial.0[k % (LANES / TILE)];
             for i in 0..TILE {
                 for v in 0..V {
@@ -230,19 +230,14 @@ fn store_all<S: Simd, const V: usize>(s: S, sums: [[S::F32; V]; TILE], to: &mut 
     }
 }
 
-/// The weighted sum of a table's dimensions, `start +` where there is one: one chain, from the first row on.
+/// The weighted sum of a table's dimensions: one chain, from the first row on.
 #[inline(always)]
-fn pool<S: Simd, const V: usize>(
-    s: S,
-    w: &[Line<V>],
-    part: &Part,
-    start: Option<[[S::F32; V]; TILE]>,
-) -> [[S::F32; V]; TILE] {
-    let sums = starts(s, part, start);
+fn pool<S: Simd, const V: usize>(s: S, w: &[Line<V>], part: &Part) -> [[S::F32; V]; TILE] {
+    let sums = starts(s, part, None);
     tile::strided(s, (part.rest, 1, TILE), (w.as_flattened().as_flattened(), V * LANES), w.len(), sums)
 }
 
-/// [`pool`], and a dimension of another tile.
+/// [`pool`], `start +` where there is one, and a dimension of another tile.
 #[inline(always)]
 fn pool_while<S: Simd, const V: usize>(
     s: S,
@@ -255,7 +250,7 @@ fn pool_while<S: Simd, const V: usize>(
     tile::strided_while(s, (part.rest, 1, TILE), (w.as_flattened().as_flattened(), V * LANES), w.len(), sums, other)
 }
 
-/// Where the chains of [`pool`] start.
+/// Where the chains of [`pool`] and [`pool_while`] start.
 #[inline(always)]
 fn starts<S: Simd, const V: usize>(s: S, part: &Part, start: Option<[[S::F32; V]; TILE]>) -> [[S::F32; V]; TILE] {
     let mut sums = [[s.zero(); V]; TILE];

@@ -1,9 +1,10 @@
 //! The loops over candidates.
 
+use super::Vanilla;
 use super::ahead::Places;
 use super::dims::{Dims, Line, Partial, Pipeline, Room};
 use super::tables::{self, TILE, Tables};
-use super::{Vanilla, group, many_registers};
+use crate::level::Level;
 use crate::math;
 use crate::simd::tile::{self, Lanes};
 use crate::simd::{AHEAD, Kernel, LANES, Simd, prefetch_once};
@@ -21,6 +22,22 @@ pub(super) struct VanillaScores<'a> {
 
 /// Most vectors of 16 candidates in a block.
 pub(super) const MOST_VECTORS: usize = 3;
+
+/// Whether there are registers for 16 sums of whole vectors, and to spare.
+const fn many_registers<S: Simd>() -> bool {
+    matches!(S::LEVEL, Level::Avx512)
+}
+
+/// How many of `left` rows the registers take at a time, as many chains as they hold: with fewer than 8 the multipliers
+/// wait for results.
+const fn group<S: Simd>(left: usize) -> usize {
+    match left {
+        10.. if many_registers::<S>() => 10,
+        9 if many_registers::<S>() => 9,
+        5.. => 5,
+        _ => left,
+    }
+}
 
 /// Lines of scratch for a user with so many rows.
 pub(super) const fn scratch_lines(d: usize, rows: usize, rows_hat: usize) -> usize {
@@ -54,7 +71,9 @@ impl Kernel for VanillaScores<'_> {
         if !many_registers::<S>() {
             return blocks.run::<S, 1>(s, 0..n);
         }
-        blocks.run::<S, MOST_VECTORS>(s, 0..most);
+        if most > 0 {
+            blocks.run::<S, MOST_VECTORS>(s, 0..most);
+        }
         match (n - most).div_ceil(LANES) {
             0 => {}
             1 => blocks.run::<S, 1>(s, most..n),

@@ -48,6 +48,11 @@ pub(super) const fn scratch_len(d: usize, rows: usize, rows_hat: usize) -> usize
     2 * (rows + rows_hat) * d.next_multiple_of(TILE)
 }
 
+/// The rows in which the parts of a tile begin: M, its gate table, Mhat and its gate table.
+const fn starts(rows: usize, rows_hat: usize) -> [usize; 4] {
+    [0, rows, 2 * rows, 2 * rows + rows_hat]
+}
+
 impl<'a> Tables<'a> {
     #[inline(always)]
     pub fn new<S: Simd>(s: S, user: &Vanilla<'a>, scratch: &'a mut [f32]) -> Self {
@@ -60,9 +65,10 @@ impl<'a> Tables<'a> {
         let tiles = &mut scratch[..d.div_ceil(TILE) * len];
         pack(s, d, (user.m, None), tiles, (0, len));
         if let Some(f) = &user.feature {
-            pack(s, d, (f.gate_m, Some(f.gate_bias)), tiles, (rows * TILE, len));
-            pack(s, d, (f.mhat, None), tiles, (2 * rows * TILE, len));
-            pack(s, d, (f.gate_mhat, None), tiles, ((2 * rows + rows_hat) * TILE, len));
+            let [_, gate_m, mhat, gate_mhat] = starts(rows, rows_hat);
+            pack(s, d, (f.gate_m, Some(f.gate_bias)), tiles, (gate_m * TILE, len));
+            pack(s, d, (f.mhat, None), tiles, (mhat * TILE, len));
+            pack(s, d, (f.gate_mhat, None), tiles, (gate_mhat * TILE, len));
         }
         Self { others: [rows - 1, rows_hat.saturating_sub(1)], gated: user.feature.is_some(), tiles, len }
     }
@@ -76,18 +82,20 @@ impl<'a> Tables<'a> {
     /// The part of M in a tile, or with `SIDE` 1 of Mhat.
     #[inline(always)]
     pub fn side<const SIDE: usize>(&self, tile: &'a [f32]) -> Part<'a> {
-        Part::new(tile, SIDE * 2 * (self.others[0] + 1), self.others[SIDE])
+        let [m, mhat] = self.others;
+        Part::new(tile, starts(m + 1, mhat + 1)[2 * SIDE], self.others[SIDE])
     }
 
     /// All parts of a tile, which has a gate.
     #[inline(always)]
     pub fn gated(&self, tile: &'a [f32]) -> Gated<'a> {
         let [m, mhat] = self.others;
+        let [_, gate_m, _, gate_mhat] = starts(m + 1, mhat + 1);
         Gated {
             m: self.side::<0>(tile),
-            gate_m: Part::new(tile, m + 1, m),
+            gate_m: Part::new(tile, gate_m, m),
             mhat: self.side::<1>(tile),
-            gate_mhat: Part::new(tile, 2 * (m + 1) + mhat + 1, mhat),
+            gate_mhat: Part::new(tile, gate_mhat, mhat),
         }
     }
 }

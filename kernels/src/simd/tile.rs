@@ -213,20 +213,15 @@ impl<'a> Lanes<'a> {
         Self { data, starts: all, width }
     }
 
-    /// The elements `at..at + 16` of each row, or those up to its end and then zeros.
+    /// What each row has from `at` on, fewer than 16 elements, and then zeros.
     ///
     /// # Panics
-    /// If `at` is beyond the end.
+    /// If there are more.
     #[inline(always)]
-    pub fn load<S: Simd>(&self, s: S, at: usize) -> [S::F32; LANES] {
+    pub fn load_rest<S: Simd>(&self, s: S, at: usize) -> [S::F32; LANES] {
         let mut v = [s.zero(); LANES];
         for (v, &start) in v.iter_mut().zip(&self.starts) {
-            *v = if at + LANES <= self.width {
-                // SAFETY: `new` found that `width` elements from each start are in the slice.
-                unsafe { s.load_ptr(self.data.as_ptr().add(start + at)) }
-            } else {
-                s.load_partial(&self.data[start + at..start + self.width])
-            };
+            *v = s.load_partial(&self.data[start + at..start + self.width]);
         }
         v
     }
