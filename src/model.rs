@@ -9,6 +9,7 @@ pub mod cnn_pooling;
 pub mod dmran;
 pub mod export;
 pub mod init;
+pub mod items;
 pub mod kind;
 
 use crate::ops::dropout::Rate;
@@ -21,6 +22,7 @@ pub use bpr_mf::BprMf;
 pub use build::{BuildError, NAMES, Sizes, Start, build};
 pub use cnn_pooling::CnnPooling;
 pub use dmran::Dmran;
+pub use items::Items;
 pub use kind::Kind;
 
 /// One shard of a batch: ragged histories and the same number of candidates for each of them.
@@ -34,7 +36,10 @@ pub struct Batch<'a> {
     pub buckets: &'a [u32],
     /// Where each history begins in `history`; one entry more than samples.
     pub offsets: &'a [u32],
-    /// Candidates, sample by sample; in training the first of each sample is the positive.
+    /// Rows to score: for each the place in `history` of the last event that it sees. One a sample, or, while a model of
+    /// [`Model::every_position`] is trained, one for every event.
+    pub rows: &'a [u32],
+    /// Candidates, row by row, the same number for each; in training the first of each row is the positive.
     pub candidates: &'a [u32],
     /// Dropout of the histories' item vectors; `None` where nothing is trained.
     pub dropout: Option<Rate>,
@@ -46,23 +51,39 @@ impl Batch<'_> {
         self.offsets.len() - 1
     }
 
-    /// Candidates of one sample.
-    pub fn per_sample(&self) -> usize {
-        self.candidates.len() / self.samples().max(1)
+    /// Candidates of one row.
+    pub fn per_row(&self) -> usize {
+        self.candidates.len() / self.rows.len().max(1)
     }
+}
+
+/// [`Batch::rows`] of histories that begin at `offsets`, each of at least one event, with one row each: its last event.
+pub fn last_rows(offsets: &[u32]) -> Vec<u32> {
+    offsets.iter().skip(1).map(|end| end - 1).collect()
 }
 
 /// What a forward pass hands to the loss.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
-    /// Scores `[samples, candidates of one sample]` (eq 17).
+    /// Scores `[rows, candidates of one row]` (eq 17).
     pub scores: Var,
     /// A, one row an event, with the histories' offsets: the penalty's input (eq 21).
     pub attention: Option<(Var, Index)>,
     /// The activations that ATRank's l2 takes: user vector (or h_c) and candidate vector.
-    pub activations: [Var; 2],
+    pub activations: [Option<Var>; 2],
     /// The looked-up rows that the paper's l2 takes: candidates' and histories' vectors.
     pub rows: [Option<Var>; 2],
+}
+
+/// What a forward pass knows of its users before it looks at candidates.
+#[derive(Clone, Copy, Debug)]
+pub struct Users {
+    /// User vectors `[rows, d]`: the score of item i is `u . [V; C]_i + bias_i`.
+    pub u: Var,
+    /// As in [`Output`].
+    pub attention: Option<(Var, Index)>,
+    /// The histories' vectors as they were looked up, where the model reads histories.
+    pub looked_up: Option<Var>,
 }
 
 /// A model that the trainer can train.
@@ -76,8 +97,28 @@ pub trait Model: Send + Sync {
     /// Weights and tables, to change; the trainer calls [`Params::repack`] after it has done so.
     fn params_mut(&mut self) -> &mut Params;
 
+    /// Tables of the items.
+    fn items(&self) -> &Items;
+
     /// Records the forward pass of one shard.
     fn forward(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Output;
+
+    /// Records the forward pass up to the user vectors, without a look at the batch's candidates; `None` (and nothing
+    /// recorded) where the score depends on the candidate in another way than by a product.
+    fn users(&self, _g: &mut Graph<'_>, _batch: &Batch<'_>) -> Option<Users> {
+        None
+    }
+
+    /// Whether [`Model::users`] gives vectors.
+    fn has_user_vectors(&self) -> bool {
+        false
+    }
+
+    /// Whether every event of a history is a target in training, each predicted from those before it: one sample a user
+    /// then stands for all of its prefixes.
+    fn every_position(&self) -> bool {
+        false
+    }
 
     /// Computes the derived weights from the trained ones, once a step: pairs of a derived weight and the variable
     /// that becomes its value. Models without derived weights push nothing.
@@ -87,11 +128,6 @@ pub trait Model: Send + Sync {
     /// the second level cache when they are read again. For models whose products run over events; one whose products
     /// run over samples wants them all at once.
     fn in_blocks(&self) -> bool {
-        false
-    }
-
-    /// Whether the loss is BPR's instead of binary cross-entropy.
-    fn pairwise(&self) -> bool {
         false
     }
 

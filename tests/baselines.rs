@@ -6,12 +6,13 @@ mod common;
 
 use common::oracle::Case;
 use dmran::model::{
-    AtRank, Batch, BiLstm, BprMf, BuildError, CnnPooling, Model, NAMES, Sizes, Start, build, cnn_pooling,
+    AtRank, Batch, BiLstm, BprMf, BuildError, CnnPooling, Model, NAMES, Sizes, Start, build, cnn_pooling, last_rows,
 };
 use dmran::scorer::{Settings, SettingsError, TimeKind};
 use dmran::tape::{Engine, Graph, Tape};
+use dmran::train::Loss;
 use dmran::train::config::{L2Kind, TrainConfig};
-use dmran::train::loss;
+use dmran::train::loss::{self, Extent};
 use dmran::train::prologue::Prologue;
 use dmran::train::sparse::{Lookups, RowGrads};
 use dmran_kernels::Level;
@@ -83,11 +84,13 @@ fn check(name: &str, case_name: &str, engine: Engine, level: Level) {
     let ids = |part: &str| case.ids(&format!("in/{part}"));
     let (users, history, buckets) = (ids("users"), ids("history"), ids("buckets"));
     let (offsets, candidates) = (ids("offsets"), ids("candidates"));
+    let extent = Extent { samples: users.len(), rows: users.len() };
     let batch = Batch {
         users: &users,
         history: &history,
         buckets: &buckets,
         offsets: &offsets,
+        rows: &last_rows(&offsets),
         candidates: &candidates,
         dropout: None,
     };
@@ -95,17 +98,18 @@ fn check(name: &str, case_name: &str, engine: Engine, level: Level) {
         l2: L2Kind::Activation,
         l2_weight: case.number("l2_weight") as f32,
         engine,
+        loss: if name == "bpr-mf" { Loss::Bpr } else { Loss::Bce },
         ..TrainConfig::default()
     };
     Prologue::default().forward(&mut *model, engine, level);
     let mut tape = Tape::default();
     let mut g = Graph::new(model.params(), &mut tape, engine, level);
     let output = model.forward(&mut g, &batch);
-    let seeds = loss::record(&mut g, &output, model.pairwise(), users.len(), &config);
+    let seeds = loss::record(&mut g, &output, extent, &config);
     let terms = loss::terms(&g, &seeds);
     g.backward(&seeds);
     close(&what("scores"), tape.activation(output.scores), &case.f64("out/scores"));
-    close(&what("u"), tape.activation(output.activations[0]), &case.f64("out/u"));
+    close(&what("u"), tape.activation(output.activations[0].unwrap()), &case.f64("out/u"));
     close(&what("rank"), &[terms.rank as f32], &case.f64("loss/rank"));
     close(&what("l2"), &[terms.l2 as f32], &case.f64("loss/l2"));
     for spec in model.params().specs() {
@@ -153,7 +157,7 @@ fn models_by_name_and_their_starting_values() {
         assert_eq!(v(&*model), v(&*again));
         assert_ne!(v(&*model), v(&*other));
         assert_eq!(model.params().trained(), again.params().trained());
-        assert_eq!(model.pairwise(), name == "bpr-mf");
+        assert_eq!(model.has_user_vectors(), ["bpr-mf", "bi-lstm", "cnn-pooling"].contains(&name), "{name}");
         assert_eq!(model.uses_time(), ["dmran", "cnn-pooling", "atrank"].contains(&name), "{name}");
         assert!(model.params().find_table("U").is_some() == (name == "bpr-mf"));
         let wide = build(name, &settings, &sizes(), Start { table_std: Some(3.0), ..START }).unwrap();
@@ -210,6 +214,7 @@ fn scores_do_not_depend_on_the_rest_of_the_batch() {
                     history: &h,
                     buckets: &t,
                     offsets: &offsets,
+                    rows: &last_rows(&offsets),
                     candidates: &candidates,
                     dropout: None,
                 };

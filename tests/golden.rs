@@ -4,12 +4,12 @@
 mod common;
 
 use common::oracle::Case;
-use dmran::model::{Batch, Dmran, Model};
+use dmran::model::{Batch, Dmran, Model, last_rows};
 use dmran::scorer::{Block, Head, Settings};
 use dmran::tape::{Engine, Graph, Tape};
 use dmran::tensor::Var;
 use dmran::train::config::{L2Kind, OptimizerKind, TrainConfig};
-use dmran::train::loss;
+use dmran::train::loss::{self, Extent};
 use dmran::train::optimizer::Optimizer;
 use dmran::train::prologue::Prologue;
 use dmran::train::sparse::{Lookups, RowGrads};
@@ -171,6 +171,7 @@ fn check(name: &str, engine: Engine, level: Level) {
         history: &history,
         buckets: &buckets,
         offsets: &offsets,
+        rows: &last_rows(&offsets),
         candidates: &candidates,
         dropout: None,
     };
@@ -189,7 +190,7 @@ fn check(name: &str, engine: Engine, level: Level) {
     let mut tape = Tape::default();
     let mut g = Graph::new(model.params(), &mut tape, engine, level);
     let (output, trace) = model.trace(&mut g, &batch);
-    let seeds = loss::record(&mut g, &output, false, lens.len(), &config);
+    let seeds = loss::record(&mut g, &output, Extent { samples: lens.len(), rows: lens.len() }, &config);
     let terms = loss::terms(&g, &seeds);
     g.backward(&seeds);
 

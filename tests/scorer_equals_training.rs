@@ -5,7 +5,7 @@
 #[path = "support/model_file.rs"]
 mod support;
 
-use dmran::model::{Batch, Dmran, Model as _};
+use dmran::model::{Batch, Dmran, Model as _, last_rows};
 use dmran::scorer::{
     Block, Event, Head, Level, Model, Scorer, ScorerOptions, Scratch, Settings, TimeKind, Variant, time,
 };
@@ -111,6 +111,7 @@ impl Case {
             history: &history,
             buckets: &buckets,
             offsets: &offsets,
+            rows: &last_rows(&offsets),
             candidates: &self.candidates.concat(),
             dropout: None,
         };
@@ -231,6 +232,7 @@ fn explain_follows_the_attention_of_the_forward_pass() {
         history: &history,
         buckets: &buckets,
         offsets: &[0, 6],
+        rows: &[5],
         candidates: &case.candidates[0],
         dropout: None,
     };
@@ -267,6 +269,7 @@ fn explain_follows_beta_of_the_naive_engine() {
         history: &history,
         buckets: &buckets,
         offsets: &[0, 6],
+        rows: &[5],
         candidates: &case.candidates[0],
         dropout: None,
     };

@@ -1,4 +1,4 @@
-//! The losses (equation 20; BPR for the baseline) and sums of squares (equation 22), summed in `f64` from first to last.
+//! The losses (equations 18 to 20; BPR for the baseline) and sums of squares (equation 22), summed in `f64` from first to last.
 
 use crate::level::Level;
 use crate::math;
@@ -36,6 +36,23 @@ pub fn bpr(
     level.dispatch(Bpr { positive, negative, weight, dpositive, dnegative })
 }
 
+/// A score that does not count in [`cross_entropy`].
+pub const MASKED: f32 = f32::NEG_INFINITY;
+
+/// Equations 18 and 19: `weight *` the sum over rows of `ln sum_j e^{s_j} - s_0`, and its gradient, written to `dscore`.
+///
+/// `scores` is `[B, candidates]`: column 0 is the target. Scores of [`MASKED`] do not count. Stable for scores of any size;
+/// a NaN among the scores gives a NaN.
+///
+/// # Panics
+/// If `candidates` is 0 or does not divide the number of scores, or `dscore` differs in length.
+pub fn cross_entropy(level: Level, scores: &[f32], candidates: usize, weight: f32, dscore: &mut [f32]) -> f64 {
+    assert!(candidates > 0, "a row needs at least one candidate");
+    assert_eq!(scores.len() % candidates, 0, "{} scores for {candidates} candidates each", scores.len());
+    assert_eq!(dscore.len(), scores.len(), "scores and gradients differ in length");
+    level.dispatch(CrossEntropy { scores, candidates, weight, dscore })
+}
+
 /// The sum of the squares, in `f64`: 16 partial sums, added up from first to last. The same bits on every level.
 pub fn sum_squares(level: Level, x: &[f32]) -> f64 {
     level.dispatch(SumSquares(x))
@@ -69,6 +86,45 @@ impl Kernel for Bce<'_> {
             let v = s.mul(sign, load(s, x));
             store(s, s.mul(s.mul(weight, sign), math::sigmoid(s, v)), dx);
             loss += sum(s, math::softplus(s, v), x.len());
+        }
+        loss * f64::from(self.weight)
+    }
+}
+
+struct CrossEntropy<'a> {
+    scores: &'a [f32],
+    candidates: usize,
+    weight: f32,
+    dscore: &'a mut [f32],
+}
+
+impl Kernel for CrossEntropy<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f64 {
+        let mut loss = 0.0;
+        for (x, dx) in self.scores.chunks_exact(self.candidates).zip(self.dscore.chunks_exact_mut(self.candidates)) {
+            let mut most = s.splat(f32::MIN);
+            for x in x.chunks(LANES) {
+                // The rest of a last vector is the target again, which changes no maximum.
+                let mut lanes = [x[0]; LANES];
+                lanes[..x.len()].copy_from_slice(x);
+                most = s.max(s.load(&lanes), most);
+            }
+            let most = s.reduce_max(most);
+            let mut total = 0.0;
+            for (x, dx) in x.chunks(LANES).zip(dx.chunks_mut(LANES)) {
+                let e = math::exp_nonpositive(s, s.sub(load(s, x), s.splat(most)));
+                store(s, e, dx);
+                total += sum(s, e, x.len());
+            }
+            loss += total.ln() + (f64::from(most) - f64::from(x[0]));
+            let share = s.splat((f64::from(self.weight) / total) as f32);
+            for dx in dx.chunks_mut(LANES) {
+                store(s, s.mul(load(s, dx), share), dx);
+            }
+            dx[0] -= self.weight;
         }
         loss * f64::from(self.weight)
     }

@@ -7,8 +7,8 @@ use dmran::data::Protocol;
 use dmran::model::Kind;
 use dmran::scorer::{Block, Head, TimeKind, Variant};
 use dmran::tape::Engine;
-use dmran::train::config::{L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric, inner_width};
-use dmran::train::{Config, Preset};
+use dmran::train::config::{Denominator, L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric, inner_width};
+use dmran::train::{Config, Loss, Preset};
 use std::path::PathBuf;
 
 /// Puts the fields that were given over fields of the same names.
@@ -124,6 +124,21 @@ pub struct TrainFlags {
     /// Weight of the redundancy penalty (the paper's lambda 3)
     #[arg(long, value_name = "X")]
     penalty: Option<f32>,
+    /// bce (eq 20, 21), bpr, softmax (eq 18, 19: over all items), or sampled-softmax (over items drawn for a shard)
+    #[arg(long, value_name = "NAME")]
+    loss: Option<Loss>,
+    /// Items that a shard's samples are compared with (sampled-softmax)
+    #[arg(long, value_name = "N")]
+    shared_negatives: Option<usize>,
+    /// Draw shared items in proportion to this power of their training events plus one; 0: uniformly
+    #[arg(long, value_name = "X")]
+    sampling_power: Option<f32>,
+    /// Correct shared items' scores for how often they are drawn: true (the default) or false
+    #[arg(long, value_name = "BOOL")]
+    logq: Option<bool>,
+    /// Items that the softmax losses compare with: all, or unseen (without what the user had before)
+    #[arg(long, value_parser = named::<Denominator>)]
+    denominator: Option<Denominator>,
     /// When negatives are drawn: fresh (anew in each epoch) or static (once)
     #[arg(long, value_parser = named::<NegativesKind>)]
     negatives: Option<NegativesKind>,
@@ -221,7 +236,7 @@ impl TrainFlags {
     /// Puts the flags that were given over the settings.
     pub fn apply(&self, config: &mut Config) {
         over!(self => config.train; epochs, batch, seed, optimizer, lr, decay, step_at, step_factor, clip, l2,
-            l2_weight, l2_rows, penalty, negatives, negatives_per_positive, init_std, dropout, shards,
+            l2_weight, l2_rows, penalty, loss, shared_negatives, sampling_power, logq, denominator, negatives, negatives_per_positive, init_std, dropout, shards,
             on_nan, early_stop_metric, patience);
     }
 }

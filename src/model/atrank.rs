@@ -1,7 +1,7 @@
 //! ATRank: self-attention over the history, then the candidate's attention over what comes out.
 
-use super::baseline::{Builder, Items, TimeLayer};
-use super::{Batch, Model, Output, Sizes, Start};
+use super::baseline::{self, Builder, TimeLayer};
+use super::{Batch, Items, Model, Output, Sizes, Start};
 use crate::ops::{self, naive, pool_atrank};
 use crate::params::{ParamId, Params};
 use crate::scorer::{Settings, SettingsError};
@@ -67,7 +67,7 @@ impl AtRank {
             return Err(SettingsError::HeadsDoNotDivide { d, heads });
         }
         let mut builder = Builder::new(start);
-        let items = Items::new(&mut builder, settings, sizes);
+        let items = baseline::items(&mut builder, settings, sizes);
         let first = TimeLayer::new(&mut builder, settings);
         let history = block(&mut builder, "history", settings);
         let candidate = block(&mut builder, "candidate", settings);
@@ -111,11 +111,15 @@ impl Model for AtRank {
         &mut self.params
     }
 
+    fn items(&self) -> &Items {
+        &self.items
+    }
+
     fn forward(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Output {
         let history = g.index(batch.history.iter().copied());
         let rows = g.index(batch.offsets.iter().copied());
         let candidates = g.index(batch.candidates.iter().copied());
-        let per = batch.per_sample() as u32;
+        let per = batch.per_row() as u32;
         let of_samples = g.index((0..=batch.samples() as u32).map(|b| b * per));
         let x = self.items.vectors(g, history);
         let x = batch.dropout.map_or(x, |rate| ops::dropout(g, x, rate));
@@ -123,8 +127,8 @@ impl Model for AtRank {
         let h = self.first.apply(g, x, batch);
         let e = self.encode(g, h, rows);
         let u = self.read(g, e, c, rows, of_samples);
-        let scores = self.items.scores(g, batch, u, c, candidates);
-        Output { scores, attention: None, activations: [u, c], rows: [Some(c), Some(x)] }
+        let scores = self.items.scores(g, u, c, candidates).reshape(batch.samples(), per as usize);
+        Output { scores, attention: None, activations: [Some(u), Some(c)], rows: [Some(c), Some(x)] }
     }
 
     fn uses_time(&self) -> bool {

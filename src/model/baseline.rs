@@ -1,12 +1,12 @@
-//! What the baselines share: item vectors, scores, layers on either engine, starting values.
+//! What the baselines share: layers on either engine, starting values.
 
 use super::init::normal;
-use super::{Batch, Sizes, Start};
+use super::{Batch, Items, Sizes, Start};
 use crate::ops;
 use crate::params::{ParamId, Params, TableId};
 use crate::scorer::Settings;
 use crate::tape::{Engine, Graph};
-use crate::tensor::{Index, Var};
+use crate::tensor::Var;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -81,6 +81,30 @@ fn uniform(rng: &mut ChaCha8Rng, fan: usize, out: &mut [f32]) {
     out.iter_mut().for_each(|x| *x = rng.random_range(-bound..bound));
 }
 
+/// Tables of the items: `V` (d wide, or d/2 beside a `C` of d/2 where items have categories) and `bias`, which starts
+/// at 0.
+///
+/// # Panics
+/// If the settings ask for categories and `sizes` does not name one for each item.
+pub(super) fn items(builder: &mut Builder, settings: &Settings, sizes: &Sizes) -> Items {
+    let d = settings.d;
+    let mut item_category = vec![];
+    if settings.categories {
+        let of = &sizes.item_category;
+        assert_eq!(of.len(), sizes.items, "one category for each item");
+        assert!(of.iter().all(|c| (*c as usize) < sizes.categories), "categories below {}", sizes.categories);
+        item_category.clone_from(of);
+        builder.table("V", sizes.items, d / 2);
+        builder.table("C", sizes.categories, d / 2);
+    } else {
+        builder.table("V", sizes.items, d);
+    }
+    if settings.item_bias {
+        builder.params.add_table("bias", sizes.items, 1);
+    }
+    Items::of(&builder.params, item_category).expect("V was just added")
+}
+
 impl Layer {
     /// `x W^T + b`.
     pub fn apply(self, g: &mut Graph<'_>, x: Var) -> Var {
@@ -88,66 +112,6 @@ impl Layer {
             Engine::Fused => ops::dense(g, x, self.w, Some(self.b), false),
             Engine::Naive => ops::linear(g, x, g.param(self.w), Some(g.param(self.b))),
         }
-    }
-}
-
-/// Items: their vectors, their bias, and the score of a user's vector with them.
-#[derive(Clone, Debug)]
-pub(super) struct Items {
-    v: TableId,
-    c: Option<TableId>,
-    bias: Option<TableId>,
-    item_category: Vec<u32>,
-}
-
-impl Items {
-    /// `V` (d wide, or d/2 beside a `C` of d/2 where items have categories) and `bias`, which starts at 0.
-    ///
-    /// # Panics
-    /// If the settings ask for categories and `sizes` does not name one for each item.
-    pub fn new(builder: &mut Builder, settings: &Settings, sizes: &Sizes) -> Items {
-        let d = settings.d;
-        let (mut c, mut item_category) = (None, vec![]);
-        let v = if settings.categories {
-            let of = &sizes.item_category;
-            assert_eq!(of.len(), sizes.items, "one category for each item");
-            assert!(of.iter().all(|c| (*c as usize) < sizes.categories), "categories below {}", sizes.categories);
-            item_category.clone_from(of);
-            let v = builder.table("V", sizes.items, d / 2);
-            c = Some(builder.table("C", sizes.categories, d / 2));
-            v
-        } else {
-            builder.table("V", sizes.items, d)
-        };
-        let bias = settings.item_bias.then(|| builder.params.add_table("bias", sizes.items, 1));
-        Items { v, c, bias, item_category }
-    }
-
-    /// Vectors of the items `ids`: `[n, d]`.
-    pub fn vectors(&self, g: &mut Graph<'_>, ids: Index) -> Var {
-        let Some(c) = self.c else {
-            return ops::embed(g, &[(self.v, ids)]);
-        };
-        let of = g.index_from(|all| {
-            for k in ids.start..ids.start + ids.len {
-                all.push(self.item_category[all[k] as usize]);
-            }
-        });
-        ops::embed(g, &[(self.v, ids), (c, of)])
-    }
-
-    /// `u . c + bias` of candidates `ids` with the vectors `c`, where `u` has a row for each candidate:
-    /// `[samples, candidates of one sample]`.
-    pub fn scores(&self, g: &mut Graph<'_>, batch: &Batch<'_>, u: Var, c: Var, ids: Index) -> Var {
-        let bias = self.bias.map(|bias| ops::embed(g, &[(bias, ids)]));
-        let scores = match (g.engine, bias) {
-            (Engine::Fused, bias) => ops::score(g, u, c, bias),
-            (Engine::Naive, bias) => {
-                let dots = ops::row_dot(g, u, c);
-                bias.map_or(dots, |bias| ops::add(g, dots, bias))
-            }
-        };
-        scores.reshape(batch.samples(), batch.per_sample())
     }
 }
 
@@ -183,10 +147,4 @@ impl TimeLayer {
             None => h,
         }
     }
-}
-
-/// Row of the sample that each candidate belongs to.
-pub(super) fn sample_of_candidates(g: &mut Graph<'_>, batch: &Batch<'_>) -> Index {
-    let per = batch.per_sample();
-    g.index((0..batch.candidates.len()).map(|i| (i / per) as u32))
 }

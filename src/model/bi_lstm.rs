@@ -1,7 +1,7 @@
 //! Bi-LSTM and Bi-LSTM+Attention: a long short-term memory each way over the history's item vectors.
 
-use super::baseline::{Builder, Items, Layer, sample_of_candidates};
-use super::{Batch, Model, Output, Sizes, Start};
+use super::baseline::{self, Builder, Layer};
+use super::{Batch, Items, Model, Output, Sizes, Start, Users};
 use crate::ops;
 use crate::ops::lstm::Cell;
 use crate::ops::steps::Steps;
@@ -43,11 +43,21 @@ impl BiLstm {
     pub fn new(settings: &Settings, sizes: &Sizes, start: Start, attention: bool) -> BiLstm {
         let d = settings.d;
         let mut builder = Builder::new(start);
-        let items = Items::new(&mut builder, settings, sizes);
+        let items = baseline::items(&mut builder, settings, sizes);
         let forward = cell(&mut builder, "forward", d);
         let backward = cell(&mut builder, "backward", d);
         let out = builder.layer("u", d, 2 * d);
         BiLstm { params: builder.params, items, forward, backward, out, attention }
+    }
+
+    /// The histories' item vectors, and the outputs of both directions.
+    fn outputs(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> (Var, [Var; 2]) {
+        let history = g.index(batch.history.iter().copied());
+        let offsets = g.index(batch.offsets.iter().copied());
+        let x = self.items.vectors(g, history);
+        let x = batch.dropout.map_or(x, |rate| ops::dropout(g, x, rate));
+        let [along, against]: [Steps; 2] = [false, true].map(|reversed| ops::steps(g, offsets, reversed));
+        (x, [ops::lstm(g, x, self.forward, along), ops::lstm(g, x, self.backward, against)])
     }
 
     /// `[f_t ; b_t]` at each history's two ends: `[B, 2d]`.
@@ -87,26 +97,36 @@ impl Model for BiLstm {
         &mut self.params
     }
 
+    fn items(&self) -> &Items {
+        &self.items
+    }
+
     fn forward(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Output {
-        let history = g.index(batch.history.iter().copied());
-        let offsets = g.index(batch.offsets.iter().copied());
+        if let Some(users) = self.users(g, batch) {
+            return self.items.forward(g, batch, users);
+        }
+        let (x, outputs) = self.outputs(g, batch);
         let candidates = g.index(batch.candidates.iter().copied());
-        let x = self.items.vectors(g, history);
-        let x = batch.dropout.map_or(x, |rate| ops::dropout(g, x, rate));
+        let offsets = g.index(batch.offsets.iter().copied());
         let c = self.items.vectors(g, candidates);
-        let [along, against]: [Steps; 2] = [false, true].map(|reversed| ops::steps(g, offsets, reversed));
-        let outputs = [ops::lstm(g, x, self.forward, along), ops::lstm(g, x, self.backward, against)];
-        let u = if self.attention {
-            let read = self.attend(g, outputs, c, offsets);
-            self.out.apply(g, read)
-        } else {
-            let ends = self.ends(g, outputs, batch);
-            let u = self.out.apply(g, ends);
-            let of = sample_of_candidates(g, batch);
-            ops::select_rows(g, u, of)
-        };
-        let scores = self.items.scores(g, batch, u, c, candidates);
-        Output { scores, attention: None, activations: [u, c], rows: [Some(c), Some(x)] }
+        let read = self.attend(g, outputs, c, offsets);
+        let u = self.out.apply(g, read);
+        let scores = self.items.scores(g, u, c, candidates).reshape(batch.samples(), batch.per_row());
+        Output { scores, attention: None, activations: [Some(u), Some(c)], rows: [Some(c), Some(x)] }
+    }
+
+    fn users(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Option<Users> {
+        if self.attention {
+            return None;
+        }
+        let (x, outputs) = self.outputs(g, batch);
+        let ends = self.ends(g, outputs, batch);
+        let u = self.out.apply(g, ends);
+        Some(Users { u, attention: None, looked_up: Some(x) })
+    }
+
+    fn has_user_vectors(&self) -> bool {
+        !self.attention
     }
 
     fn uses_time(&self) -> bool {

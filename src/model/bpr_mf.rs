@@ -1,7 +1,7 @@
 //! BPR-MF: a vector for each user, `score = u . i + bias`, trained pairwise. Histories are not read.
 
-use super::baseline::{Builder, Items, sample_of_candidates};
-use super::{Batch, Model, Output, Sizes, Start};
+use super::baseline::{self, Builder};
+use super::{Batch, Items, Model, Output, Sizes, Start, Users};
 use crate::ops;
 use crate::params::{Params, TableId};
 use crate::scorer::Settings;
@@ -24,9 +24,15 @@ impl BprMf {
     /// If the settings ask for categories and `sizes` does not name one for each item.
     pub fn new(settings: &Settings, sizes: &Sizes, start: Start) -> BprMf {
         let mut builder = Builder::new(start);
-        let items = Items::new(&mut builder, settings, sizes);
+        let items = baseline::items(&mut builder, settings, sizes);
         let users = builder.table("U", sizes.users, settings.d);
         BprMf { params: builder.params, items, users }
+    }
+
+    fn vectors(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Users {
+        let users = g.index(batch.users.iter().copied());
+        let u = ops::embed(g, &[(self.users, users)]);
+        Users { u, attention: None, looked_up: Some(u) }
     }
 }
 
@@ -43,18 +49,21 @@ impl Model for BprMf {
         &mut self.params
     }
 
-    fn forward(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Output {
-        let users = g.index(batch.users.iter().copied());
-        let candidates = g.index(batch.candidates.iter().copied());
-        let u = ops::embed(g, &[(self.users, users)]);
-        let c = self.items.vectors(g, candidates);
-        let of = sample_of_candidates(g, batch);
-        let each = ops::select_rows(g, u, of);
-        let scores = self.items.scores(g, batch, each, c, candidates);
-        Output { scores, attention: None, activations: [u, c], rows: [Some(c), Some(u)] }
+    fn items(&self) -> &Items {
+        &self.items
     }
 
-    fn pairwise(&self) -> bool {
+    fn forward(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Output {
+        let users = self.vectors(g, batch);
+        let output = self.items.forward(g, batch, users);
+        Output { activations: [Some(users.u), output.activations[1]], ..output }
+    }
+
+    fn users(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Option<Users> {
+        Some(self.vectors(g, batch))
+    }
+
+    fn has_user_vectors(&self) -> bool {
         true
     }
 

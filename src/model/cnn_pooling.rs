@@ -1,7 +1,7 @@
 //! CNN+Pooling: convolutions of widths 1 to 10 over the history, maximum over time.
 
-use super::baseline::{Builder, Items, Layer, TimeLayer, sample_of_candidates};
-use super::{Batch, Model, Output, Sizes, Start};
+use super::baseline::{self, Builder, Layer, TimeLayer};
+use super::{Batch, Items, Model, Output, Sizes, Start, Users};
 use crate::ops;
 use crate::params::{ParamId, Params};
 use crate::scorer::Settings;
@@ -47,7 +47,7 @@ impl CnnPooling {
     pub fn with_filters(settings: &Settings, sizes: &Sizes, start: Start, filters: usize) -> CnnPooling {
         let d = settings.d;
         let mut builder = Builder::new(start);
-        let items = Items::new(&mut builder, settings, sizes);
+        let items = baseline::items(&mut builder, settings, sizes);
         let first = TimeLayer::new(&mut builder, settings);
         let taps = std::array::from_fn(|tap| {
             builder.truncated_normal(&format!("conv.{tap}"), (WIDTHS - tap) * filters, d, STD)
@@ -55,6 +55,19 @@ impl CnnPooling {
         let bias = builder.vector("conv.b", WIDTHS * filters, BIAS);
         let out = builder.layer("u", d, WIDTHS * filters);
         CnnPooling { params: builder.params, items, first, taps, bias, out, uses_time: settings.uses_time() }
+    }
+
+    /// The user vectors: what the filters find in each history.
+    fn read(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Users {
+        let history = g.index(batch.history.iter().copied());
+        let offsets = g.index(batch.offsets.iter().copied());
+        let x = self.items.vectors(g, history);
+        let x = batch.dropout.map_or(x, |rate| ops::dropout(g, x, rate));
+        let h = self.first.apply(g, x, batch);
+        let steps = ops::steps(g, offsets, false);
+        let pooled = ops::conv_max(g, h, self.taps, self.bias, steps);
+        let u = self.out.apply(g, pooled);
+        Users { u, attention: None, looked_up: Some(x) }
     }
 }
 
@@ -71,21 +84,21 @@ impl Model for CnnPooling {
         &mut self.params
     }
 
+    fn items(&self) -> &Items {
+        &self.items
+    }
+
     fn forward(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Output {
-        let history = g.index(batch.history.iter().copied());
-        let offsets = g.index(batch.offsets.iter().copied());
-        let candidates = g.index(batch.candidates.iter().copied());
-        let x = self.items.vectors(g, history);
-        let x = batch.dropout.map_or(x, |rate| ops::dropout(g, x, rate));
-        let c = self.items.vectors(g, candidates);
-        let h = self.first.apply(g, x, batch);
-        let steps = ops::steps(g, offsets, false);
-        let pooled = ops::conv_max(g, h, self.taps, self.bias, steps);
-        let u = self.out.apply(g, pooled);
-        let of = sample_of_candidates(g, batch);
-        let u = ops::select_rows(g, u, of);
-        let scores = self.items.scores(g, batch, u, c, candidates);
-        Output { scores, attention: None, activations: [u, c], rows: [Some(c), Some(x)] }
+        let users = self.read(g, batch);
+        self.items.forward(g, batch, users)
+    }
+
+    fn users(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Option<Users> {
+        Some(self.read(g, batch))
+    }
+
+    fn has_user_vectors(&self) -> bool {
+        true
     }
 
     fn uses_time(&self) -> bool {

@@ -1,8 +1,8 @@
 //! DMRAN, equations 1 to 17, in all variants, on either engine.
 
-use super::{Batch, Model, Output};
+use super::{Batch, Items, Model, Output, Users};
 use crate::ops::{self, naive};
-use crate::params::{ParamId, Params, TableId};
+use crate::params::{ParamId, Params};
 use crate::scorer::{Counts, Head, Settings, SettingsError, Shape, TensorSpec, expected_tensors};
 use crate::tape::{Engine, Graph};
 use crate::tensor::{Index, Var};
@@ -39,10 +39,7 @@ struct Derived {
 pub struct Dmran {
     settings: Settings,
     params: Params,
-    item_category: Vec<u32>,
-    v: TableId,
-    c: Option<TableId>,
-    bias: Option<TableId>,
+    items: Items,
     time: Option<[ParamId; 2]>,
     w_v: ParamId,
     b_d: ParamId,
@@ -52,6 +49,23 @@ pub struct Dmran {
     block: Option<BlockIds>,
     pool: [Option<AtrankIds>; 2],
     derived: Derived,
+}
+
+/// What the user's side comes to; see [`Trace`] for the intermediates.
+struct Encoded {
+    looked_up: Var,
+    big_h: Option<Var>,
+    s: Option<Var>,
+    /// A, one row an event, with the histories' offsets.
+    attention: Option<(Var, Index)>,
+    m: Var,
+    /// Where each sample's rows begin in M and Mhat'.
+    rows: Index,
+    alignment: Option<naive::Alignment>,
+    mhat: Option<Var>,
+    mx: Option<Var>,
+    /// What eq 14 and eq 15 read: M and Mhat', where the variant has them.
+    sides: [Option<Var>; 2],
 }
 
 /// Every intermediate that a forward pass made, for checks against the oracle; what an engine or a variant never
@@ -133,7 +147,7 @@ impl Dmran {
         let flsa = fixed(all("", &["W_s3", "W_s4", "b_s2", "W_s5"]));
         let gate = fixed(all("", &["W_f1", "W_f2", "b_f"]));
         let pool = [atrank("h."), atrank("hhat.")];
-        let (v, c, bias) = (p.find_table("V"), p.find_table("C"), p.find_table("bias"));
+        let items = Items::of(p, item_category).expect("every model has V");
         let (w_v, b_d) = (p.find("W_v"), p.find("b_d"));
         let d = settings.d;
         let rows = if time.is_some() { settings.buckets } else { 1 };
@@ -141,10 +155,7 @@ impl Dmran {
         let ila_derived =
             ila.map(|_| (params.add_derived("W_s1 W_v", d, d, true), params.add_derived("T' W_s1^T", rows, d, false)));
         Ok(Dmran {
-            item_category,
-            v: v.expect("every model has V"),
-            c,
-            bias,
+            items,
             time,
             w_v: w_v.expect("every model has W_v"),
             b_d: b_d.expect("every model has b_d"),
@@ -166,22 +177,7 @@ impl Dmran {
 
     /// Category of each item; empty without categories.
     pub fn item_category(&self) -> &[u32] {
-        &self.item_category
-    }
-
-    /// Item vectors (eq 1) of the items in `ids`.
-    fn items(&self, g: &mut Graph<'_>, ids: Index) -> Var {
-        match self.c {
-            Some(c) => {
-                let of = g.index_from(|all| {
-                    for k in ids.start..ids.start + ids.len {
-                        all.push(self.item_category[all[k] as usize]);
-                    }
-                });
-                ops::embed(g, &[(self.v, ids), (c, of)])
-            }
-            None => ops::embed(g, &[(self.v, ids)]),
-        }
+        &self.items.item_category
     }
 
     /// `T'`, within this graph or as the derived weight.
@@ -200,20 +196,16 @@ impl Dmran {
         }
     }
 
-    /// The forward pass with all its intermediates.
-    pub fn trace(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> (Output, Trace) {
+    /// Eq 1 to 12: what the user's side makes of the histories, whatever the candidates are.
+    fn encode(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Encoded {
         let r = self.settings.hops as u32;
         let samples = batch.samples() as u32;
-        let per = batch.per_sample() as u32;
         let history = g.index(batch.history.iter().copied());
         let uses_time = self.time.is_some();
         let bucket = g.index(batch.buckets.iter().map(|b| if uses_time { *b } else { 0 }));
         let offsets = g.index(batch.offsets.iter().copied());
-        let candidates = g.index(batch.candidates.iter().copied());
-        let candidate_offsets = g.index((0..=samples).map(|b| b * per));
-        let looked_up = self.items(g, history);
+        let looked_up = self.items.vectors(g, history);
         let x = batch.dropout.map_or(looked_up, |rate| ops::dropout(g, looked_up, rate));
-        let c = self.items(g, candidates);
         let t1 = self.time_rows(g);
 
         // Eq 1, 2, 7, 8.
@@ -269,37 +261,38 @@ impl Dmran {
             None => mhat,
         });
 
+        let sides = [self.ila.map(|_| m), mx];
+        let attention = a.map(|a| (a, offsets));
+        Encoded { looked_up, big_h, s, attention, m, rows, alignment, mhat, mx, sides }
+    }
+
+    /// The forward pass with all its intermediates.
+    pub fn trace(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> (Output, Trace) {
+        let (samples, per) = (batch.samples(), batch.per_row());
+        let Encoded { looked_up, big_h, s, attention, m, rows, alignment, mhat, mx, sides } = self.encode(g, batch);
+        let candidates = g.index(batch.candidates.iter().copied());
+        let candidate_offsets = g.index((0..=samples).map(|b| (b * per) as u32));
+        let c = self.items.vectors(g, candidates);
+
         // Eq 14 to 16.
-        let h_rows = self.ila.map(|_| m);
-        let (h, hhat, gate, h_c) = self.read(g, [h_rows, mx], c, rows, candidate_offsets);
+        let (h, hhat, gate, h_c) = self.read(g, sides, Some(c), rows, candidate_offsets);
 
         // Eq 17.
-        let bias = self.bias.map(|bias| ops::embed(g, &[(bias, candidates)]));
-        let scores = match g.engine {
-            Engine::Fused => ops::score(g, h_c, c, bias),
-            Engine::Naive => {
-                let dots = ops::row_dot(g, h_c, c);
-                bias.map_or(dots, |bias| ops::add(g, dots, bias))
-            }
-        }
-        .reshape(samples as usize, per as usize);
-        let output = Output {
-            scores,
-            attention: a.map(|a| (a, offsets)),
-            activations: [h_c, c],
-            rows: [Some(c), Some(looked_up)],
-        };
+        let scores = self.items.scores(g, h_c, c, candidates).reshape(samples, per);
+        let output = Output { scores, attention, activations: [Some(h_c), Some(c)], rows: [Some(c), Some(looked_up)] };
+        let a = attention.map(|(a, _)| a);
         (output, Trace { big_h, s, a, m, alignment, mhat, mx, h, hhat, gate, h_c })
     }
 }
 
 impl Dmran {
-    /// Eq 14 to 16: both readings of the rows, the gate (naive engine) and `h_c`.
+    /// Eq 14 to 16: both readings of the rows, the gate (naive engine) and `h_c`. Without candidates (the head `mean`)
+    /// there is one reading a sample.
     fn read(
         &self,
         g: &mut Graph<'_>,
         [m, mx]: [Option<Var>; 2],
-        c: Var,
+        c: Option<Var>,
         rows: Index,
         candidates: Index,
     ) -> (Option<Var>, Option<Var>, Option<Var>, Var) {
@@ -327,14 +320,16 @@ impl Dmran {
         &self,
         g: &mut Graph<'_>,
         x: Var,
-        c: Var,
+        c: Option<Var>,
         ids: Option<AtrankIds>,
         rows: Index,
         candidates: Index,
     ) -> ops::gate::Side {
         let plain = |h| ops::gate::Side { h, table: None };
-        let per = c.rows / (rows.len - 1).max(1);
-        match (self.settings.head, g.engine) {
+        // Only the head `mean` reads without candidates; it looks at none.
+        let (head, c) = c.map_or((Head::Mean, x), |c| (self.settings.head, c));
+        let per = g.indices(candidates).get(1).map_or(1, |per| *per as usize);
+        match (head, g.engine) {
             (Head::Vanilla, Engine::Fused) => {
                 let pooled = ops::pool_vanilla(g, x, c, rows);
                 ops::gate::Side::pooled(pooled, x, rows)
@@ -381,8 +376,26 @@ impl Model for Dmran {
         &mut self.params
     }
 
+    fn items(&self) -> &Items {
+        &self.items
+    }
+
     fn forward(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Output {
         self.trace(g, batch).0
+    }
+
+    fn users(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Option<Users> {
+        if !self.has_user_vectors() {
+            return None;
+        }
+        let Encoded { looked_up, attention, rows, sides, .. } = self.encode(g, batch);
+        let one_each = g.index(0..=batch.samples() as u32);
+        let (.., u) = self.read(g, sides, None, rows, one_each);
+        Some(Users { u, attention, looked_up: Some(looked_up) })
+    }
+
+    fn has_user_vectors(&self) -> bool {
+        self.settings.head == Head::Mean
     }
 
     fn derive(&self, g: &mut Graph<'_>, derived: &mut Vec<(ParamId, Var)>) {

@@ -3,13 +3,14 @@
 
 mod choices;
 
-pub use choices::{L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric};
+pub use choices::{Denominator, L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric};
 
 use super::preset::{self, Preset};
 use crate::data::{Dataset, Protocol, ReadOptions};
 use crate::model::Kind;
 use crate::scorer::{Settings, SettingsError, TimeKind};
 use crate::tape::Engine;
+use crate::train::losses::{Against, Loss};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -125,6 +126,7 @@ impl Config {
             ("train.epochs", train.epochs, 1, 1_000_000),
             ("train.batch", train.batch, 1, 1 << 20),
             ("train.negatives_per_positive", train.negatives_per_positive, 1, 1000),
+            ("train.shared_negatives", train.shared_negatives, 1, 1 << 20),
             ("train.shards", train.shards, 0, 4096),
             ("train.threads", train.threads, 0, 1024),
             ("train.patience", train.patience, 0, 1_000_000),
@@ -153,6 +155,7 @@ impl Config {
             ("train.l2_rows", train.l2_rows, Rule::NotNegative),
             ("train.penalty", train.penalty, Rule::NotNegative),
             ("train.init_std", train.init_std, Rule::NotNegative),
+            ("train.sampling_power", train.sampling_power, Rule::NotNegative),
             ("train.dropout", train.dropout, Rule::BelowOne),
         ] {
             if !rule.holds(value) {
@@ -258,6 +261,8 @@ pub struct TrainConfig {
     pub batch: usize,
     /// Seed of everything random: starting values, order, negatives, dropout.
     pub seed: u64,
+    /// How the model learns to rank.
+    pub loss: Loss,
     /// How gradients become steps.
     pub optimizer: OptimizerKind,
     /// Learning rate of the first epoch.
@@ -280,8 +285,17 @@ pub struct TrainConfig {
     pub penalty: f32,
     /// When negatives are drawn.
     pub negatives: NegativesKind,
-    /// Negatives for each positive.
+    /// Negatives for each positive (`bce`, `bpr`).
     pub negatives_per_positive: usize,
+    /// Items that the samples of a shard are compared with (`sampled-softmax`).
+    pub shared_negatives: usize,
+    /// The shared items are drawn with a probability that grows with this power of one plus an item's training events; 0 =
+    /// uniformly.
+    pub sampling_power: f32,
+    /// Whether the shared items' scores are corrected for how often they are drawn.
+    pub logq: bool,
+    /// Which items the softmax losses compare the target with.
+    pub denominator: Denominator,
     /// Standard deviation of the tables' starting values; 0 = the model's own start: normal with 0.01 for DMRAN,
     /// uniform after Glorot over the table's whole shape for the others.
     pub init_std: f32,
@@ -315,6 +329,7 @@ impl Default for TrainConfig {
             epochs: 5,
             batch: 32,
             seed: 1,
+            loss: Loss::Bce,
             optimizer: OptimizerKind::Sgd,
             lr: 1.0,
             decay: 0.9,
@@ -327,6 +342,10 @@ impl Default for TrainConfig {
             penalty: 1e-3,
             negatives: NegativesKind::Fresh,
             negatives_per_positive: 1,
+            shared_negatives: 512,
+            sampling_power: 0.0,
+            logq: true,
+            denominator: Denominator::All,
             init_std: 0.01,
             dropout: 0.0,
             engine: Engine::Fused,
@@ -345,6 +364,11 @@ impl TrainConfig {
     /// The number of shards of a batch: fixed by the configuration alone, so that sums always run in one order.
     pub fn shard_count(&self) -> usize {
         if self.shards > 0 { self.shards } else { (self.batch / 16).clamp(2, 16) }
+    }
+
+    /// Candidates that a target brings along, itself among them.
+    pub fn candidates_per_row(&self) -> usize {
+        if self.loss.against() == Against::Own { 1 + self.negatives_per_positive } else { 1 }
     }
 
     /// The learning rate at a step (both counted from 0).

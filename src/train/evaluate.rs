@@ -2,8 +2,8 @@
 
 use crate::data::{Dataset, Negatives, Sample};
 use crate::metrics::{Estimate, Rank, Ranking, pair_share};
-use crate::train::Trainer;
 use crate::train::sampler::{Purpose, generator};
+use crate::train::{Loss, Trainer};
 use rand::seq::index;
 
 /// Candidates that are scored at once in a full ranking.
@@ -57,7 +57,7 @@ impl Scorer for MostPopular {
 pub struct Sampled {
     /// Eq 23: ties and NaN are not right.
     pub auc: Estimate,
-    /// Eq 20, the mean binary cross-entropy of a user's candidates, or BPR's loss.
+    /// The ranking loss of a user's candidates.
     pub loss: Estimate,
 }
 
@@ -71,11 +71,10 @@ pub fn sampled_auc(
     count: usize,
     seed: u64,
 ) -> Estimate {
-    sampled(scorer, dataset, negatives, samples, count, seed, false).auc
+    sampled(scorer, dataset, negatives, samples, count, seed, Loss::Bce).auc
 }
 
-/// AUC and loss over users against the same `count` sampled negatives each, as in [`sampled_auc`]. `pairwise` asks for
-/// BPR's loss, the mean of `-ln sigmoid(positive - negative)`.
+/// AUC and loss over users against the same `count` sampled negatives each, as in [`sampled_auc`].
 pub fn sampled(
     scorer: &mut impl Scorer,
     dataset: &Dataset,
@@ -83,7 +82,7 @@ pub fn sampled(
     samples: &[Sample],
     count: usize,
     seed: u64,
-    pairwise: bool,
+    loss: Loss,
 ) -> Sampled {
     let per = 1 + count;
     let mut shares = Vec::with_capacity(samples.len());
@@ -101,21 +100,9 @@ pub fn sampled(
         scores.resize(candidates.len(), 0.0);
         scorer.score(dataset, &batch, &candidates, &mut scores);
         shares.extend(scores.chunks(per).filter_map(|s| pair_share(s[0], &s[1..])));
-        losses.extend(scores.chunks(per).map(|s| loss(s[0], &s[1..], pairwise)));
+        losses.extend(scores.chunks(per).map(|s| loss.value(s[0], &s[1..])));
     }
     Sampled { auc: Estimate::of(shares), loss: Estimate::of(losses) }
-}
-
-/// The loss of one user's candidates.
-fn loss(positive: f32, negatives: &[f32], pairwise: bool) -> f64 {
-    let softplus = |x: f64| x.max(0.0) + (-x.abs()).exp().ln_1p();
-    let (positive, negatives) = (f64::from(positive), negatives.iter().map(|x| f64::from(*x)));
-    let count = negatives.len() as f64;
-    if pairwise {
-        negatives.map(|negative| softplus(negative - positive)).sum::<f64>() / count
-    } else {
-        (softplus(-positive) + negatives.map(softplus).sum::<f64>()) / (1.0 + count)
-    }
 }
 
 /// The full ranking: every sample's item among all items that its user has not had, for `users` of the samples drawn
@@ -166,17 +153,6 @@ fn target(dataset: &Dataset, sample: Sample) -> u32 {
 mod tests {
     use super::*;
     use crate::data::{Protocol, test_samples, train_samples};
-
-    #[test]
-    fn losses_by_hand() {
-        let (ln2, e) = (2f64.ln(), 1f64.exp());
-        assert!((loss(0.0, &[0.0, 0.0], false) - ln2).abs() < 1e-12);
-        assert!((loss(5.0, &[5.0, 5.0], true) - ln2).abs() < 1e-12);
-        assert!((loss(1.0, &[-1.0], false) - (1.0 + 1.0 / e).ln()).abs() < 1e-12);
-        assert!((loss(0.5, &[-0.5], true) - (1.0 + 1.0 / e).ln()).abs() < 1e-12);
-        assert_eq!(loss(-1e30, &[0.0], true), f64::from(1e30f32), "no overflow");
-        assert!(loss(f32::NAN, &[0.0], false).is_nan(), "NaN shows");
-    }
 
     #[test]
     fn most_popular_counts_training_events_only() {

@@ -47,7 +47,7 @@ pub struct Figures {
 
 impl<'a> Fit<'a> {
     /// A run of `trainer` on a data set.
-    pub fn new(trainer: Trainer, dataset: &'a Dataset, config: Config) -> Fit<'a> {
+    pub fn new(mut trainer: Trainer, dataset: &'a Dataset, config: Config) -> Fit<'a> {
         let protocol = config.eval.protocol;
         let negatives = Negatives::new(dataset);
         let mut train = train_samples(dataset, protocol);
@@ -61,6 +61,17 @@ impl<'a> Fit<'a> {
             Protocol::Paper => test.clone(),
             Protocol::Honest => validation_samples(dataset, protocol),
         };
+        if trainer.model().every_position() {
+            // The last sample of a user stands for all of its prefixes.
+            train.dedup_by(|later, sample| {
+                let same = later.user == sample.user;
+                if same {
+                    *sample = *later;
+                }
+                same
+            });
+        }
+        trainer.count_targets(dataset, &train);
         let (state, order, rollback) = (State::default(), Vec::new(), None);
         Fit { trainer, state, config, dataset, negatives, train, validation, test, order, rollback }
     }
@@ -275,9 +286,9 @@ impl<'a> Fit<'a> {
     fn validate(&mut self) -> Sampled {
         let eval = &self.config.eval;
         let count = if eval.protocol == Protocol::Paper { 1 } else { eval.validation_negatives };
-        let pairwise = self.trainer.model().pairwise();
+        let loss = self.config.train.loss;
         let (trainer, seed) = (&mut self.trainer, self.config.train.seed);
-        sampled(trainer, self.dataset, &self.negatives, &self.validation, count, seed, pairwise)
+        sampled(trainer, self.dataset, &self.negatives, &self.validation, count, seed, loss)
     }
 
     /// Puts the best epoch's weights into the model.

@@ -1,16 +1,16 @@
-//! Eq 20-22: the terms of the loss, apart and together.
+//! Eq 18-22: the terms of the loss, apart and together.
 
 use crate::model::Output;
 use crate::ops;
 use crate::tape::Graph;
-use crate::tensor::Var;
+use crate::tensor::{Index, Var};
 use crate::train::config::{L2Kind, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 /// The terms of the loss before their weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
-    /// Ranking loss: mean binary cross-entropy, or BPR's.
+    /// Ranking loss, the mean over targets.
     pub rank: f64,
     /// Redundancy of the hops, mean over samples.
     pub penalty: f64,
@@ -47,22 +47,41 @@ impl Terms {
 /// The recorded terms of one shard, with the weight that each has in the loss.
 pub type Seeds = [(Var, f32); 4];
 
-/// Records the terms of a shard that belongs to a batch of `batch` samples. The dense weights' l2 term is not part of
-/// a shard.
-pub fn record(g: &mut Graph<'_>, output: &Output, pairwise: bool, batch: usize, config: &TrainConfig) -> Seeds {
-    let per = output.scores.cols;
-    let rank = if pairwise {
-        ops::bpr(g, output.scores, 1.0 / (batch * (per - 1).max(1)) as f32)
-    } else {
-        ops::bce(g, output.scores, 1.0 / (batch * per) as f32)
-    };
+/// How many samples and targets a batch has.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// Histories.
+    pub samples: usize,
+    /// Targets: one a sample, or more for models that learn from every position.
+    pub rows: usize,
+}
+
+/// Records the terms of a shard, its scores' loss among them, that belongs to a batch of `batch`. The dense weights' l2
+/// term is not part of a shard.
+pub fn record(g: &mut Graph<'_>, output: &Output, batch: Extent, config: &TrainConfig) -> Seeds {
+    let rank = config.loss.record(g, output.scores, 1.0 / batch.rows as f32);
+    let rest = Rest { attention: output.attention, activations: output.activations, rows: output.rows };
+    record_rest(g, rank, &rest, batch, config)
+}
+
+/// What the terms beside the ranking loss are made of; see [`Output`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest {
+    pub attention: Option<(Var, Index)>,
+    pub activations: [Option<Var>; 2],
+    pub rows: [Option<Var>; 2],
+}
+
+/// Records the terms beside the ranking loss `rank`, which is `[1, 1]`.
+pub(crate) fn record_rest(g: &mut Graph<'_>, rank: Var, output: &Rest, batch: Extent, config: &TrainConfig) -> Seeds {
+    let batch = batch.samples;
     let nothing = g.constant(1, 1, |x| x.fill(0.0));
     let penalty = match output.attention {
         Some((a, offsets)) if config.penalty != 0.0 => ops::redundancy(g, a, offsets, 1.0 / batch as f32),
         _ => nothing,
     };
     let (k, weight, parts) = match config.l2 {
-        L2Kind::Activation => (0.5, config.l2_weight, output.activations.map(Some)),
+        L2Kind::Activation => (0.5, config.l2_weight, output.activations),
         L2Kind::Weights => (1.0 / batch as f32, config.l2_rows, output.rows),
     };
     let [first, second] = parts.map(|part| match part {

@@ -93,7 +93,7 @@ impl Memory {
         let source = Source::new(dataset, &config.model);
         let mut order = Vec::new();
         epoch_order(samples.len(), train.seed, 0, &mut order);
-        let per = 1 + train.negatives_per_positive;
+        let per = train.candidates_per_row();
         let mut lookups = [0u64; 2];
         let load = probe.training(per);
         for batch in order.chunks(train.batch).take(BATCHES) {
@@ -101,7 +101,8 @@ impl Memory {
             shards.take(&source, &batch, train.shard_count(), &load, per, probe.in_blocks());
             let events: usize = batch.iter().map(|s| source.length(*s)).sum();
             lookups[0] = lookups[0].max(events as u64);
-            lookups[1] = lookups[1].max((batch.len() * per) as u64);
+            let shared = probe.shared() * train.shard_count();
+            lookups[1] = lookups[1].max((batch.len() * per + shared) as u64);
         }
         let against = if protocol == Protocol::Paper { 1 } else { config.eval.validation_negatives };
         for (list, at_once, per) in

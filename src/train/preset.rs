@@ -45,9 +45,8 @@ init_std = 0.0
 epochs = 10
 ";
 
-/// On top of ATRank's code. The loss is BPR's by the model itself; gradients are not clipped. It learns slowly, and
-/// quickly by the clock.
-const BPR: &str = "[train]\nclip = 0.0\nepochs = 30";
+/// On top of ATRank's code: BPR's loss, gradients are not clipped. It learns slowly, and quickly by the clock.
+const BPR: &str = "[train]\nloss = 'bpr'\nclip = 0.0\nepochs = 30";
 
 /// What paid for every model on Beauty's validation set: Adam in place of SGD (as good in 4 epochs as SGD in
 /// 9), a fifth of the l2 term (its sum over the batch weighs twice as much at batch 64). docs/experiments.md has the

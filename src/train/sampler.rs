@@ -4,9 +4,11 @@
 use crate::data::Negatives;
 use crate::data::Sample;
 use crate::train::config::NegativesKind;
-use rand::SeedableRng;
+use crate::train::config::TrainConfig;
+use crate::train::losses::Against;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 
 /// What a generator is for; keeps streams of one seed apart.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,8 @@ pub enum Purpose {
     Dropout = 4,
     /// Users of the full ranking.
     RankUsers = 5,
+    /// Items that the samples of a shard share.
+    Shared = 6,
 }
 
 /// The generator of one purpose, at one place (for instance epoch and sample).
@@ -62,4 +66,105 @@ pub fn draw_negatives(
         }
     }
     true
+}
+
+/// Draws the items that the samples of a shard are compared with.
+#[derive(Clone, Debug, Default)]
+pub struct SharedSampler {
+    items: usize,
+    /// How many are drawn; 0 = every item stands once.
+    count: usize,
+    /// Sums of the items' weights up to each item; empty = all weigh the same.
+    cumulative: Vec<f64>,
+    logq: bool,
+    active: bool,
+}
+
+impl SharedSampler {
+    /// The sampler that the loss asks for. `counts` are the items' training events.
+    pub fn new(config: &TrainConfig, counts: &[u32]) -> SharedSampler {
+        let against = config.loss.against();
+        let count = if against == Against::All { 0 } else { config.shared_negatives };
+        let mut cumulative = Vec::new();
+        if against == Against::Shared && config.sampling_power > 0.0 {
+            let power = f64::from(config.sampling_power);
+            let mut sum = 0.0;
+            cumulative.extend(counts.iter().map(|count| {
+                sum += (1.0 + f64::from(*count)).powf(power);
+                sum
+            }));
+        }
+        SharedSampler {
+            items: counts.len(),
+            count,
+            cumulative,
+            logq: config.logq && against == Against::Shared,
+            active: against != Against::Own,
+        }
+    }
+
+    /// The number of items that [`SharedSampler::draw`] draws.
+    pub fn drawn(&self) -> usize {
+        match (self.active, self.count) {
+            (false, _) => 0,
+            (true, 0) => self.items,
+            (true, count) => count,
+        }
+    }
+
+    /// Draws items with replacement, and what is to be added to their scores: `-ln(number of draws * probability)`.
+    /// Nothing where the loss shares no items; every item once, without corrections, where it compares with all.
+    pub fn draw(&self, rng: &mut ChaCha8Rng, items: &mut Vec<u32>, shift: &mut Vec<f32>) {
+        items.clear();
+        shift.clear();
+        if !self.active || self.items == 0 {
+            return;
+        }
+        if self.count == 0 {
+            items.extend(0..self.items as u32);
+            return;
+        }
+        let total = self.cumulative.last().copied();
+        for _ in 0..self.count {
+            let (item, probability) = match total {
+                None => (rng.random_range(0..self.items), 1.0 / self.items as f64),
+                Some(total) => {
+                    let at = rng.random_range(0.0..total);
+                    let item = self.cumulative.partition_point(|sum| *sum <= at).min(self.items - 1);
+                    let before = if item == 0 { 0.0 } else { self.cumulative[item - 1] };
+                    (item, (self.cumulative[item] - before) / total)
+                }
+            };
+            items.push(item as u32);
+            if self.logq {
+                shift.push(-(self.count as f64 * probability).ln() as f32);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::losses::Loss;
+
+    #[test]
+    fn shared_items_are_drawn_as_often_as_their_correction_says() {
+        let counts = [0, 7, 0, 63, 1];
+        for power in [0.0, 0.5, 1.0] {
+            let loss = Loss::SampledSoftmax;
+            let config =
+                TrainConfig { loss, shared_negatives: 40_000, sampling_power: power, ..TrainConfig::default() };
+            let sampler = SharedSampler::new(&config, &counts);
+            let (mut items, mut shift) = (vec![], vec![]);
+            sampler.draw(&mut generator(1, Purpose::Shared, [0, 0]), &mut items, &mut shift);
+            for item in 0..5 {
+                let drawn = items.iter().filter(|i| **i == item).count() as f64;
+                let at = items.iter().position(|i| *i == item).unwrap();
+                let expected = f64::from(-shift[at]).exp();
+                let error = 5.0 * expected.sqrt();
+                assert!((drawn - expected).abs() < error, "power {power}, item {item}: {drawn} against {expected}");
+            }
+        }
+    }
 }

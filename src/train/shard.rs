@@ -2,13 +2,16 @@
 
 use crate::data::Dataset;
 use crate::data::Sample;
-use crate::model::{Batch, Model, Output};
+use crate::model::{Batch, Model, Output, last_rows};
 use crate::ops::dropout::Rate;
 use crate::scorer::time;
 use crate::scorer::{Settings, TimeKind};
 use crate::tape::{Engine, Graph, Tape};
-use crate::train::config::TrainConfig;
-use crate::train::loss::{self, Terms};
+use crate::train::config::{Denominator, TrainConfig};
+use crate::train::loss::{self, Extent, Terms};
+use crate::train::losses::Against;
+use crate::train::losses::shared::{self, LeftOut, Shared};
+use crate::train::sampler::SharedSampler;
 use crate::train::sparse::Lookups;
 use dmran_kernels::Level;
 use rand::RngExt;
@@ -31,13 +34,27 @@ pub struct Source<'a> {
     pub time: TimeKind,
     /// Number of buckets.
     pub buckets: usize,
+    /// Whether every event is a target, see [`Model::every_position`]; only in training.
+    pub every_position: bool,
 }
 
 impl<'a> Source<'a> {
     /// The source that a model's settings ask for.
     pub fn new(dataset: &'a Dataset, settings: &Settings) -> Source<'a> {
         let time = if dataset.has_time() && settings.uses_time() { settings.time } else { TimeKind::None };
-        Source { dataset, history_cap: settings.history_cap, time, buckets: settings.buckets }
+        Source { dataset, history_cap: settings.history_cap, time, buckets: settings.buckets, every_position: false }
+    }
+
+    /// The number of targets of a sample.
+    pub fn rows(&self, sample: Sample) -> usize {
+        if self.every_position { self.length(sample) } else { 1 }
+    }
+
+    /// Appends the targets of a sample, oldest first.
+    pub fn targets(&self, sample: Sample, out: &mut Vec<u32>) {
+        let target = sample.target as usize;
+        let items = &self.dataset.history(sample.user).items[..=target];
+        out.extend_from_slice(&items[target + 1 - self.rows(sample)..]);
     }
 
     /// The number of events in a sample's history.
@@ -55,8 +72,10 @@ pub struct Job<'a> {
     pub config: &'a TrainConfig,
     /// The SIMD tier.
     pub level: Level,
-    /// Samples of the whole batch.
-    pub batch: usize,
+    /// The whole batch.
+    pub batch: Extent,
+    /// Draws the items that a shard's samples share, where the loss asks for it.
+    pub shared: &'a SharedSampler,
 }
 
 /// Buffers and tape of one shard, reused from batch to batch.
@@ -66,7 +85,12 @@ pub struct Shard {
     history: Vec<u32>,
     buckets: Vec<u32>,
     offsets: Vec<u32>,
+    rows: Vec<u32>,
     candidates: Vec<u32>,
+    shared: Vec<u32>,
+    shift: Vec<f32>,
+    left_out: [Vec<u32>; 2],
+    expanded: Vec<u32>,
     blocks: Vec<Range<usize>>,
     tape: Tape,
     /// What the blocks of the last training pass looked up in each table.
@@ -76,13 +100,14 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// Takes over samples and their candidates (the same number for each).
+    /// Takes over samples and the candidates of their rows (the same number for each).
     pub fn fill(&mut self, source: &Source<'_>, samples: &[Sample], candidates: &[u32]) {
         self.users.clear();
         self.history.clear();
         self.buckets.clear();
         self.offsets.clear();
         self.offsets.push(0);
+        self.rows.clear();
         for sample in samples {
             let events = source.dataset.history(sample.user);
             let target = sample.target as usize;
@@ -96,19 +121,27 @@ impl Shard {
                 let bucket = |t: &i64| time::bucket(source.time, source.buckets, *t, now);
                 self.buckets.extend(events.times[first..target].iter().map(bucket));
             }
-            self.offsets.push(self.history.len() as u32);
+            let end = self.history.len() as u32;
+            self.rows.extend(end - source.rows(*sample) as u32..end);
+            self.offsets.push(end);
         }
         self.candidates.clear();
         self.candidates.extend_from_slice(candidates);
     }
 
-    /// Takes samples of `events` events each, all of item 0, with `per` candidates each: only to see what they take.
-    pub(crate) fn fill_alike(&mut self, samples: usize, events: usize, per: usize) {
+    /// Takes samples of `events` events each, all of item 0, with `per` candidates for each row and `shared` ones for all:
+    /// only to see what they take.
+    pub(crate) fn fill_alike(&mut self, samples: usize, events: usize, per: usize, shared: usize, every: bool) {
         self.users = vec![0; samples];
         self.history = vec![0; samples * events];
         self.buckets = vec![0; samples * events];
         self.offsets = (0..=samples).map(|at| (at * events) as u32).collect();
-        self.candidates = vec![0; samples * per];
+        self.rows = last_rows(&self.offsets);
+        if every {
+            self.rows = (0..(samples * events) as u32).collect();
+        }
+        self.candidates = vec![0; self.rows.len() * per];
+        self.shared = vec![0; shared];
     }
 
     /// The shard's samples.
@@ -118,13 +151,14 @@ impl Shard {
             history: &self.history,
             buckets: &self.buckets,
             offsets: &self.offsets,
+            rows: &self.rows,
             candidates: &self.candidates,
             dropout,
         }
     }
 
-    /// Forward and backward pass of some samples of a batch with their candidates (the same number for each). `dropout`
-    /// draws the seeds of the masks.
+    /// Forward and backward pass of some samples of a batch with the candidates of their rows (the same number for each).
+    /// `dropout` draws the seeds of the masks, `negatives` the items that the samples share.
     pub fn train(
         &mut self,
         job: &Job<'_>,
@@ -132,16 +166,46 @@ impl Shard {
         samples: &[Sample],
         candidates: &[u32],
         mut dropout: ChaCha8Rng,
+        mut negatives: ChaCha8Rng,
     ) {
-        let per = candidates.len() / samples.len().max(1);
+        let shares = job.config.loss.against() != Against::Own;
         let mut blocks = std::mem::take(&mut self.blocks);
-        cut_blocks(samples.iter().map(|s| source.length(*s)), job.model.in_blocks(), &mut blocks);
+        // Shared candidates are looked up once for all samples of the shard.
+        cut_blocks(samples.iter().map(|s| source.length(*s)), job.model.in_blocks() && !shares, &mut blocks);
         self.begin(job.model);
+        job.shared.draw(&mut negatives, &mut self.shared, &mut self.shift);
+        let total: usize = samples.iter().map(|s| source.rows(*s)).sum();
+        let per = candidates.len() / total.max(1);
+        let mut first = 0;
         for block in &blocks {
-            self.fill(source, &samples[block.clone()], &candidates[block.start * per..block.end * per]);
+            let samples = &samples[block.clone()];
+            let end = first + per * samples.iter().map(|s| source.rows(*s)).sum::<usize>();
+            self.fill(source, samples, &candidates[first..end]);
+            if shares && job.config.denominator == Denominator::Unseen {
+                self.leave_out(source, samples);
+            }
             self.train_block(job, dropout.random());
+            first = end;
         }
         self.blocks = blocks;
+    }
+
+    /// Notes for each row the items that its user had before its target.
+    fn leave_out(&mut self, source: &Source<'_>, samples: &[Sample]) {
+        let [offsets, items] = &mut self.left_out;
+        offsets.clear();
+        items.clear();
+        offsets.push(0);
+        for sample in samples {
+            let had = source.dataset.history(sample.user).items;
+            let target = sample.target as usize;
+            for end in target + 1 - source.rows(*sample)..=target {
+                let first = items.len();
+                items.extend_from_slice(&had[..end]);
+                items[first..].sort_unstable();
+                offsets.push(items.len() as u32);
+            }
+        }
     }
 
     /// Forgets gradients, lookups and terms.
@@ -154,12 +218,22 @@ impl Shard {
 
     /// Forward and backward pass of the samples that the buffers hold.
     pub(crate) fn train_block(&mut self, job: &Job<'_>, seed: u64) {
-        let Job { model, config, level, batch } = *job;
+        let Job { model, config, level, batch, .. } = *job;
         let dropout = (config.dropout > 0.0).then_some(Rate { rate: config.dropout, seed });
         let mut tape = std::mem::take(&mut self.tape);
         let mut g = Graph::new(model.params(), &mut tape, config.engine, level);
-        let output = model.forward(&mut g, &self.batch(dropout));
-        let seeds = loss::record(&mut g, &output, model.pairwise(), batch, config);
+        let output = if config.loss.against() == Against::Own {
+            model.forward(&mut g, &self.batch(dropout))
+        } else {
+            let mut expanded = std::mem::take(&mut self.expanded);
+            let [offsets, items] = &self.left_out;
+            let left_out = (!offsets.is_empty()).then_some(LeftOut { offsets, items });
+            let shared = Shared { items: &self.shared, shift: &self.shift, left_out };
+            let output = shared::scores(&mut g, model, &self.batch(dropout), shared, &mut expanded);
+            self.expanded = expanded;
+            output
+        };
+        let seeds = loss::record(&mut g, &output, batch, config);
         self.terms.add(&loss::terms(&g, &seeds));
         g.backward_adding(&seeds);
         self.lookups.iter_mut().enumerate().for_each(|(table, lookups)| lookups.take(&tape, model.params(), table));
@@ -194,9 +268,11 @@ impl Shard {
 
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
-        let ids = [&self.users, &self.history, &self.buckets, &self.offsets, &self.candidates];
+        let [left_out, left_items] = &self.left_out;
+        let ids = [&self.users, &self.history, &self.buckets, &self.offsets, &self.rows, &self.candidates];
+        let ids = ids.into_iter().chain([&self.shared, &self.expanded, left_out, left_items]);
         self.tape.bytes()
-            + 4 * ids.iter().map(|v| v.capacity()).sum::<usize>()
+            + 4 * (ids.map(|v| v.capacity()).sum::<usize>() + self.shift.capacity())
             + self.lookups.iter().map(Lookups::bytes).sum::<usize>()
     }
 }

@@ -6,10 +6,11 @@ use crate::data::Sample;
 use crate::model::Model;
 use crate::scorer::Settings;
 use crate::train::config::{L2Kind, TrainConfig};
-use crate::train::loss::Terms;
+use crate::train::loss::{Extent, Terms};
+use crate::train::losses::Against;
 use crate::train::optimizer::Optimizer;
 use crate::train::prologue::Prologue;
-use crate::train::sampler::{self, Purpose};
+use crate::train::sampler::{self, Purpose, SharedSampler};
 use crate::train::shard::{FIXED_WORK, Job, Shard, Source, cut};
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
@@ -89,6 +90,10 @@ pub struct Trainer {
     rows: Vec<RowGrads>,
     batch: Vec<Sample>,
     candidates: Vec<u32>,
+    /// Where each sample's candidates begin, and where the last one's end.
+    starts: Vec<usize>,
+    shared: SharedSampler,
+    drawn: Vec<u32>,
     stale: bool,
 }
 
@@ -123,6 +128,9 @@ impl Trainer {
             rows,
             batch: Vec::new(),
             candidates: Vec::new(),
+            starts: Vec::new(),
+            shared: SharedSampler::default(),
+            drawn: Vec::new(),
             stale: true,
             model,
             settings,
@@ -174,24 +182,9 @@ impl Trainer {
         epoch: usize,
         first: usize,
     ) -> Result<StepReport, TrainError> {
-        let per = 1 + self.config.negatives_per_positive;
-        self.batch.clear();
-        self.candidates.clear();
-        for at in batch {
-            let sample = samples[*at as usize];
-            let start = self.candidates.len();
-            self.candidates.resize(start + per, 0);
-            self.candidates[start] = dataset.history(sample.user).items[sample.target as usize];
-            let (kind, seed) = (self.config.negatives, self.config.seed);
-            let drawn = &mut self.candidates[start + 1..];
-            if sampler::draw_negatives(negatives, sample, kind, seed, epoch, *at, drawn) {
-                self.batch.push(sample);
-            } else {
-                self.candidates.truncate(start);
-            }
-        }
+        self.draw(dataset, negatives, samples, batch, epoch);
         let lr = self.config.learning_rate(epoch, self.optimizer.step) * self.lr_factor;
-        let report = self.gradients(dataset, per);
+        let report = self.gradients(dataset);
         let total = report.terms.total(&self.config);
         if !total.is_finite() || !report.norm.is_finite() {
             let (what, value) = match self.broken_gradient() {
@@ -211,6 +204,57 @@ impl Trainer {
         Ok(report)
     }
 
+    /// Takes over the samples of a batch with the candidates of their targets: negatives of their own, or none.
+    fn draw(&mut self, dataset: &Dataset, negatives: &Negatives, samples: &[Sample], batch: &[u32], epoch: usize) {
+        let source = self.source(dataset);
+        let own = self.config.loss.against() == Against::Own;
+        let per = if own { self.config.negatives_per_positive } else { 0 };
+        let (kind, seed) = (self.config.negatives, self.config.seed);
+        let Trainer { batch: taken, candidates, starts, drawn, .. } = self;
+        taken.clear();
+        candidates.clear();
+        starts.clear();
+        starts.push(0);
+        let mut targets = std::mem::take(drawn);
+        for at in batch {
+            let sample = samples[*at as usize];
+            targets.clear();
+            source.targets(sample, &mut targets);
+            let rows = targets.len();
+            targets.resize(rows * (1 + per), 0);
+            let (targets, negative) = targets.split_at_mut(rows);
+            if own && !sampler::draw_negatives(negatives, sample, kind, seed, epoch, *at, negative) {
+                continue;
+            }
+            for (row, target) in targets.iter().enumerate() {
+                candidates.push(*target);
+                candidates.extend_from_slice(&negative[row * per..(row + 1) * per]);
+            }
+            taken.push(sample);
+            starts.push(candidates.len());
+        }
+        self.drawn = targets;
+    }
+
+    /// How histories are read in training.
+    fn source<'a>(&self, dataset: &'a Dataset) -> Source<'a> {
+        Source { every_position: self.model.every_position(), ..Source::new(dataset, &self.settings) }
+    }
+
+    /// The distribution of shared items depends on how often each is a target of `samples`. To be called before the first
+    /// step; without it they are drawn uniformly.
+    pub fn count_targets(&mut self, dataset: &Dataset, samples: &[Sample]) {
+        let mut counts = vec![0; dataset.items()];
+        let source = self.source(dataset);
+        let mut targets = Vec::new();
+        for sample in samples {
+            targets.clear();
+            source.targets(*sample, &mut targets);
+            targets.iter().for_each(|item| counts[*item as usize] += 1);
+        }
+        self.shared = SharedSampler::new(&self.config, &counts);
+    }
+
     /// Brings packed and derived weights up to date.
     fn refresh(&mut self) {
         if !self.stale {
@@ -221,23 +265,40 @@ impl Trainer {
     }
 
     /// Gradients of the batch that `self.batch` and `self.candidates` hold, summed over the shards in order.
-    fn gradients(&mut self, dataset: &Dataset, per: usize) -> StepReport {
+    fn gradients(&mut self, dataset: &Dataset) -> StepReport {
         self.refresh();
-        let source = Source::new(dataset, &self.settings);
-        let Trainer { model, config, level, pool, shards, cuts, prologue, grads, rows, batch, candidates, .. } = self;
+        let source = self.source(dataset);
+        let Trainer {
+            model,
+            config,
+            level,
+            pool,
+            shards,
+            cuts,
+            prologue,
+            grads,
+            rows,
+            batch,
+            candidates,
+            starts,
+            shared,
+            ..
+        } = self;
         let (model, level) = (&**model, *level);
         cut(batch.iter().map(|s| source.length(*s)), config.shard_count(), FIXED_WORK, cuts);
         if shards.len() < cuts.len() {
             shards.resize_with(cuts.len(), Shard::default);
         }
         let shards = &mut shards[..cuts.len()];
-        let (total, step) = (batch.len(), self.optimizer.step);
-        let job = Job { model, config, level, batch: total };
+        let step = self.optimizer.step;
+        let targets = batch.iter().map(|s| source.rows(*s)).sum();
+        let job = Job { model, config, level, batch: Extent { samples: batch.len(), rows: targets }, shared };
         let dropout = |shard: usize| sampler::generator(config.seed, Purpose::Dropout, [step, shard as u64]);
+        let negatives = |shard: usize| sampler::generator(config.seed, Purpose::Shared, [step, shard as u64]);
         pool.install(|| {
             shards.par_iter_mut().zip(&*cuts).enumerate().with_max_len(1).for_each(|(i, (shard, range))| {
-                let candidates = &candidates[range.start * per..range.end * per];
-                shard.train(&job, &source, &batch[range.clone()], candidates, dropout(i));
+                let candidates = &candidates[starts[range.start]..starts[range.end]];
+                shard.train(&job, &source, &batch[range.clone()], candidates, dropout(i), negatives(i));
             });
             let shards = &*shards;
             grads.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {

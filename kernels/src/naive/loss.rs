@@ -35,6 +35,21 @@ pub fn bpr(
     loss * f64::from(weight)
 }
 
+/// See [`crate::loss::cross_entropy`].
+pub fn cross_entropy(_level: Level, scores: &[f32], candidates: usize, weight: f32, dscore: &mut [f32]) -> f64 {
+    let mut loss = 0.0;
+    for (s, ds) in scores.chunks(candidates).zip(dscore.chunks_mut(candidates)) {
+        let most = s.iter().fold(f64::MIN, |most, s| f64::max(most, f64::from(*s)));
+        let total: f64 = s.iter().map(|s| (f64::from(*s) - most).exp()).sum();
+        loss += total.ln() + most - f64::from(s[0]);
+        for (j, (s, ds)) in s.iter().zip(ds).enumerate() {
+            let p = (f64::from(*s) - most).exp() / total;
+            *ds = (f64::from(weight) * if j == 0 { p - 1.0 } else { p }) as f32;
+        }
+    }
+    loss * f64::from(weight)
+}
+
 /// See [`crate::loss::sum_squares`].
 pub fn sum_squares(_level: Level, x: &[f32]) -> f64 {
     dot(x, x)

@@ -35,6 +35,16 @@ pub enum NegativesKind {
     Static,
 }
 
+/// Which items the softmax losses compare a target with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Denominator {
+    /// All of them.
+    All,
+    /// Those that the user did not have before the target's event.
+    Unseen,
+}
+
 /// What to do where the loss or a gradient is not finite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -52,7 +62,7 @@ pub enum OnNan {
 pub enum StopMetric {
     /// Eq 23's AUC: the higher the better.
     Auc,
-    /// The model's ranking loss (binary cross-entropy, or BPR's): the lower the better.
+    /// The ranking loss that the model is trained with: the lower the better.
     Loss,
 }
 

@@ -4,6 +4,8 @@ use crate::data::Dataset;
 use crate::model::build::{Sizes, Start, build};
 use crate::model::{BuildError, Model};
 use crate::train::config::{Config, TrainConfig};
+use crate::train::loss::Extent;
+use crate::train::sampler::SharedSampler;
 use crate::train::shard::{Job, Shard};
 use dmran_kernels::Level;
 use dmran_kernels::feature_attention::KEEP_ROWS;
@@ -93,6 +95,7 @@ pub(super) struct Probe<'a> {
     config: &'a TrainConfig,
     level: Level,
     counts: [usize; 3],
+    shared: SharedSampler,
 }
 
 impl<'a> Probe<'a> {
@@ -106,7 +109,8 @@ impl<'a> Probe<'a> {
         let [users, items, categories] = ROWS;
         let sizes = Sizes { users, items, categories, item_category: vec![0; items] };
         let model = build(name, &config.model, &sizes, Start { seed: 1, table_std: None })?;
-        Ok(Probe { model, config: &config.train, level, counts })
+        let shared = SharedSampler::new(&config.train, &vec![0; dataset.items()]);
+        Ok(Probe { model, config: &config.train, level, counts, shared })
     }
 
     /// The real number of rows of a table that has `rows` here.
@@ -123,6 +127,11 @@ impl<'a> Probe<'a> {
             trained: 4 * (params.trained().len() + tables) as u64,
             dense: 4 * params.values().len() as u64,
         }
+    }
+
+    /// Candidates that the samples of a shard share.
+    pub(super) fn shared(&self) -> usize {
+        self.shared.drawn()
     }
 
     /// Whether the model trains block by block.
@@ -149,9 +158,12 @@ impl<'a> Probe<'a> {
     /// A shard's tape in training, with `per` candidates a sample.
     pub(super) fn training(&self, per: usize) -> Shape {
         let run = |samples, events| {
-            let job = Job { model: &*self.model, config: self.config, level: self.level, batch: samples };
+            let every = self.model.every_position();
+            let batch = Extent { samples, rows: if every { samples * events } else { samples } };
+            let (model, shared) = (&*self.model, &self.shared);
+            let job = Job { model, config: self.config, level: self.level, batch, shared };
             let mut shard = Shard::default();
-            shard.fill_alike(samples, events, per);
+            shard.fill_alike(samples, events, per, shared.drawn(), every);
             shard.begin(job.model);
             shard.train_block(&job, 1);
             shard.tape().lengths()
@@ -163,7 +175,7 @@ impl<'a> Probe<'a> {
     pub(super) fn scoring(&self, per: usize) -> Shape {
         let run = |samples, events| {
             let mut shard = Shard::default();
-            shard.fill_alike(samples, events, per);
+            shard.fill_alike(samples, events, per, 0, false);
             shard.forward(&*self.model, self.config.engine, self.level, |_, _| ());
             shard.tape().lengths()
         };
