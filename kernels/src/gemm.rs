@@ -16,19 +16,22 @@ use crate::simd::tile::{self, with_tile};
 use crate::simd::{Kernel, LANES, Simd, load_at, store_at};
 use transposed::GemmTn;
 
-/// What [`gemm`] does with the product: `y = relu?(start + x W)`, where the start of each chain is 0, `y`, the bias or `y + bias`.
+/// What [`gemm`] does with the product: `y = relu?(start + x W)`, where the start of each chain is 0, `y`, the bias or `y + bias`,
+/// or what its row says.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Output<'a> {
     accumulate: bool,
     /// `y` is added to the finished chain.
     add: bool,
     bias: Option<&'a [f32]>,
+    /// What all chains of a row start from, where there is nothing else.
+    rows: Option<&'a [f32]>,
     relu: bool,
 }
 
 impl<'a> Output<'a> {
     /// `y = x W`
-    pub const OVERWRITE: Self = Self { accumulate: false, add: false, bias: None, relu: false };
+    pub const OVERWRITE: Self = Self { accumulate: false, add: false, bias: None, rows: None, relu: false };
     /// `y += x W`
     pub const ACCUMULATE: Self = Self { accumulate: true, ..Self::OVERWRITE };
     /// `y += x W`, with the bits of a product by itself that is then added.
@@ -38,15 +41,21 @@ impl<'a> Output<'a> {
     pub const fn bias(self, bias: &'a [f32]) -> Self {
         Self { bias: Some(bias), ..self }
     }
+    /// `y = starts + x W`, where row `i` starts from `starts[i]` in all columns.
+    #[inline]
+    pub const fn from_rows(starts: &'a [f32]) -> Self {
+        Self { rows: Some(starts), ..Self::OVERWRITE }
+    }
     /// Replaces negative results by 0; NaN stays.
     #[inline]
     pub const fn relu(self) -> Self {
         Self { relu: true, ..self }
     }
-    /// What the chain of column `j` starts from, where `y` is the element's old value.
-    pub(crate) fn start(&self, y: f32, j: usize) -> f64 {
+    /// What the chain of row `i` and column `j` starts from, where `y` is the element's old value.
+    pub(crate) fn start(&self, y: f32, i: usize, j: usize) -> f64 {
         let old = if self.accumulate || self.add { f64::from(y) } else { 0.0 };
-        old + self.bias.map_or(0.0, |b| f64::from(b[j]))
+        let row = self.rows.map_or(0.0, |rows| f64::from(rows[i]));
+        old + row + self.bias.map_or(0.0, |b| f64::from(b[j]))
     }
     pub(crate) fn has_relu(&self) -> bool {
         self.relu
@@ -142,6 +151,9 @@ impl Kernel for Gemm<'_> {
         if let Some(bias) = output.bias {
             assert_eq!(bias.len(), n, "a bias for {n} columns");
         }
+        if let Some(starts) = output.rows {
+            assert_eq!(starts.len(), rows, "starts for {rows} rows");
+        }
         // A block of rows that stays in half of a first level cache while the panels pass.
         let block = (4096 / k.max(1)).clamp(S::TILE_ROWS, 240).next_multiple_of(S::TILE_ROWS);
         let mut row = 0;
@@ -178,11 +190,16 @@ fn gemm_tile<S: Simd, const R: usize, const C: usize>(
     if output.accumulate {
         acc = load_tile(s, y, (row, col));
     }
+    if let Some(starts) = output.rows {
+        for (acc, &start) in acc.iter_mut().zip(&starts[row..row + R]) {
+            *acc = [s.splat(start); C];
+        }
+    }
     if let Some(bias) = output.bias {
         for c in 0..C {
             let bias = load_at(s, bias, col + c * LANES);
             for acc in &mut acc {
-                acc[c] = if output.accumulate { s.add(acc[c], bias) } else { bias };
+                acc[c] = if output.accumulate || output.rows.is_some() { s.add(acc[c], bias) } else { bias };
             }
         }
     }

@@ -7,6 +7,7 @@
 //! - [`feature_attention`]: eq 9-12, fused;
 //! - [`item_attention`]: eq 1, 7, 8 and 21 over ragged histories;
 //! - [`pooling`], [`gate`]: eq 14-17; [`score`]: the same bits for many candidates of one user;
+//! - [`cross_entropy`]: eq 18, 19: a softmax over the whole catalogue, in blocks;
 //! - [`norm`], [`dense`], [`feed_forward`]: the blocks around them;
 //! - [`loss`], [`rows`], [`optim`]: eq 20 and 22, table rows, the optimisers' steps;
 //! - [`naive`]: the same names and signatures in plain loops: the specification that tests compare with.
@@ -14,6 +15,7 @@
 //! Buffers are flat slices and belong to the caller; nothing here allocates. Slices need no alignment.
 #![deny(unsafe_code)]
 
+pub mod cross_entropy;
 pub mod dense;
 pub mod feature_attention;
 pub mod feed_forward;

@@ -2,6 +2,7 @@
 //!
 //! The level is taken and ignored; sums are accumulated in `f64`.
 
+pub mod cross_entropy;
 pub mod dense;
 pub mod feature_attention;
 pub mod feed_forward;

@@ -41,6 +41,7 @@ fn product_matches_the_naive_twin() {
             pack_transposed(&w, n, k, &mut packed[1..]);
             let packed = &packed[1..];
             let bias = random.vec(n, 1.0);
+            let starts = random.vec(rows, 1.0);
             // Unaligned, and with rows further apart than they are wide.
             let (stride_x, stride_y) = (k + 3, n + 2);
             let x = random.vec(rows * stride_x + 1, 1.0);
@@ -53,6 +54,8 @@ fn product_matches_the_naive_twin() {
                 Output::ACCUMULATE.bias(&bias).relu(),
                 Output::ADD,
                 Output::ADD.bias(&bias).relu(),
+                Output::from_rows(&starts),
+                Output::from_rows(&starts).bias(&bias),
             ];
             for output in outputs {
                 let before = random.vec(rows * stride_y + 1, 1.0);

@@ -16,7 +16,7 @@ pub fn gemm(_: Level, x: Matrix<'_>, packed: &[f32], mut y: MatrixMut<'_>, outpu
             let column = packed[j / LANES * k * LANES..].iter().skip(j % LANES).step_by(LANES);
             let product: f64 = x.row(i).iter().zip(column).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
             let y = &mut y.row_mut(i)[j];
-            let sum = product + output.start(*y, j);
+            let sum = product + output.start(*y, i, j);
             *y = if output.has_relu() && sum < 0.0 { 0.0 } else { sum as f32 };
         }
     }
