@@ -5,6 +5,7 @@ mod baseline;
 pub mod bi_lstm;
 pub mod bpr_mf;
 pub mod build;
+pub(crate) mod catalogue;
 pub mod cnn_pooling;
 pub mod dmran;
 pub mod export;
@@ -13,6 +14,7 @@ pub mod kind;
 
 use crate::ops::dropout::Rate;
 use crate::params::{ParamId, Params};
+use crate::scorer::Settings;
 use crate::tape::Graph;
 use crate::tensor::{Index, Var};
 pub use atrank::AtRank;
@@ -93,6 +95,17 @@ pub trait Model: Send + Sync {
     /// Whether the loss is BPR's instead of binary cross-entropy.
     fn pairwise(&self) -> bool {
         false
+    }
+
+    /// Whether a user's vector does not depend on the candidate. With one candidate a sample it is then the first of
+    /// [`Output::activations`], and every score is `u . c + bias`.
+    fn fixed_user(&self) -> bool {
+        false
+    }
+
+    /// The settings with which the scorer takes this model's numbers, if it can.
+    fn scorer_settings(&self) -> Option<&Settings> {
+        None
     }
 
     /// Whether a history's time buckets matter.

@@ -109,6 +109,10 @@ impl Model for BiLstm {
         Output { scores, attention: None, activations: [u, c], rows: [Some(c), Some(x)] }
     }
 
+    fn fixed_user(&self) -> bool {
+        !self.attention
+    }
+
     fn uses_time(&self) -> bool {
         false
     }

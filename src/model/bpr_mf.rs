@@ -58,6 +58,10 @@ impl Model for BprMf {
         true
     }
 
+    fn fixed_user(&self) -> bool {
+        true
+    }
+
     fn uses_time(&self) -> bool {
         false
     }

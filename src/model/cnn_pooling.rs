@@ -88,6 +88,10 @@ impl Model for CnnPooling {
         Output { scores, attention: None, activations: [u, c], rows: [Some(c), Some(x)] }
     }
 
+    fn fixed_user(&self) -> bool {
+        true
+    }
+
     fn uses_time(&self) -> bool {
         self.uses_time
     }

@@ -403,6 +403,14 @@ impl Model for Dmran {
         true
     }
 
+    fn fixed_user(&self) -> bool {
+        self.settings.head == Head::Mean
+    }
+
+    fn scorer_settings(&self) -> Option<&Settings> {
+        Some(&self.settings)
+    }
+
     fn uses_time(&self) -> bool {
         self.time.is_some()
     }

@@ -4,6 +4,7 @@ use crate::data::Dataset;
 use crate::model::build::{Sizes, Start, build};
 use crate::model::{BuildError, Model};
 use crate::train::config::{Config, TrainConfig};
+use crate::train::rank::RanksBy;
 use crate::train::shard::{Job, Shard};
 use dmran_kernels::Level;
 use dmran_kernels::feature_attention::KEEP_ROWS;
@@ -126,6 +127,10 @@ impl<'a> Probe<'a> {
     }
 
     /// Whether the model trains block by block.
+    pub(super) fn ranks_by(&self) -> RanksBy {
+        RanksBy::of(&*self.model, self.config.engine)
+    }
+
     pub(super) fn in_blocks(&self) -> bool {
         self.model.in_blocks()
     }
