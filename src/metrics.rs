@@ -167,12 +167,12 @@ impl Rank {
         (self.others > 0).then(|| 1.0 - self.rank() / f64::from(self.others))
     }
 
-    /// HR@k: 1 if the rank is below `k`, else 0.
+    /// HR@k: 1 if the rank is at most `k - 1`, else 0: half a place behind the last one is no hit.
     pub fn hit(&self, k: usize) -> f64 {
-        f64::from(self.rank() < k as f64)
+        f64::from(self.rank() + 1.0 <= k as f64)
     }
 
-    /// NDCG@k with one relevant item: `1 / log2(rank + 2)` if the rank is below `k`, else 0.
+    /// NDCG@k with one relevant item: `1 / log2(rank + 2)` for a hit, else 0.
     pub fn ndcg(&self, k: usize) -> f64 {
         self.hit(k) / (self.rank() + 2.0).log2()
     }
@@ -234,8 +234,8 @@ mod tests {
         let rank = Rank::of(&scores, 0, &[3, 0, 2, 1, 3]);
         assert_eq!(rank, Rank { greater: 1, ties: 1, others: 2 });
         assert_eq!(rank.rank(), 1.5);
-        assert_eq!((rank.hit(1), rank.hit(2)), (0.0, 1.0));
-        assert_eq!(rank.ndcg(2), 1.0 / 3.5f64.log2());
+        assert_eq!((rank.hit(2), rank.hit(3)), (0.0, 1.0));
+        assert_eq!((rank.ndcg(2), rank.ndcg(3)), (0.0, 1.0 / 3.5f64.log2()));
         assert_eq!(rank.reciprocal(), 0.4);
     }
 
