@@ -4,6 +4,7 @@
 mod examples;
 mod html;
 
+pub use html::MARK as PAGE_MARK;
 pub use examples::{Advice, Example, Named, Past, examples};
 
 use crate::data::{DataReport, Dataset, LengthBin, Log, Negatives, Sample, date, grouped};

@@ -58,7 +58,10 @@ pub use explain::{DimensionFocus, EventShare, Explanation};
 pub(crate) use file::checksum::Checksum;
 #[doc(hidden)]
 pub use file::repair_checksums;
-pub use file::{Disk, ModelFileError, Storage, StorageFile, is_temporary, write_atomically, write_atomically_on};
+pub use file::MAGIC as MODEL_MAGIC;
+pub use file::{
+    Disk, ModelFileError, Storage, StorageFile, is_temporary, rehearse, write_atomically, write_atomically_on,
+};
 pub use ids::{Ids, IdsError};
 pub use layout::{Counts, HeadNames, Shape, Stream, TensorSpec, expected_tensors};
 pub use model::{Model, ModelParts, Tensor};
