@@ -4,8 +4,8 @@
 mod examples;
 mod html;
 
-pub use html::MARK as PAGE_MARK;
 pub use examples::{Advice, Example, Named, Past, examples};
+pub use html::MARK as PAGE_MARK;
 
 use crate::data::{DataReport, Dataset, LengthBin, Log, Negatives, Sample, date, grouped};
 use crate::metrics::Estimate;

@@ -268,7 +268,8 @@ mod tests {
         assert_eq!((request.history, request.now), (want, Some(1000)));
         assert_eq!(request.candidates.unwrap(), ["184467440737095516150", "x"]);
         assert_eq!(request.exclude, ["1", "1"]);
-        let request = parsed(r#"{"history": [["a", null], {"item": "b", "time": null}], "now": null, "candidates": null}"#);
+        let request =
+            parsed(r#"{"history": [["a", null], {"item": "b", "time": null}], "now": null, "candidates": null}"#);
         assert_eq!(request, parsed(r#"{"history": ["a", "b"]}"#));
         assert_eq!(parsed("\u{feff}{}"), Request::default());
     }

@@ -54,11 +54,11 @@ pub use card::{Card, CardError, MAX_METRICS, Metric};
 pub use dmran_kernels::{Level, LevelError};
 pub use encode::{Event, ItemKey, Scratch};
 pub use explain::{DimensionFocus, EventShare, Explanation};
+pub use file::MAGIC as MODEL_MAGIC;
 #[cfg(feature = "train")]
 pub(crate) use file::checksum::Checksum;
 #[doc(hidden)]
 pub use file::repair_checksums;
-pub use file::MAGIC as MODEL_MAGIC;
 pub use file::{
     Disk, ModelFileError, Storage, StorageFile, is_temporary, rehearse, write_atomically, write_atomically_on,
 };

@@ -87,7 +87,8 @@ fn is_shown(chart: &Path) -> bool {
     let beside = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut reports = beside.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     reports.any(|path| {
-        Holds::Report.is_ours(&path).unwrap_or(false) && fs::read_to_string(&path).is_ok_and(|text| text.contains(&link))
+        Holds::Report.is_ours(&path).unwrap_or(false)
+            && fs::read_to_string(&path).is_ok_and(|text| text.contains(&link))
     })
 }
 
@@ -95,7 +96,10 @@ fn is_shown(chart: &Path) -> bool {
 #[derive(Clone, Debug, PartialEq)]
 enum Identity {
     #[cfg(unix)]
-    Inode { device: u64, inode: u64 },
+    Inode {
+        device: u64,
+        inode: u64,
+    },
     Place(PathBuf),
 }
 
@@ -235,12 +239,13 @@ impl Outputs {
         let absolute = std::path::absolute(path).map_err(|error| wrong(&error))?;
         let above = absolute.ancestors().find(|above| fs::symlink_metadata(above).is_ok());
         let above = above.unwrap_or(Path::new("/"));
-        rehearse(&above.join("dmran")).or_else(|error| match above.join("dmran").exists() {
-            // Something of that name stands there: any other does.
-            true => rehearse(&above.join(format!("dmran-{}", std::process::id()))),
-            false => Err(error),
-        })
-        .map_err(|error| wrong(&format!("cannot be written to: {error}")))?;
+        rehearse(&above.join("dmran"))
+            .or_else(|error| match above.join("dmran").exists() {
+                // Something of that name stands there: any other does.
+                true => rehearse(&above.join(format!("dmran-{}", std::process::id()))),
+                false => Err(error),
+            })
+            .map_err(|error| wrong(&format!("cannot be written to: {error}")))?;
         Ok(there)
     }
 }

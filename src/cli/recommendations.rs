@@ -108,11 +108,8 @@ fn jsonl(out: &mut (impl Write + ?Sized), user: &str, ranked: &[Scored], names: 
         category: Option<&'a str>,
         score: f32,
     }
-    let advice = |best: &Scored| Advice {
-        item: names.item(best.item),
-        category: names.category(best.item),
-        score: best.score,
-    };
+    let advice =
+        |best: &Scored| Advice { item: names.item(best.item), category: names.category(best.item), score: best.score };
     let line = Line { user, recommendations: ranked.iter().map(advice).collect() };
     out.write_all(&serde_json::to_vec(&line)?)?;
     out.write_all(b"\n")

@@ -47,6 +47,7 @@ pub struct Args {
 /// Tries what is missing and shows the best.
 pub fn run(args: &Args) -> Result<(), Failure> {
     trials::check_runs(args.runs)?;
+    let log = args.bundled.log(args.file.as_deref(), "dmran search LOG --config FILE")?;
     let mut config = args.flags.config(args.model)?;
     args.log.apply(&mut config.data);
     if config.eval.protocol == Protocol::Paper {
@@ -76,12 +77,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     // Every trial is checked before the first is made.
     search::trials(&config, &space, choices.clone()).map_err(|error| wrong(&error))?;
     let level = Level::from_env()?;
-    let file = args.bundled.log(args.file.as_deref(), "dmran search LOG --config FILE")?;
     let inputs = [&args.file, &config.data.meta, &args.flags.recipe.config];
     let best = ("best.toml", Holds::Text("# Validation AUC "));
     Outputs::beside(inputs.map(|input| input.as_deref()))?.results(&args.how.out, "search", Some(best))?;
     let folder = trials::make_folder(&args.how.out)?;
-    let opened = data_flags::open(file, &config.data)?;
+    let opened = data_flags::open(log, &config.data)?;
     let dataset = &opened.log.dataset;
     let tell = |text: String| {
         if !args.how.quiet {

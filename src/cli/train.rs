@@ -84,8 +84,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     let level = Level::from_env()?;
-    let (to, report) = outputs(args, &config)?;
     let (file, piped) = log(args)?;
+    let (to, report) = outputs(args, &config)?;
     let mut opened = data_flags::open(file, &config.data)?;
     let tell = |text: String| {
         if !args.quiet {

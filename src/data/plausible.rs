@@ -45,7 +45,9 @@ pub fn unit_of(seconds: impl IntoIterator<Item = i64, IntoIter: Clone>) -> Optio
         units.into_iter().find(|(a_second, _)| MOMENTS.contains(&(time / a_second)) && time > MOMENTS.end)
     };
     let is_date = |time: i64| {
-        (1985..2100).contains(&(time / 10_000)) && (1..=12).contains(&(time / 100 % 100)) && (1..=31).contains(&(time % 100))
+        (1985..2100).contains(&(time / 10_000))
+            && (1..=12).contains(&(time / 100 % 100))
+            && (1..=31).contains(&(time % 100))
     };
     if let Some((time, (_, unit))) = seconds.clone().find_map(|time| Some((time, of_moment(time)?))) {
         return Some((time, unit));

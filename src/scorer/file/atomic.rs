@@ -122,7 +122,8 @@ pub fn rehearse(path: &Path) -> io::Result<()> {
     // A path that ends in a slash names a folder, whatever `Path` makes of it.
     let slash = path.as_os_str().as_encoded_bytes().last().is_some_and(|last| std::path::is_separator(*last as char));
     if slash || path.file_name().is_none() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no file name"));
+        let why = if path.is_dir() { "is a folder, a file is needed" } else { "is no file name" };
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
     target::allowed(path, folder_of(path))?;
     let (temporary, file) = create_temporary(&Disk, path)?;
@@ -255,7 +256,7 @@ mod tests {
         fs::write(&path, "old").unwrap();
         rehearse(&path).unwrap();
         assert_eq!((fs::read(&path).unwrap(), names(folder.path())), (b"old".to_vec(), vec!["m".to_owned()]));
-        for (path, why) in [("", "no file name"), ("/", "no file name"), ("..", "no file name"), ("m/", "no file name")] {
+        for (path, why) in [("", "no file name"), ("/", "a folder"), ("..", "a folder"), ("absent/", "no file name")] {
             assert!(rehearse(Path::new(path)).unwrap_err().to_string().contains(why), "{path}");
         }
         assert!(rehearse(&folder.path().join("absent/m")).unwrap_err().to_string().contains("does not exist"));
