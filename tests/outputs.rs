@@ -160,6 +160,12 @@ fn our_own_files_and_empty_ones_are_replaced_and_keep_their_permissions() {
     let onto = |file: &'static str| ["recommend", "empty", "log.csv", "--all", "--out-format", "csv", "--out", file];
     refused(&onto("recs.jsonl"), "recs.jsonl: exists and is no result of dmran's");
     refused(&onto("log.csv"), "log.csv, which is read");
+    // Logs that look like results at first sight.
+    folder.write("other.jsonl", "{\"user\":\"ann\",\"item\":\"tea\"}\n");
+    folder.write("other.txt", "user item\nann tea\n");
+    let onto = |file: &'static str| ["recommend", "empty", "log.csv", "--all", "--out", file];
+    refused(&onto("other.jsonl"), "other.jsonl: exists and is no result of dmran's");
+    refused(&onto("other.txt"), "other.txt: exists and is no result of dmran's");
     // Results and charts that somebody else made.
     folder.write("results/table1.md", "# My own notes\n");
     refused(&["experiment", "table1", "--data", "log.csv", "--out", "results"], "table1.md: exists and is no report");

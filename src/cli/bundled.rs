@@ -38,7 +38,10 @@ impl BundledFlag {
 }
 
 /// Something on standard input, though no log was named.
-pub struct Piped(Option<Receiver<()>>);
+pub struct Piped {
+    found: Option<Receiver<()>>,
+    command: &'static str,
+}
 
 impl Piped {
     /// How long the first byte may take. An open pipe in which nothing comes is not waited for any longer.
@@ -46,13 +49,13 @@ impl Piped {
 
     /// Nothing, without a look.
     pub fn nothing() -> Piped {
-        Piped(None)
+        Piped { found: None, command: "" }
     }
 
-    /// Looks at standard input from now on, unless it is a terminal.
-    pub fn watch() -> Piped {
+    /// Looks at standard input from now on, unless it is a terminal; `command` reads a log where one is named.
+    pub fn watch(command: &'static str) -> Piped {
         if io::stdin().is_terminal() {
-            return Piped(None);
+            return Piped::nothing();
         }
         let (found, receiver) = channel();
         // Reading from an open pipe in which nothing comes never ends: so does this thread, with the process.
@@ -61,17 +64,18 @@ impl Piped {
                 let _ = found.send(());
             }
         });
-        Piped(Some(receiver))
+        Piped { found: Some(receiver), command }
     }
 
     /// Refuses to go on if something has come, or comes while it waits.
     pub fn refuse(&self, wait: Duration) -> Result<(), Failure> {
-        match self.0.as_ref().map(|receiver| receiver.recv_timeout(wait)) {
+        match self.found.as_ref().map(|receiver| receiver.recv_timeout(wait)) {
             None | Some(Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected)) => Ok(()),
-            Some(Ok(())) => Err(Failure::input(
-                "there is something on standard input, but no log was named: `dmran train -` reads it from there \
-                 (--bundled trains on the bundled log all the same)",
-            )),
+            Some(Ok(())) => Err(Failure::Input(format!(
+                "there is something on standard input, but no log was named: `{command} -` reads it from there, and \
+                 `{command} < /dev/null` the bundled log",
+                command = self.command
+            ))),
         }
     }
 }

@@ -19,14 +19,14 @@ const HEAD: u64 = 64 << 10;
 const WHOLE: u64 = 64 << 20;
 
 /// What a file is to hold, which tells the existing files that it may replace.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Holds {
     /// A model.
     Model,
     /// The page about a run.
     Page,
-    /// Text that begins so, as ours does.
-    Text(&'static str),
+    /// Something of which this tells the beginning from that of others.
+    Known(fn(&[u8]) -> bool),
     /// The report of an experiment or a search.
     Report,
     /// Its results, or its times.
@@ -42,7 +42,7 @@ impl Holds {
         match self {
             Holds::Model => "model",
             Holds::Page => "page",
-            Holds::Text(_) | Holds::Results => "result",
+            Holds::Known(_) | Holds::Results => "result",
             Holds::Report => "report",
             Holds::Chart => "chart",
             Holds::Ours => "file",
@@ -52,14 +52,14 @@ impl Holds {
     /// Whether a file is one that we wrote.
     fn is_ours(self, path: &Path) -> std::io::Result<bool> {
         let mut bytes = Vec::new();
-        let most = if self == Holds::Results { WHOLE } else { HEAD };
+        let most = if matches!(self, Holds::Results) { WHOLE } else { HEAD };
         File::open(path)?.take(most).read_to_end(&mut bytes)?;
         let has = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
         Ok(bytes.is_empty()
             || match self {
                 Holds::Model => bytes.starts_with(&MODEL_MAGIC),
                 Holds::Page => bytes.starts_with(b"<!DOCTYPE html>") && has(PAGE_MARK),
-                Holds::Text(start) => bytes.starts_with(start.as_bytes()),
+                Holds::Known(is_ours) => is_ours(&bytes),
                 Holds::Report => bytes.starts_with(b"# ") && has("`dmran ") && has("(dmran "),
                 Holds::Results => serde_json::from_slice(&bytes).is_ok_and(|value| is_results(&value)),
                 Holds::Chart => has("<svg ") && is_shown(path),

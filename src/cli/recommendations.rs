@@ -19,9 +19,10 @@ pub enum Form {
     Jsonl,
 }
 
-/// How our CSV begins, and our JSON Lines.
+/// For a user to whom nothing is left to recommend.
+const NOTHING: &str = "  nothing: the user has every item";
+/// How our CSV begins.
 const CSV_START: &str = "user,rank,item,";
-const JSONL_START: &str = "{\"user\":\"";
 
 impl Form {
     /// The form that a file's name asks for.
@@ -38,12 +39,24 @@ impl Form {
         }
     }
 
-    /// What a file of this form holds.
+    /// What a file of this form holds. Logs begin with the word "user", too: more than that must be there.
     pub fn holds(self) -> Holds {
-        Holds::Text(match self {
-            Form::Text => "user ",
-            Form::Csv => CSV_START,
-            Form::Jsonl => JSONL_START,
+        fn lines(start: &[u8]) -> [&[u8]; 2] {
+            let mut lines = start.split(|b| *b == b'\n');
+            [lines.next().unwrap_or_default(), lines.next().unwrap_or_default()]
+        }
+        Holds::Known(match self {
+            Form::Text => |start| {
+                let [first, second] = lines(start);
+                let advice = second.starts_with(b"  ") && second.trim_ascii().starts_with(b"1  ");
+                first.starts_with(b"user ") && (advice || second == NOTHING.as_bytes())
+            },
+            Form::Csv => |start| start.starts_with(CSV_START.as_bytes()),
+            Form::Jsonl => |start| {
+                let key = b",\"recommendations\":[";
+                let [first, _] = lines(start);
+                first.starts_with(b"{\"user\":") && first.windows(key.len()).any(|part| part == key)
+            },
         })
     }
 
@@ -75,7 +88,7 @@ impl Form {
 fn text(out: &mut (impl Write + ?Sized), user: &str, ranked: &[Scored], names: Names<'_>) -> io::Result<()> {
     writeln!(out, "user {}", Plain(user))?;
     if ranked.is_empty() {
-        writeln!(out, "  nothing: the user has every item")?;
+        writeln!(out, "{NOTHING}")?;
     }
     for (place, Scored { item, score }) in ranked.iter().enumerate() {
         writeln!(out, "  {:>3}  {score:>9.4}  {}", place + 1, names.line(*item))?;

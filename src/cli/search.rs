@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     search::trials(&config, &space, choices.clone()).map_err(|error| wrong(&error))?;
     let level = Level::from_env()?;
     let inputs = [&args.file, &config.data.meta, &args.flags.recipe.config];
-    let best = ("best.toml", Holds::Text("# Validation AUC "));
+    let best = ("best.toml", Holds::Known(|start| start.starts_with(b"# Validation AUC ")));
     Outputs::beside(inputs.map(|input| input.as_deref()))?.results(&args.how.out, "search", Some(best))?;
     let folder = trials::make_folder(&args.how.out)?;
     let opened = data_flags::open(log, &config.data)?;

@@ -185,7 +185,7 @@ fn log(args: &Args) -> Result<(Option<&Path>, Piped), Failure> {
     if let Some((flag, _)) = of_ones_own.iter().find(|(_, given)| *given) {
         return Ok((args.bundled.log(None, &format!("dmran train LOG {flag} ..."))?, Piped::nothing()));
     }
-    let piped = Piped::watch();
+    let piped = Piped::watch("dmran train");
     piped.refuse(Piped::WAIT)?;
     Ok((None, piped))
 }
