@@ -6,6 +6,7 @@ mod cli;
 
 use cli::{Folder, Ran, TINY};
 use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -251,6 +252,29 @@ fn places_that_cannot_be_written_to_are_known_before_the_training() {
         false => train(&["--out", "closed/x"]).refused(&["--out closed/x", "Permission denied"]),
     }
     fs::set_permissions(folder.path("closed"), Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn what_gets_the_name_during_the_training_is_spared_and_the_model_is_not_lost() {
+    let folder = Folder::with_log();
+    let args = [&["train", "log.csv"], TINY, &["--epochs", "40"]].concat();
+    let mut child = folder.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("memory: ") {
+        line.clear();
+        assert!(err.read_line(&mut line).unwrap() > 0, "it ended");
+    }
+    folder.write("model.dmran", "written meanwhile");
+    let mut rest = String::new();
+    err.read_to_string(&mut rest).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{rest}");
+    assert_eq!(folder.read("model.dmran"), b"written meanwhile");
+    let name = rest.trim_end().rsplit("the model is in ").next().unwrap();
+    assert!(rest.contains("model.dmran: exists and is no model of dmran's"), "{rest}");
+    folder.run(&["inspect", "model", name]).ok();
+    assert!(String::from_utf8(output.stdout).unwrap().contains("AUC"), "the figures are shown all the same");
 }
 
 #[test]

@@ -168,14 +168,7 @@ impl Outputs {
         if let Some((_, what)) = self.taken.iter().find(|(one, _)| *one == identity) {
             return Err(wrong(&format!("is {what}: choose another name")));
         }
-        rehearse(path).map_err(|error| match error.raw_os_error() {
-            Some(_) => wrong(&format!("cannot be written: {error}")),
-            None => wrong(&error),
-        })?;
-        if path.exists() && !holds.is_ours(path).map_err(|error| wrong(&error))? {
-            let what = holds.name();
-            return Err(wrong(&format!("exists and is no {what} of dmran's: remove it first or choose another name")));
-        }
+        free(path, holds).map_err(|why| wrong(&why))?;
         self.taken.push((identity, format!("{flag} {}", path.display())));
         Ok(())
     }
@@ -248,6 +241,20 @@ impl Outputs {
             .map_err(|error| wrong(&format!("cannot be written to: {error}")))?;
         Ok(there)
     }
+}
+
+/// Whether a file may be written, apart from what else the command reads and writes: asked again after long work, in
+/// which something else may have got that name.
+pub fn free(path: &Path, holds: Holds) -> Result<(), String> {
+    rehearse(path).map_err(|error| match error.raw_os_error() {
+        Some(_) => format!("cannot be written: {error}"),
+        None => error.to_string(),
+    })?;
+    if path.exists() && !holds.is_ours(path).map_err(|error| error.to_string())? {
+        let what = holds.name();
+        return Err(format!("exists and is no {what} of dmran's: remove it first or choose another name"));
+    }
+    Ok(())
 }
 
 /// How many things there are in a folder.

@@ -5,7 +5,7 @@ use super::bundled::{BundledFlag, Piped};
 use super::data_flags::{self, DataFlags, Opened, named};
 use super::failure::Failure;
 use super::note;
-use super::outputs::{Holds, Outputs};
+use super::outputs::{self, Holds, Outputs};
 use super::run::{self, Run, RunFlags};
 use super::settings::{ComputeFlags, EvalFlags, ModelFlags, RecipeFlags, TrainFlags, gather};
 use super::show;
@@ -142,23 +142,19 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     // Whatever has come since is no less forgotten.
     piped.refuse(Duration::ZERO)?;
     let card = card::card(&fit, &opened, &figures).map_err(|error| Failure::Other(error.to_string()))?;
-    let model = match &to {
-        Some(to) => {
-            let model = finished(&fit, &opened, card.clone())?;
-            model.save(to).map_err(|error| Failure::Other(error.to_string()))?;
-            Some(model)
-        }
-        None => None,
-    };
+    let model = to.as_ref().map(|_| finished(&fit, &opened, card.clone())).transpose()?;
+    let saved = to.as_deref().zip(model.as_ref()).map(|(to, model)| save(model, to));
     write!(out, "\n{}", show::table(&[(kind.title(), &figures), ("most popular", &popular)]))?;
     writeln!(out, "{}", show::picked(config.eval.protocol, best))?;
     let examples = model.map(|model| page::examples_of(model, &fit, &opened)).transpose()?.unwrap_or_default();
     page::print(&mut out, &examples)?;
     writeln!(out)?;
-    if let Some(to) = to {
-        writeln!(out, "The model is in {}.", to.display())?;
+    if let Some(saved) = saved {
+        writeln!(out, "The model is in {}.", saved?.display())?;
     }
     if let Some(report) = report {
+        let wrong = |why| Failure::Other(format!("{}: {why}", report.display()));
+        outputs::free(&report, if args.report.is_some() { Holds::Page } else { Holds::Ours }).map_err(wrong)?;
         let results = page::Results { figures: &figures, popular: &popular, examples, card: &card };
         page::write(&report, &mut fit, &opened, results)?;
         writeln!(out, "A page about the run is in {}.", report.display())?;
@@ -256,6 +252,20 @@ pub fn check_samples(train: &[Sample], protocol: Protocol, since: Option<i64>, o
         )
     };
     Err(Failure::Input(format!("{}: nothing to learn from: {why}", opened.name)))
+}
+
+/// Writes the model, where it was to go if nothing has come in its way since, and else beside it: no training is lost.
+fn save(model: &Model, to: &Path) -> Result<PathBuf, Failure> {
+    let write = |path: &Path| model.save(path).map_err(|error| error.to_string());
+    let Err(why) = outputs::free(to, Holds::Model).and_then(|()| write(to)) else { return Ok(to.to_owned()) };
+    let mut name = to.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let beside = to.with_file_name(name);
+    let kept = match outputs::free(&beside, Holds::Model).and_then(|()| write(&beside)) {
+        Ok(()) => format!("the model is in {}", beside.display()),
+        Err(error) => format!("nor can {} be written: {error}", beside.display()),
+    };
+    Err(Failure::Other(format!("{}: {why}; {kept}", to.display())))
 }
 
 /// The model as it is written, with its card.
