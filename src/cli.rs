@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod base;
+mod bundled;
 mod card;
 mod crew;
 mod data_flags;
@@ -9,10 +10,13 @@ mod experiment;
 mod failure;
 mod inspect;
 mod mapped;
+mod moment;
+mod outputs;
 mod page;
 mod per_user;
 mod print_config;
 mod recommend;
+mod recommendations;
 mod run;
 mod score;
 mod search;

@@ -25,6 +25,7 @@ mod json;
 mod moment;
 mod negatives;
 mod options;
+mod plausible;
 mod python;
 mod read;
 mod report;
@@ -38,6 +39,7 @@ pub use error::{DataError, LineError, Problem};
 pub use moment::{SplitAt, SplitAtError};
 pub use negatives::Negatives;
 pub use options::{Column, Columns, Duplicates, Format, OnError, ReadOptions, Ties, TimeUnit};
+pub use plausible::{LooksLike, unit_of};
 pub use read::{read, read_from};
 pub use report::{DataReport, LengthBin, Lengths, TimeRange};
 pub(crate) use report::{date, grouped};
@@ -45,6 +47,7 @@ pub use rows::SkipReport;
 pub use split::{
     Moments, Protocol, Sample, Split, known_events, learned_events, test_samples, train_samples, validation_samples,
 };
+pub(crate) use rows::parse_time;
 pub use vocabulary::Vocabulary;
 
 /// A log that was read: events, names, and what happened on the way.

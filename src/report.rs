@@ -5,6 +5,7 @@ mod examples;
 mod html;
 
 pub use examples::{Advice, Example, Named, Past, examples};
+pub use html::MARK as PAGE_MARK;
 
 use crate::data::{DataReport, Dataset, LengthBin, Log, Negatives, Sample, date, grouped};
 use crate::metrics::Estimate;

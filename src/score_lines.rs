@@ -4,21 +4,27 @@
 //!
 //! | field | what it is |
 //! |---|---|
-//! | `history` | events: `"item"`, `["item", time]` or `{"item": "item", "time": time}`; times in seconds since 1970 |
-//! | `now` | the moment of the recommendation; without it the latest event's time. Later events do not count |
+//! | `history` | events: `"item"`, `["item", time]` or `{"item": "item", "time": time}` |
+//! | `now` | the moment of the recommendation; without it the latest event's time |
 //! | `candidates` | items to score; without them all items are ranked |
 //! | `k` | how many recommendations; 10 where neither `k` nor `candidates` is given |
 //! | `exclude`, `include_owned` | items never recommended; whether those of the history may be recommended |
 //! | `explain` | for each recommendation, the events that carried it |
-//! | `id` | anything; comes back in the answer |
+//! | `id` | any JSON; comes back in the answer as it was written |
 //!
-//! Events with times may come in any order; without times they are in order, oldest first.
+//! Events with times may come in any order; without times they are in order, oldest first. Events later than `now` are
+//! no part of the history, but their items count as owned like the others.
+//!
+//! Ids and times follow the rules of the log readers ([`crate::data`]): an id is a string, without the white space around
+//! it, or a whole number (12 is "12"); a time is a number of seconds since 1970 (decimals are rounded down) or a string
+//! that holds one. Times that look like another unit are refused ([`unit_of`]).
 
+mod fields;
+
+use crate::data::{LooksLike, unit_of};
 use crate::scorer::{Event, Scored, Scorer, Scratch, User};
-use serde::de::{self, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
-use std::fmt;
+pub use fields::{PastEvent, Verbatim};
+use serde::{Deserialize, Serialize};
 
 /// Recommendations where a request asks for no number.
 const DEFAULT_K: usize = 10;
@@ -30,30 +36,25 @@ const REASONS: usize = 5;
 #[serde(default, deny_unknown_fields)]
 pub struct Request {
     /// Whatever the caller wants to find in the answer again.
-    pub id: Option<Value>,
+    #[serde(deserialize_with = "fields::verbatim")]
+    pub id: Option<Verbatim>,
     /// What the user had.
     pub history: Vec<PastEvent>,
     /// The moment of the recommendation, in seconds since 1970.
+    #[serde(deserialize_with = "fields::time")]
     pub now: Option<i64>,
     /// Items to score, by their ids.
+    #[serde(deserialize_with = "fields::optional_ids")]
     pub candidates: Option<Vec<String>>,
     /// How many recommendations.
     pub k: Option<usize>,
     /// Items that are not to be recommended.
+    #[serde(deserialize_with = "fields::ids")]
     pub exclude: Vec<String>,
     /// Whether items of the history may be recommended.
     pub include_owned: bool,
     /// Whether to tell which events carried each recommendation.
     pub explain: bool,
-}
-
-/// An event of a request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PastEvent {
-    /// The item's id.
-    pub item: String,
-    /// When, in seconds since 1970.
-    pub time: Option<i64>,
 }
 
 /// Why a line is no request.
@@ -67,12 +68,20 @@ pub enum RequestError {
     #[error("a request is a JSON object: {{\"history\": [...], ...}}")]
     NotAnObject,
     /// Some events have times and others not.
-    #[error("event {position} of the history ({item:?}) has no time, but another one has: give all or none")]
+    #[error("history[{position}] ({item:?}) has no time, but another one has: give all or none")]
     MixedTimes {
         /// Which event, counted from 0.
         position: usize,
         /// Its item.
         item: String,
+    },
+    /// A time is hardly meant in seconds.
+    #[error("the time {time} looks like {looks_like}: times are seconds since 1970, in `history` and `now` alike")]
+    Unit {
+        /// The time.
+        time: i64,
+        /// What it looks like.
+        looks_like: LooksLike,
     },
 }
 
@@ -81,7 +90,7 @@ pub enum RequestError {
 pub struct Answer {
     /// The request's `id`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<Value>,
+    pub id: Option<Verbatim>,
     /// Events of the history whose item the model does not know (of the latest ones that it reads).
     pub unknown: usize,
     /// Whether the model knew no event: scores are then the items' biases.
@@ -124,8 +133,11 @@ impl Request {
     /// Reads a request from one line.
     ///
     /// # Errors
-    /// If the line is not the JSON of a request, or if only some of its events have times.
+    /// If the line is not the JSON of a request, if only some of its events have times, or if those are in another unit
+    /// than seconds.
     pub fn parse(line: &[u8]) -> Result<Request, RequestError> {
+        // A byte order mark stands before the first line of a file.
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
         // The derived reader would also take an array of all fields in order.
         if line.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
             return Err(RequestError::NotAnObject);
@@ -136,7 +148,11 @@ impl Request {
         {
             return Err(RequestError::MixedTimes { position, item: request.history[position].item.clone() });
         }
-        Ok(request)
+        let times = request.history.iter().filter_map(|event| event.time).chain(request.now);
+        match unit_of(times) {
+            Some((time, looks_like)) => Err(RequestError::Unit { time, looks_like }),
+            None => Ok(request),
+        }
     }
 
     /// The events that count at the moment asked for, oldest first, each with its place in the request; and that moment.
@@ -157,7 +173,7 @@ impl Request {
         let (events, places, now) = self.events();
         let mut user = scorer.encode(&events, now, scratch);
         let (unknown, cold) = (user.unknown(), user.is_cold());
-        let exclude = self.excluded(scorer, &events);
+        let exclude = self.excluded(scorer);
         let (mut scores, mut best) = (None, None);
         match &self.candidates {
             None => {
@@ -187,10 +203,10 @@ impl Request {
         Answer { id: self.id.clone(), unknown, cold, scores, recommendations }
     }
 
-    /// The items that are not to be recommended, in order.
-    fn excluded(&self, scorer: &Scorer, events: &[Event<&str>]) -> Vec<u32> {
-        let owned = if self.include_owned { &[] } else { events };
-        let names = self.exclude.iter().map(String::as_str).chain(owned.iter().map(|event| event.item));
+    /// The items that are not to be recommended, in order. What the user had after the moment asked for is owned too.
+    fn excluded(&self, scorer: &Scorer) -> Vec<u32> {
+        let owned = if self.include_owned { &[] } else { &self.history[..] };
+        let names = self.exclude.iter().chain(owned.iter().map(|event| &event.item)).map(String::as_str);
         let mut items: Vec<u32> = names.filter_map(|name| scorer.items().find(name)).collect();
         items.sort_unstable();
         items
@@ -211,46 +227,6 @@ impl Request {
             score: scored.score,
             because,
         }
-    }
-}
-
-impl<'de> Deserialize<'de> for PastEvent {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<PastEvent, D::Error> {
-        deserializer.deserialize_any(EventVisitor)
-    }
-}
-
-struct EventVisitor;
-
-impl<'de> Visitor<'de> for EventVisitor {
-    type Value = PastEvent;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(r#"an event: "item", ["item", time] or {"item": "item", "time": time}"#)
-    }
-
-    fn visit_str<E: de::Error>(self, item: &str) -> Result<PastEvent, E> {
-        Ok(PastEvent { item: item.to_owned(), time: None })
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<PastEvent, A::Error> {
-        let item = pair.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
-        let time = pair.next_element()?.ok_or_else(|| de::Error::invalid_length(1, &self))?;
-        match pair.next_element::<de::IgnoredAny>()? {
-            None => Ok(PastEvent { item, time: Some(time) }),
-            Some(_) => Err(de::Error::invalid_length(3, &self)),
-        }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PastEvent, A::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Fields {
-            item: String,
-            time: Option<i64>,
-        }
-        let Fields { item, time } = Fields::deserialize(de::value::MapAccessDeserializer::new(map))?;
-        Ok(PastEvent { item, time })
     }
 }
 
@@ -281,17 +257,54 @@ mod tests {
     }
 
     #[test]
+    fn ids_and_times_follow_the_rules_of_the_log() {
+        let event = |item: &str, time| PastEvent { item: item.into(), time };
+        let line = r#"{"history": [[12, 5.75], [" b ", "6"], {"item": -3, "time": -0.5}, {"time": 7, "item": 4.0}],
+                       "now": 1e3, "candidates": [184467440737095516150, "x\t"], "exclude": [1, "1 "]}"#;
+        let request = parsed(line);
+        let times = [Some(5), Some(6), Some(-1), Some(7)];
+        let items = ["12", "b", "-3", "4"];
+        let want: Vec<PastEvent> = items.iter().zip(times).map(|(item, time)| event(item, time)).collect();
+        assert_eq!((request.history, request.now), (want, Some(1000)));
+        assert_eq!(request.candidates.unwrap(), ["184467440737095516150", "x"]);
+        assert_eq!(request.exclude, ["1", "1"]);
+        let request =
+            parsed(r#"{"history": [["a", null], {"item": "b", "time": null}], "now": null, "candidates": null}"#);
+        assert_eq!(request, parsed(r#"{"history": ["a", "b"]}"#));
+        assert_eq!(parsed("\u{feff}{}"), Request::default());
+    }
+
+    #[test]
+    fn an_id_is_kept_as_it_was_written() {
+        for id in ["null", "-0.10", "123456789012345678901234567890", r#"{"b": [1,  2], "a": "\u00e9"}"#, "1e2", "[]"] {
+            let request = parsed(&format!("{{\"id\": {id} }}"));
+            assert_eq!(request.id.unwrap().get(), id);
+        }
+        assert_eq!(parsed("{}").id, None);
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         for (line, part) in [
             ("", "EOF"),
             ("[1]", "is a JSON object"),
             (r#"{"histori": []}"#, "unknown field `histori`"),
-            (r#"{"history": [12]}"#, "invalid type: integer `12`, expected an event"),
-            (r#"{"history": [["a"]]}"#, "invalid length 1"),
-            (r#"{"history": [["a", 1, 2]]}"#, "invalid length 3"),
+            (r#"{"history": [true]}"#, "true is no event: \"item\", [\"item\", time]"),
+            (r#"{"history": [["a"]]}"#, "[\"a\"] is no event"),
+            (r#"{"history": [["a", 1, 2]]}"#, "[\"a\", 1, 2] is no event"),
+            (r#"{"history": [{"time": 2}]}"#, "missing field `item`"),
+            (r#"{"history": ["  "]}"#, "\"  \" is no item's id: it is empty"),
+            (r#"{"history": [1.5]}"#, "1.5 is no item's id: a string or a whole number"),
+            (r#"{"exclude": [null]}"#, "null is no item's id"),
+            (r#"{"candidates": ["a", {}]}"#, "{} is no item's id"),
+            (r#"{"now": "noon"}"#, "\"noon\" is no time: it is not a number of seconds"),
+            (r#"{"now": [1]}"#, "[1] is no time"),
             (r#"{"history": [{"item": "a", "at": 3}]}"#, "unknown field `at`"),
-            (r#"{"history": [["a", 1], "b"]}"#, "event 1 of the history (\"b\") has no time"),
-            (r#"{"now": 1e40}"#, "invalid type"),
+            (r#"{"history": [["a", 1], "b"]}"#, "history[1] (\"b\") has no time"),
+            (r#"{"now": 1e40}"#, "1e40 is no time: it is outside the range of 64-bit integers"),
+            (r#"{"now": 1542329050116}"#, "the time 1542329050116 looks like milliseconds"),
+            (r#"{"history": [["a", 1542329050], ["b", 1542329050116000]]}"#, "looks like microseconds"),
+            (r#"{"history": [["a", 20181231], ["b", 20190101]]}"#, "looks like a date"),
             (r#"{"k": -1}"#, "invalid value"),
             (r#"{} {}"#, "trailing characters"),
         ] {

@@ -54,11 +54,14 @@ pub use card::{Card, CardError, MAX_METRICS, Metric};
 pub use dmran_kernels::{Level, LevelError};
 pub use encode::{Event, ItemKey, Scratch};
 pub use explain::{DimensionFocus, EventShare, Explanation};
+pub use file::MAGIC as MODEL_MAGIC;
 #[cfg(feature = "train")]
 pub(crate) use file::checksum::Checksum;
 #[doc(hidden)]
 pub use file::repair_checksums;
-pub use file::{Disk, ModelFileError, Storage, StorageFile, is_temporary, write_atomically, write_atomically_on};
+pub use file::{
+    Disk, ModelFileError, Storage, StorageFile, is_temporary, rehearse, write_atomically, write_atomically_on,
+};
 pub use ids::{Ids, IdsError};
 pub use layout::{Counts, HeadNames, Shape, Stream, TensorSpec, expected_tensors};
 pub use model::{Model, ModelParts, Tensor};

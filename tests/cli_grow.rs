@@ -73,7 +73,8 @@ fn only_new_events_are_learned_with_since() {
     let folder = Folder::with_model();
     folder.write("newer.csv", newer_log());
     let samples = |flags: &[&str]| -> usize {
-        let ran = folder.run(&[&["train", "newer.csv", "--from", "model.dmran"], flags].concat()).ok();
+        let ran =
+            folder.run(&[&["train", "newer.csv", "--from", "model.dmran", "--out", "new.dmran"], flags].concat()).ok();
         let line = ran.err.lines().find(|line| line.contains("numbers to learn from")).unwrap().to_owned();
         line.split(" to learn from ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap()
     };
@@ -88,9 +89,11 @@ fn what_does_not_fit_the_model_is_refused() {
     let folder = Folder::with_model();
     folder.write("untimed.csv", "user,item,category\na,i1,c1\na,i2,c2\na,i3,c3\na,i4,c0\na,i5,c1\n");
     folder.write("plain.csv", "user,item,timestamp\na,i1,1\na,i2,2\na,i3,3\na,new,4\na,i5,5\n");
-    let run = |args: &[&str]| folder.run(&[&["train"], args].concat());
+    let run = |args: &[&str]| folder.run(&[&["train", "--out", "new.dmran"], args].concat());
     run(&["log.csv", "--from", "model.dmran", "--d", "64"]).refused(&["--from model.dmran", "d is 8", "64"]);
-    run(&["log.csv", "--from", "model.dmran", "--model", "atrank"]).refused(&["holds dmran, not atrank"]);
+    folder
+        .run(&["train", "log.csv", "--from", "model.dmran", "--model", "atrank"])
+        .refused(&["holds dmran, not atrank"]);
     run(&["log.csv", "--from", "log.csv"]).refused(&["log.csv", "not a model"]);
     run(&["untimed.csv", "--from", "model.dmran"]).refused(&["untimed.csv", "no times"]);
     run(&["plain.csv", "--from", "model.dmran"]).refused(&["plain.csv", "categories", "\"new\""]);

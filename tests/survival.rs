@@ -259,7 +259,7 @@ fn signals_end_a_run_after_its_step_and_it_goes_on() {
 fn a_second_signal_ends_it_at_once() {
     let folder = Folder::new();
     // One step of the naive engine on the bundled log takes long.
-    let args = ["train", "--engine", "naive", "--batch", "16384", "--threads", "1", "--run", "run"];
+    let args = ["train", "--bundled", "--engine", "naive", "--batch", "16384", "--threads", "1", "--run", "run"];
     let (child, err) = training(&folder, &args);
     signal(&child, "-INT");
     std::thread::sleep(Duration::from_millis(100));

@@ -3,6 +3,7 @@
 use super::data_flags::{DataFlags, Opened};
 use super::failure::{Failure, unreadable};
 use super::mapped;
+use super::moment::moment;
 use super::settings::{ComputeFlags, EvalFlags, ModelFlags, TrainFlags, apply_all};
 use dmran::data::Log;
 use dmran::model::Kind;
@@ -18,9 +19,9 @@ pub struct BaseFlags {
     /// Go on from this model: its items keep what they have learned, new ones start from the average of their category.
     /// Settings are the model's; one epoch at the learning rate of its last one, unless --epochs and --lr say otherwise
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "preset"])]
-    from: Option<PathBuf>,
+    pub from: Option<PathBuf>,
     /// Learn to predict only events after this time, in seconds since 1970; earlier ones are history
-    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = moment)]
     pub since: Option<i64>,
 }
 

@@ -1,8 +1,10 @@
 //! `dmran evaluate`: a model's figures on a log.
 
+use super::bundled::BundledFlag;
 use super::data_flags::{self, DataFlags, Opened};
 use super::failure::{Failure, unreadable};
 use super::mapped::{self, Mapped};
+use super::outputs::Outputs;
 use super::settings::{ComputeFlags, EvalFlags};
 use super::{note, per_user, show};
 use dmran::data::{Dataset, Protocol};
@@ -18,15 +20,17 @@ use dmran::train::{Config, RunFolder, Trainer, start};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Flags of `evaluate`.
 #[derive(clap::Args)]
 pub struct Args {
     /// The model file; or a run's folder, of any model: then its best epoch, on the log that it was trained on
     model: PathBuf,
-    /// The log; without it the bundled one. Settings that are not given are those of the training
+    /// The log; - is standard input. Settings that are not given are those of the training
     file: Option<PathBuf>,
+    #[command(flatten)]
+    bundled: BundledFlag,
     /// One JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -74,11 +78,17 @@ struct Measures {
 
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    // It writes to standard output alone.
+    Outputs::beside([Some(&*args.model), args.file.as_deref()])?;
     let measured = if args.model.is_dir() { of_run(args)? } else { of_model(args)? };
     print(args, &measured)
 }
 
 impl Args {
+    fn log(&self) -> Result<Option<&Path>, Failure> {
+        self.bundled.log(self.file.as_deref(), &format!("dmran evaluate {} LOG", self.model.display()))
+    }
+
     fn apply(&self, config: &mut Config) -> Result<(), Failure> {
         self.data.apply(&mut config.data);
         self.eval.apply(config);
@@ -92,7 +102,7 @@ fn of_model(args: &Args) -> Result<Measured, Failure> {
     let model = Model::load(&args.model).map_err(unreadable(&args.model))?;
     let mut config = mapped::config_of(&model);
     args.apply(&mut config)?;
-    let opened = data_flags::open(args.file.as_deref(), &config.data)?;
+    let opened = data_flags::open(args.log()?, &config.data)?;
     let mapped = mapped::map(&opened.log, &model)?;
     let same_log_as_in_training = mapped::compare(&opened, &model, &mapped)?;
     let Mapped { dataset, unknown_items, unknown_events } = mapped;
@@ -109,15 +119,18 @@ fn of_model(args: &Args) -> Result<Measured, Failure> {
 /// The figures of a run's best epoch. The numbers of a baseline belong to its users and items, so the log must be the
 /// run's.
 fn of_run(args: &Args) -> Result<Measured, Failure> {
+    let none = || Failure::Input(format!("{}: there is no checkpoint in this folder", args.model.display()));
+    if !args.model.join("checkpoints").is_dir() {
+        // Opened as a run folder it would become one.
+        return Err(none());
+    }
     let folder = RunFolder::open(&args.model, RunOptions::default())?;
-    let Some((path, checkpoint, _)) = folder.newest()? else {
-        return Err(Failure::Input(format!("{}: there is no checkpoint in this folder", args.model.display())));
-    };
+    let (path, checkpoint, _) = folder.newest()?.ok_or_else(none)?;
     let wrong = |error: &dyn Display| Failure::Input(format!("{}: {error}", path.display()));
     let trained = Config::from_toml(&checkpoint.config).map_err(|error| wrong(&error))?;
     let mut config = trained.clone();
     args.apply(&mut config)?;
-    let opened = data_flags::open(args.file.as_deref(), &config.data)?;
+    let opened = data_flags::open(args.log()?, &config.data)?;
     // The checkpoint is compared with the settings that it was trained with; the flags of this call come afterwards.
     let threads = TrainConfig { threads: config.train.threads, ..trained.train.clone() };
     let mut fit = start(Config { train: threads, ..trained }, &opened.log.dataset, Level::from_env()?)?;

@@ -1,7 +1,9 @@
 //! `dmran experiment`: the paper's tables and figures.
 
+use super::bundled::BundledFlag;
 use super::data_flags::{self, DataFlags, Opened};
 use super::failure::Failure;
+use super::outputs::Outputs;
 use super::trials::{self, RunFlags, SettingFlags};
 use super::{card, note, train};
 use clap::ValueEnum;
@@ -49,9 +51,11 @@ pub struct Args {
     /// Which of the paper's tables and figures
     #[arg(value_enum)]
     what: What,
-    /// The logs, one or more; without it the bundled one
+    /// The logs, one or more
     #[arg(long, value_name = "FILE", num_args = 1..)]
     data: Vec<PathBuf>,
+    #[command(flatten)]
+    bundled: BundledFlag,
     /// Amazon's meta files, one for each of --data: where categories come from
     #[arg(long, value_name = "FILE", num_args = 1..)]
     category_data: Vec<PathBuf>,
@@ -91,9 +95,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         args.flags.config(Some(row.kind))?;
     }
     let level = Level::from_env()?;
+    let name = args.what.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
+    args.bundled.log(args.data.first().map(PathBuf::as_path), &format!("dmran experiment {name} --data LOG"))?;
+    args.outputs()?.results(&args.how.out, &name, None)?;
     let folder = trials::make_folder(&args.how.out)?;
     let logs = args.open()?;
-    let name = args.what.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
 
     let mut all = Report { markdown: args.heading(), ..Report::default() };
     let (mut results, mut times) = (Vec::new(), Vec::new());
@@ -135,6 +141,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 impl Args {
+    fn outputs(&self) -> Result<Outputs, Failure> {
+        let mut options = self.flags.config(None)?.data;
+        self.log.apply(&mut options);
+        let files = self.data.iter().chain(&self.category_data).chain(&options.meta).chain(&self.flags.recipe.config);
+        Outputs::beside(files.map(|file| Some(&**file)))
+    }
+
     fn open(&self) -> Result<Vec<Opened>, Failure> {
         let mut options = self.flags.config(None)?.data;
         self.log.apply(&mut options);

@@ -48,9 +48,22 @@ pub fn config_of(model: &Model) -> Config {
     config
 }
 
-/// Reports what does not fit between a log and a model. Returns whether the model was trained on this very log.
+/// Reports what does not fit between a log and a model, and whether the model was trained on another log. Returns whether
+/// it was trained on this very one.
 pub fn compare(opened: &Opened, model: &Model, mapped: &Mapped) -> Result<bool, Failure> {
     let (hash, trained_on) = (opened.hash(), &model.card().data_hash);
+    if hash != *trained_on {
+        note(format_args!(
+            "note: this is not the log that the model was trained on (fingerprint {hash}, trained on {})",
+            if trained_on.is_empty() { "an unknown one" } else { trained_on }
+        ));
+    }
+    tell_unknown(opened, model, mapped)?;
+    Ok(hash == *trained_on)
+}
+
+/// Reports what does not fit between a log and a model.
+pub fn tell_unknown(opened: &Opened, model: &Model, mapped: &Mapped) -> Result<(), Failure> {
     if mapped.dataset.events() == 0 {
         return Err(Failure::Input(format!(
             "{}: not one of its {} items is known to the model (for example {:?})",
@@ -58,12 +71,6 @@ pub fn compare(opened: &Opened, model: &Model, mapped: &Mapped) -> Result<bool, 
             opened.log.items.len(),
             opened.log.items.names().next().unwrap_or_default()
         )));
-    }
-    if hash != *trained_on {
-        note(format_args!(
-            "note: this is not the log that the model was trained on (fingerprint {hash}, trained on {})",
-            if trained_on.is_empty() { "an unknown one" } else { trained_on }
-        ));
     }
     if mapped.unknown_events > 0 {
         note(format_args!(
@@ -76,5 +83,5 @@ pub fn compare(opened: &Opened, model: &Model, mapped: &Mapped) -> Result<bool, 
     if model.settings().uses_time() && !opened.log.dataset.has_time() {
         note("note: the model uses time, but the log has none: every event counts as one of today");
     }
-    Ok(hash == *trained_on)
+    Ok(())
 }

@@ -1,14 +1,17 @@
 //! `dmran recommend`: the best items for users of a log.
 
+use super::bundled::BundledFlag;
 use super::crew::{Context, Crew};
 use super::data_flags::{self, DataFlags};
 use super::failure::{Failure, unreadable};
 use super::mapped;
+use super::moment::moment;
 use super::note;
-use super::show::{Names, Plain};
-use dmran::data::{Dataset, Log};
-use dmran::scorer::{Model, Scored};
-use serde::Serialize;
+use super::outputs::Outputs;
+use super::recommendations::Form;
+use super::show::Names;
+use dmran::data::{Dataset, Log, ReadOptions};
+use dmran::scorer::{Model, write_atomically};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
@@ -21,8 +24,10 @@ const USERS: usize = 64;
 pub struct Args {
     /// The model file
     model: PathBuf,
-    /// The log with the users' histories; without it the bundled one
+    /// The log with the users' histories; - is standard input
     file: Option<PathBuf>,
+    #[command(flatten)]
+    bundled: BundledFlag,
     /// For these users
     #[arg(long, value_name = "ID", num_args = 1..)]
     user: Vec<String>,
@@ -35,12 +40,18 @@ pub struct Args {
     /// Also items that the user had already
     #[arg(long)]
     include_owned: bool,
-    /// The moment of the recommendation, in seconds since 1970; later events do not count [default: each user's last
-    /// event]
-    #[arg(long, value_name = "TIME", allow_negative_numbers = true)]
+    /// The moment of the recommendation, in seconds since 1970; later events are no history, but owned [default: each
+    /// user's last event]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = moment)]
     now: Option<i64>,
-    /// One JSON object a user and line
-    #[arg(long)]
+    /// A file for the results, in the form that its name ends in: .csv, .jsonl or .txt. It is written whole or not at all
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The form of the results [default: by the name of --out, or text]
+    #[arg(long, value_name = "FORM", value_enum)]
+    out_format: Option<Form>,
+    /// One JSON object a user and line: --out-format jsonl
+    #[arg(long, conflicts_with = "out_format")]
     json: bool,
     /// Compute nothing ahead for the items: half the memory, and users are encoded more slowly. Results do not depend on it
     #[arg(long)]
@@ -52,59 +63,66 @@ pub struct Args {
     data: DataFlags,
 }
 
-#[derive(Serialize)]
-struct Line<'a> {
-    user: &'a str,
-    recommendations: Vec<Advice<'a>>,
-}
-
-#[derive(Serialize)]
-struct Advice<'a> {
-    item: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    category: Option<&'a str>,
-    score: f32,
-}
-
-/// Ranks and prints.
+/// Ranks and writes.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let model = Model::load(&args.model).map_err(unreadable(&args.model))?;
     let mut config = mapped::config_of(&model);
+    // Cleaning was for the training: whoever has an event that the model knows gets recommendations.
+    let ReadOptions { duplicates, k_core_users, k_core_items, .. } = ReadOptions::default();
+    config.data = ReadOptions { duplicates, k_core_users, k_core_items, ..config.data };
     args.data.apply(&mut config.data);
-    let opened = data_flags::open(args.file.as_deref(), &config.data)?;
+    let usage = format!("dmran recommend {} LOG", args.model.display());
+    let file = args.bundled.log(args.file.as_deref(), &usage)?;
+    let mut outputs = Outputs::beside([Some(&*args.model), args.file.as_deref(), config.data.meta.as_deref()])?;
+    let form = form(args)?;
+    if let Some(out) = &args.out {
+        outputs.file("--out", out, form.holds())?;
+    }
+    let opened = data_flags::open(file, &config.data)?;
     let users = asked_for(args, &opened.log, &opened.name)?;
     let mapped = mapped::map(&opened.log, &model)?;
-    mapped::compare(&opened, &model, &mapped)?;
+    mapped::tell_unknown(&opened, &model, &mapped)?;
     if args.now.is_some() && !opened.log.dataset.has_time() {
         return Err(Failure::Input(format!("{}: --now needs a log with times", opened.name)));
     }
     let crew = Crew::new(model, args.threads.into(), args.lean)?;
-    let names = Names(crew.model());
-
-    let mut out = BufWriter::new(io::stdout().lock());
-    let mut silent = 0usize;
-    for part in users.chunks(USERS) {
-        let known: Vec<u32> =
-            part.iter().copied().filter(|user| !context(&mapped.dataset, *user, args).items.is_empty()).collect();
-        silent += part.len() - known.len();
-        if !args.all && known.len() < part.len() {
-            let user = part.iter().find(|user| !known.contains(user)).copied().unwrap_or_default();
-            let until = if args.now.is_some() { " up to --now" } else { "" };
-            let user = opened.log.users.name(user);
-            let name = &opened.name;
-            return Err(Failure::Input(format!("{name}: user {user:?} has no event{until} that the model knows")));
-        }
-        let contexts: Vec<_> = known.iter().map(|user| context(&mapped.dataset, *user, args)).collect();
-        let ranked = crew.top(&contexts, args.k);
-        for (user, ranked) in known.iter().zip(ranked) {
-            write(&mut out, args.json, opened.log.users.name(*user), &ranked, names)?;
-        }
+    let heard = |user: &u32| !context(&mapped.dataset, *user, args).items.is_empty();
+    let (known, silent): (Vec<u32>, Vec<u32>) = users.into_iter().partition(heard);
+    if let (Some(user), false) = (silent.first(), args.all) {
+        let until = if args.now.is_some() { " up to --now" } else { "" };
+        let (name, user) = (&opened.name, opened.log.users.name(*user));
+        return Err(Failure::Input(format!("{name}: user {user:?} has no event{until} that the model knows")));
     }
-    out.flush()?;
-    if silent > 0 {
-        note(format_args!("note: {silent} users are left out: they have no event to go by"));
+    let write = |mut out: &mut dyn Write| {
+        let names = Names(crew.model());
+        form.begin(&mut out, crew.model().settings().categories)?;
+        for part in known.chunks(USERS) {
+            let contexts: Vec<_> = part.iter().map(|user| context(&mapped.dataset, *user, args)).collect();
+            for (user, ranked) in part.iter().zip(crew.top(&contexts, args.k)) {
+                form.user(&mut out, opened.log.users.name(*user), &ranked, names)?;
+            }
+        }
+        out.flush()
+    };
+    match &args.out {
+        Some(path) => write_atomically(path, write)
+            .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))?,
+        None => write(&mut BufWriter::new(io::stdout().lock()))?,
+    }
+    if !silent.is_empty() {
+        note(format_args!("note: {} users are left out: they have no event to go by", silent.len()));
     }
     Ok(())
+}
+
+/// The form of the results: as asked, or as the file's name says; for people on standard output.
+fn form(args: &Args) -> Result<Form, Failure> {
+    match (args.out_format, args.json, &args.out) {
+        (Some(form), ..) => Ok(form),
+        (None, true, _) => Ok(Form::Jsonl),
+        (None, false, Some(out)) => Form::of(out),
+        (None, false, None) => Ok(Form::Text),
+    }
 }
 
 /// The users of the command line, in its order.
@@ -117,7 +135,7 @@ fn asked_for(args: &Args, log: &Log, name: &str) -> Result<Vec<u32>, Failure> {
     args.user.iter().map(id).collect()
 }
 
-/// What is known of a user at the moment asked for.
+/// What is known of a user at the moment asked for. What the user had later is owned, too.
 fn context<'a>(dataset: &'a Dataset, user: u32, args: &Args) -> Context<'a> {
     let history = dataset.history(user);
     let end = match args.now {
@@ -126,27 +144,6 @@ fn context<'a>(dataset: &'a Dataset, user: u32, args: &Args) -> Context<'a> {
     };
     let events = history.before(end, usize::MAX);
     let now = args.now.or(events.times.last().copied()).unwrap_or(0);
-    let exclude = if args.include_owned { &[] } else { events.items };
+    let exclude = if args.include_owned { &[] } else { history.items };
     Context { items: events.items, times: events.times, now, exclude }
-}
-
-fn write(out: &mut impl Write, json: bool, user: &str, ranked: &[Scored], names: Names<'_>) -> Result<(), Failure> {
-    if json {
-        let advice = |best: &Scored| Advice {
-            item: names.item(best.item),
-            category: names.category(best.item),
-            score: best.score,
-        };
-        serde_json::to_writer(&mut *out, &Line { user, recommendations: ranked.iter().map(advice).collect() })?;
-        writeln!(out)?;
-        return Ok(());
-    }
-    writeln!(out, "user {}", Plain(user))?;
-    if ranked.is_empty() {
-        writeln!(out, "  nothing: the user has every item")?;
-    }
-    for (place, Scored { item, score }) in ranked.iter().enumerate() {
-        writeln!(out, "  {:>3}  {score:>9.4}  {}", place + 1, names.line(*item))?;
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 use super::crew::Crew;
 use super::data_flags::named;
 use super::failure::{Failure, unreadable};
+use super::outputs::Outputs;
 use dmran::data::OnError;
 use dmran::score_lines::{Request, RequestError};
 use dmran::scorer::Model;
@@ -48,6 +49,8 @@ struct Line {
 /// Answers each line.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let model = Model::load(&args.model).map_err(unreadable(&args.model))?;
+    // It writes to standard output alone, which must not feed it with its own answers.
+    Outputs::beside([Some(&*args.model), args.file.as_deref()])?;
     let crew = Crew::new(model, args.threads.into(), args.lean)?;
     let (input, name): (Box<dyn Read>, String) = match &args.file {
         Some(file) if file != Path::new("-") => {
@@ -57,6 +60,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         _ => (Box::new(io::stdin().lock()), "stdin".into()),
     };
     let mut input = BufReader::with_capacity(READ_AHEAD, input);
+    refuse_compressed(&mut input, &name)?;
     let mut out = BufWriter::new(io::stdout().lock());
     let mut read = 0;
     loop {
@@ -89,6 +93,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         if lines.is_empty() {
             return Ok(());
         }
+    }
+}
+
+/// Compressed requests are named as what they are. Only what has arrived with the first byte is looked at.
+fn refuse_compressed(input: &mut impl BufRead, name: &str) -> Result<(), Failure> {
+    let start = input.fill_buf().map_err(|error| Failure::Input(format!("{name}: {error}")))?;
+    let known = [(&b"\x1f\x8b"[..], "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")];
+    match known.iter().find(|(magic, _)| start.starts_with(magic)) {
+        Some((_, tool)) => Err(Failure::Input(format!(
+            "{name}: is compressed; `{tool} -dc FILE | dmran score MODEL` answers what is in it"
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -1,7 +1,9 @@
 //! `dmran search`: the best settings among those of `[search]`.
 
+use super::bundled::BundledFlag;
 use super::data_flags::{self, DataFlags};
 use super::failure::Failure;
+use super::outputs::{Holds, Outputs};
 use super::trials::{self, RunFlags, SettingFlags};
 use super::{card, note, train};
 use dmran::data::{Negatives, Protocol, train_samples};
@@ -21,8 +23,10 @@ const MOST: usize = 10_000;
 /// Flags of `search`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The log; without it the bundled one
+    /// The log; - is standard input
     file: Option<PathBuf>,
+    #[command(flatten)]
+    bundled: BundledFlag,
     /// Which model [default: the file's, or dmran]
     #[arg(long, value_name = "NAME", value_parser = data_flags::named::<Kind>)]
     model: Option<Kind>,
@@ -43,6 +47,7 @@ pub struct Args {
 /// Tries what is missing and shows the best.
 pub fn run(args: &Args) -> Result<(), Failure> {
     trials::check_runs(args.runs)?;
+    let log = args.bundled.log(args.file.as_deref(), "dmran search LOG --config FILE")?;
     let mut config = args.flags.config(args.model)?;
     args.log.apply(&mut config.data);
     if config.eval.protocol == Protocol::Paper {
@@ -72,8 +77,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     // Every trial is checked before the first is made.
     search::trials(&config, &space, choices.clone()).map_err(|error| wrong(&error))?;
     let level = Level::from_env()?;
+    let inputs = [&args.file, &config.data.meta, &args.flags.recipe.config];
+    let best = ("best.toml", Holds::Known(|start| start.starts_with(b"# Validation AUC ")));
+    Outputs::beside(inputs.map(|input| input.as_deref()))?.results(&args.how.out, "search", Some(best))?;
     let folder = trials::make_folder(&args.how.out)?;
-    let opened = data_flags::open(args.file.as_deref(), &config.data)?;
+    let opened = data_flags::open(log, &config.data)?;
     let dataset = &opened.log.dataset;
     let tell = |text: String| {
         if !args.how.quiet {

@@ -1,9 +1,11 @@
 //! `dmran train`: a model from a log.
 
 use super::base::BaseFlags;
+use super::bundled::{BundledFlag, Piped};
 use super::data_flags::{self, DataFlags, Opened, named};
 use super::failure::Failure;
 use super::note;
+use super::outputs::{self, Holds, Outputs};
 use super::run::{self, Run, RunFlags};
 use super::settings::{ComputeFlags, EvalFlags, ModelFlags, RecipeFlags, TrainFlags, gather};
 use super::show;
@@ -20,13 +22,16 @@ use dmran::train::start;
 use dmran_kernels::Level;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Flags of `train`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The log: CSV, TSV, JSON Lines or Amazon reviews, plain, .gz or .zst; - is standard input. Without it the
-    /// bundled household-goods log
+    /// The log: CSV, TSV, JSON Lines or Amazon reviews, plain, .gz or .zst; - is standard input. Without it, and
+    /// without flags that hint at a log of one's own, the bundled household-goods log
     file: Option<PathBuf>,
+    #[command(flatten)]
+    bundled: BundledFlag,
     /// What to train: dmran, or one of its rivals bpr-mf, bi-lstm, bi-lstm-attention, cnn-pooling, atrank, most-popular,
     /// which are measured but not written to a model file [default: dmran]
     #[arg(long, value_name = "NAME", value_parser = named::<Kind>)]
@@ -79,15 +84,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     let level = Level::from_env()?;
-    let to = out_file(args, kind)?;
-    let report = report_file(args)?;
-    let mut opened = data_flags::open(args.file.as_deref(), &config.data)?;
+    let (file, piped) = log(args)?;
+    let (to, report) = outputs(args, &config)?;
+    let mut opened = data_flags::open(file, &config.data)?;
     let tell = |text: String| {
         if !args.quiet {
             note(text)
         }
     };
     tell(opened.summary());
+    if file.is_none() && !args.bundled.is_set() {
+        tell("note: no log was named, so this is the bundled one; dmran train LOG trains on yours".into());
+    }
     let growth = base.as_ref().map(|base| base.grow(&mut opened, tell)).transpose()?;
     if config.train.since.is_some() && !opened.log.dataset.has_time() {
         return Err(Failure::Input(format!("{}: --since needs a log with times", opened.name)));
@@ -134,24 +142,22 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     screen.clear();
     let best = fit.state.best.as_ref().map(|best| best.epoch);
 
+    // Whatever has come since is no less forgotten.
+    piped.refuse(Duration::ZERO)?;
     let card = card::card(&fit, &opened, &figures).map_err(|error| Failure::Other(error.to_string()))?;
-    let model = match &to {
-        Some(to) => {
-            let model = finished(&fit, &opened, card.clone())?;
-            model.save(to).map_err(|error| Failure::Other(error.to_string()))?;
-            Some(model)
-        }
-        None => None,
-    };
+    let model = to.as_ref().map(|_| finished(&fit, &opened, card.clone())).transpose()?;
+    let saved = to.as_deref().zip(model.as_ref()).map(|(to, model)| save(model, to));
     write!(out, "\n{}", show::table(&show::columns(kind.title(), &figures, &rivals)))?;
     writeln!(out, "{}", show::picked(config.eval.protocol, best))?;
     let examples = model.map(|model| page::examples_of(model, &fit, &opened)).transpose()?.unwrap_or_default();
     page::print(&mut out, &examples)?;
     writeln!(out)?;
-    if let Some(to) = to {
-        writeln!(out, "The model is in {}.", to.display())?;
+    if let Some(saved) = saved {
+        writeln!(out, "The model is in {}.", saved?.display())?;
     }
     if let Some(report) = report {
+        let wrong = |why| Failure::Other(format!("{}: {why}", report.display()));
+        outputs::free(&report, if args.report.is_some() { Holds::Page } else { Holds::Ours }).map_err(wrong)?;
         let results = page::Results { figures: &figures, rivals: &rivals, examples, card: &card };
         page::write(&report, &mut fit, &opened, results)?;
         writeln!(out, "A page about the run is in {}.", report.display())?;
@@ -162,45 +168,59 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where the model goes: `model.dmran` unless the user says otherwise; nowhere for a baseline.
-fn out_file(args: &Args, kind: Kind) -> Result<Option<PathBuf>, Failure> {
-    match &args.out {
-        Some(out) if kind != Kind::Dmran => Err(Failure::Input(format!(
+/// The log: a file, or `None` for the bundled one, with a look at standard input where nobody named any.
+fn log(args: &Args) -> Result<(Option<&Path>, Piped), Failure> {
+    if args.file.is_some() || args.bundled.is_set() {
+        return Ok((args.bundled.log(args.file.as_deref(), "")?, Piped::nothing()));
+    }
+    let of_ones_own = [
+        ("--out", args.out.is_some()),
+        ("--run", args.run.run.is_some()),
+        ("--report", args.report.is_some()),
+        ("--config", args.recipe.config.is_some()),
+        ("--from", args.base.from.is_some()),
+        ("--since", args.base.since.is_some()),
+    ];
+    if let Some((flag, _)) = of_ones_own.iter().find(|(_, given)| *given) {
+        return Ok((args.bundled.log(None, &format!("dmran train LOG {flag} ..."))?, Piped::nothing()));
+    }
+    let piped = Piped::watch("dmran train");
+    piped.refuse(Piped::WAIT)?;
+    Ok((None, piped))
+}
+
+/// Where the model goes (`model.dmran` unless the user says otherwise; nowhere for a baseline) and the page about the
+/// run, if anywhere: both may be written, and whatever else the run will write.
+fn outputs(args: &Args, config: &Config) -> Result<(Option<PathBuf>, Option<PathBuf>), Failure> {
+    let kind = config.train.model;
+    if let (Some(out), true) = (&args.out, kind != Kind::Dmran) {
+        return Err(Failure::Input(format!(
             "--out {}: the model file holds dmran alone; {kind} is trained and measured, and with --run its checkpoints \
              hold it",
             out.display()
-        ))),
-        _ if kind != Kind::Dmran => Ok(None),
-        out => {
-            let to = args.run.out(out.as_deref());
-            if out.is_some() || args.run.run.is_none() {
-                check_writable("--out", &to)?;
-            }
-            Ok(Some(to))
-        }
+        )));
     }
+    let inputs = [&args.file, &config.data.meta, &args.recipe.config, &args.base.from];
+    let mut outputs = Outputs::beside(inputs.map(|input| input.as_deref()))?;
+    let folder = args.run.run.as_deref();
+    if let Some(folder) = folder {
+        outputs.run_folder(folder)?;
+    }
+    // What goes into a folder that is still to be made has nothing in its way.
+    let made = folder.filter(|folder| folder.exists());
+    let to = (kind == Kind::Dmran).then(|| args.run.out(args.out.as_deref()));
+    if let Some(to) = to.as_deref().filter(|_| args.out.is_some() || folder.is_none() || made.is_some()) {
+        outputs.file(if args.out.is_some() || folder.is_none() { "--out" } else { "--run" }, to, Holds::Model)?;
+    }
+    let report = args.report.clone().or_else(|| folder.map(|folder| folder.join("report.html")));
+    match (&args.report, made, &report) {
+        (Some(page), ..) => outputs.file("--report", page, Holds::Page)?,
+        (None, Some(_), Some(page)) => outputs.file("--run", page, Holds::Ours)?,
+        _ => {}
+    }
+    Ok((to, report))
 }
 
-/// Where the page about the run goes, if anywhere.
-fn report_file(args: &Args) -> Result<Option<PathBuf>, Failure> {
-    if let Some(report) = &args.report {
-        check_writable("--report", report)?;
-        return Ok(Some(report.clone()));
-    }
-    Ok(args.run.run.as_ref().map(|folder| folder.join("report.html")))
-}
-
-/// Says before the training, not after it, that a file cannot be written.
-fn check_writable(flag: &str, path: &Path) -> Result<(), Failure> {
-    let wrong = |why: &str| Err(Failure::Input(format!("{flag} {}: {why}", path.display())));
-    if path.is_dir() {
-        return wrong("is a folder, a file is needed");
-    }
-    match path.parent() {
-        None => wrong("is no file name"),
-        Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => wrong("its folder does not exist"),
-        Some(_) => Ok(()),
-    }
 }
 
 /// A log from which nothing can be learned is bad input.
@@ -237,6 +257,20 @@ pub fn check_samples(train: &[Sample], protocol: Protocol, since: Option<i64>, o
         )
     };
     Err(Failure::Input(format!("{}: nothing to learn from: {why}", opened.name)))
+}
+
+/// Writes the model, where it was to go if nothing has come in its way since, and else beside it: no training is lost.
+fn save(model: &Model, to: &Path) -> Result<PathBuf, Failure> {
+    let write = |path: &Path| model.save(path).map_err(|error| error.to_string());
+    let Err(why) = outputs::free(to, Holds::Model).and_then(|()| write(to)) else { return Ok(to.to_owned()) };
+    let mut name = to.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let beside = to.with_file_name(name);
+    let kept = match outputs::free(&beside, Holds::Model).and_then(|()| write(&beside)) {
+        Ok(()) => format!("the model is in {}", beside.display()),
+        Err(error) => format!("nor can {} be written: {error}", beside.display()),
+    };
+    Err(Failure::Other(format!("{}: {why}; {kept}", to.display())))
 }
 
 /// The model as it is written, with its card.

@@ -75,6 +75,7 @@ impl Watch for Screen {
     /// Said in any case: the learning rate is no longer that of the settings.
     fn halved(&mut self, halving: &Halving) {
         let Halving { epoch, step, cause, factor } = halving;
+        let step = step + 1;
         let line =
             format!("epoch {epoch:>2}  diverged at step {step}: {cause}; again with {factor} x the learning rate");
         self.bar.suspend(|| note(line));

@@ -233,7 +233,7 @@ fn parse_integer(text: &[u8]) -> Result<i64, Problem> {
 }
 
 /// A time as whole seconds (rounded down) and nanoseconds.
-fn parse_time(text: &[u8], unit: TimeUnit) -> Result<(i64, u32), Problem> {
+pub(crate) fn parse_time(text: &[u8], unit: TimeUnit) -> Result<(i64, u32), Problem> {
     let text = text.trim_ascii();
     let (whole, nanos) = match parse_integer(text) {
         Ok(whole) => (whole, 0),

@@ -21,11 +21,14 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// What tells our pages from others.
+pub const MARK: &str = "<meta name=\"generator\" content=\"dmran\">";
+
 /// The whole page. It asks for nothing from outside, runs no script, and fits screens from 360 pixels on.
 pub fn page(title: &str, body: &str) -> String {
     let title = Escaped(title);
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n{MARK}\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\
          <link rel=\"icon\" href=\"data:,\">\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}</body>\n</html>\n"
     )

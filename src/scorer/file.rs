@@ -18,8 +18,9 @@ pub(crate) mod error;
 pub(crate) mod header;
 pub(crate) mod read;
 pub(crate) mod sections;
+mod target;
 pub(crate) mod write;
 
-pub use atomic::{Disk, Storage, StorageFile, is_temporary, write_atomically, write_atomically_on};
+pub use atomic::{Disk, Storage, StorageFile, is_temporary, rehearse, write_atomically, write_atomically_on};
 pub use error::ModelFileError;
-pub use header::repair_checksums;
+pub use header::{MAGIC, repair_checksums};

@@ -43,8 +43,9 @@ pub(crate) fn compares_with_all(model: &dyn Model, config: &TrainConfig) -> bool
 pub enum TrainError {
     /// The loss or a gradient is not finite; the weights are those of before the step.
     #[error(
-        "training diverged at epoch {epoch}, step {step} (samples {first} to {last} of the epoch): {what} is {value}; \
-         the weights are those of before this step. A lower learning rate usually helps."
+        "training diverged at epoch {}, step {} (samples {} to {} of the epoch): {what} is {value}; \
+         the weights are those of before this step. A lower learning rate usually helps.",
+        .epoch + 1, .step + 1, .first + 1, .last + 1
     )]
     Diverged {
         /// Epoch, counted from 0.

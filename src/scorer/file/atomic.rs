@@ -1,5 +1,6 @@
 //! Writing a file so that a reader finds the old content or the new, whatever happens in between.
 
+use super::target;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -53,7 +54,11 @@ impl Storage for Disk {
         Ok(Box::new(OpenOptions::new().write(true).create_new(true).open(path)?))
     }
 
+    /// Refuses to take away what is no plain file, or is read-only; the new file has the permissions of the old one.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if let Some(old) = target::replaceable(to)? {
+            fs::set_permissions(from, old.permissions())?;
+        }
         fs::rename(from, to)
     }
 
@@ -78,6 +83,8 @@ impl StorageFile for File {
 
 /// Writes `path` by way of a temporary file in the same folder: written, synced to the disk, renamed, and the folder
 /// synced. Where anything fails, what stood at `path` still stands there and the temporary file is removed.
+///
+/// Only a plain file that is not read-only is replaced: no symbolic link, folder, device, pipe or socket.
 ///
 /// A power cut can leave the temporary file behind: `.NAME.PROCESS-NUMBER.tmp` (see [`is_temporary`]).
 ///
@@ -104,6 +111,24 @@ pub fn write_atomically_on(
         return Err(error);
     }
     storage.sync_folder(folder_of(path))
+}
+
+/// Does what [`write_atomically`] does, all but the content and the rename: so that a file that cannot be written is
+/// known before hours of work, and not after them. What stands at `path` is left as it is.
+///
+/// # Errors
+/// What [`write_atomically`] would answer, as far as it can be known. A disk that is full by then cannot.
+pub fn rehearse(path: &Path) -> io::Result<()> {
+    // A path that ends in a slash names a folder, whatever `Path` makes of it.
+    let slash = path.as_os_str().as_encoded_bytes().last().is_some_and(|last| std::path::is_separator(*last as char));
+    if slash || path.file_name().is_none() {
+        let why = if path.is_dir() { "is a folder, a file is needed" } else { "is no file name" };
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
+    target::allowed(path, folder_of(path))?;
+    let (temporary, file) = create_temporary(&Disk, path)?;
+    drop(file);
+    fs::remove_file(temporary)
 }
 
 /// Whether `name` is one that [`write_atomically`] gives to the temporary file on the way to `target`.
@@ -193,6 +218,49 @@ mod tests {
         assert!(write_atomically(Path::new("/"), |_| Ok(())).is_err());
         let absent = folder.path().join("absent").join("m");
         assert!(write_atomically(&absent, |_| Ok(())).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_plain_file_is_left_alone_and_permissions_stay() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        write_atomically(&at("old"), |w| w.write_all(b"old")).unwrap();
+        symlink(at("old"), at("link")).unwrap();
+        symlink("nowhere", at("dangling")).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(at("socket")).unwrap());
+        for (name, why) in [("link", "symbolic link to "), ("dangling", "link to nowhere"), ("socket", "a socket")] {
+            for error in [write_atomically(&at(name), |w| w.write_all(b"new")), rehearse(&at(name))] {
+                let error = error.unwrap_err().to_string();
+                assert!(error.contains(why), "{name}: {error}");
+            }
+        }
+        fs::set_permissions(at("old"), fs::Permissions::from_mode(0o600)).unwrap();
+        write_atomically(&at("old"), |w| w.write_all(b"new")).unwrap();
+        assert_eq!(fs::metadata(at("old")).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(at("old"), fs::Permissions::from_mode(0o444)).unwrap();
+        for error in [write_atomically(&at("old"), |w| w.write_all(b"x")), rehearse(&at("old"))] {
+            assert!(error.unwrap_err().to_string().contains("read-only"));
+        }
+        assert_eq!(fs::read(at("link")).unwrap(), b"new", "the link still stands");
+        assert_eq!(names(folder.path()), ["dangling", "link", "old", "socket"]);
+    }
+
+    #[test]
+    fn a_rehearsal_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m");
+        rehearse(&path).unwrap();
+        assert!(names(folder.path()).is_empty());
+        fs::write(&path, "old").unwrap();
+        rehearse(&path).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), names(folder.path())), (b"old".to_vec(), vec!["m".to_owned()]));
+        for (path, why) in [("", "no file name"), ("/", "a folder"), ("..", "a folder"), ("absent/", "no file name")] {
+            assert!(rehearse(Path::new(path)).unwrap_err().to_string().contains(why), "{path}");
+        }
+        assert!(rehearse(&folder.path().join("absent/m")).unwrap_err().to_string().contains("does not exist"));
+        assert!(rehearse(&folder.path().join("x".repeat(250))).is_err(), "no room for the temporary file's name");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::checksum::checksum;
 use super::error::ModelFileError;
 
 /// Not text, and damaged by any transfer that treats it as text.
-pub(crate) const MAGIC: [u8; 8] = *b"\x89DMRAN\r\n";
+pub const MAGIC: [u8; 8] = *b"\x89DMRAN\r\n";
 /// The version that is written and read.
 pub(crate) const VERSION: u32 = 1;
 /// The only kind of model that the scorer knows.

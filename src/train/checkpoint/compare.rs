@@ -62,9 +62,9 @@ impl fmt::Display for Difference {
 /// What may change between a run's parts. Threads and output change no result and are always free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allowed {
-    /// `train.epochs`: fewer or more of them.
+    /// `train.epochs`: more of them, or fewer, but not fewer than were run.
     Epochs,
-    /// `train.patience`.
+    /// `train.patience`, but not one that would have ended the run before.
     Patience,
     /// The tier of SIMD instructions: the last bits of results depend on it.
     Simd,
@@ -131,6 +131,7 @@ impl Checkpoint {
         }
         // Those that are allowed are no part of the complaint. The settings come first: they may have changed the data.
         differences.retain(|d| d.allowed.is_none_or(|key| !allowed.contains(&key)));
+        differences.extend(self.overrun(fit.config()));
         if !differences.is_empty() {
             return Err(CheckpointError::Config(differences));
         }
@@ -158,6 +159,31 @@ impl Checkpoint {
             return Err(CheckpointError::Vocabulary(renamed));
         }
         Ok(())
+    }
+
+    /// Settings under which the run would have ended before it came to where it stands. A model of these settings is
+    /// another one than the run's, and its card would not be true.
+    fn overrun(&self, config: &Config) -> Vec<Difference> {
+        let (state, train) = (&self.state, &config.train);
+        let mut found = Vec::new();
+        let mut add = |what: &str, old: String, new: String| {
+            found.push(Difference { what: what.into(), old, new, allowed: None });
+        };
+        // A part of an epoch counts only where there is no best epoch's model to go back to.
+        let begun = state.epoch + usize::from(state.position > 0 && state.best.is_none());
+        if begun > train.epochs {
+            add("train.epochs", format!("{begun} were run already"), train.epochs.to_string());
+        }
+        let mut waited = 0;
+        let ends = state.reports.iter().position(|report| {
+            waited = if report.best { 0 } else { waited + 1 };
+            train.patience > 0 && waited >= train.patience
+        });
+        if let Some(end) = ends.map(|at| at + 1).filter(|end| begun > *end) {
+            let new = format!("{}, which ends the run after {end}", train.patience);
+            add("train.patience", format!("{begun} epochs were run already"), new);
+        }
+        found
     }
 
     /// Settings whose values are not those of the checkpoint. What one side lacks has its default there.
