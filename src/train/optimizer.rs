@@ -45,6 +45,24 @@ impl Rule {
             }
         }
     }
+
+    /// [`Rule::apply`] in chunks on all threads; `state` as [`Optimizer`] keeps it.
+    pub fn apply_parallel(&self, weights: &mut [f32], state: &mut [Vec<f32>; 2], g: &[f32]) {
+        let [first, second] = state;
+        // Empty state has no chunks to zip with, hence a case for each kind.
+        let weights = weights.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK));
+        match self.kind {
+            OptimizerKind::Sgd => weights.for_each(|(w, g)| self.apply(w, &mut [], &mut [], g)),
+            OptimizerKind::Adagrad => {
+                let state = first.par_chunks_mut(CHUNK);
+                weights.zip(state).for_each(|((w, g), a)| self.apply(w, a, &mut [], g));
+            }
+            OptimizerKind::Adam => {
+                let state = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
+                weights.zip(state).for_each(|((w, g), (a, b))| self.apply(w, a, b, g));
+            }
+        }
+    }
 }
 
 /// An optimiser with its state.
@@ -81,20 +99,7 @@ impl Optimizer {
     pub fn update(&mut self, params: &mut Params, dense: &[f32], rows: &[RowGrads], lr: f32, scale: f32) {
         self.step += 1;
         let rule = Rule::new(self.level, self.kind, lr, scale, self.step);
-        let [first, second] = &mut self.dense;
-        // Empty state has no chunks to zip with, hence a case for each kind.
-        let weights = params.trained_mut().par_chunks_mut(CHUNK).zip(dense.par_chunks(CHUNK));
-        match self.kind {
-            OptimizerKind::Sgd => weights.for_each(|(w, g)| rule.apply(w, &mut [], &mut [], g)),
-            OptimizerKind::Adagrad => {
-                let state = first.par_chunks_mut(CHUNK);
-                weights.zip(state).for_each(|((w, g), a)| rule.apply(w, a, &mut [], g));
-            }
-            OptimizerKind::Adam => {
-                let state = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
-                weights.zip(state).for_each(|((w, g), (a, b))| rule.apply(w, a, b, g));
-            }
-        }
+        rule.apply_parallel(params.trained_mut(), &mut self.dense, dense);
         for ((table, state), rows) in params.tables_mut().iter_mut().zip(&mut self.tables).zip(rows) {
             rows.apply(table, state, &rule);
         }
