@@ -385,10 +385,12 @@ impl Catalogue {
                     cross_entropy::backward(level, &rows, at, e, out, scratch);
                 } else {
                     let vectors = &mut run.vectors[..n * d];
-                    let out = Gradients { items: vectors, bias, write: Write::Over };
+                    let sums = &mut run.bias[..bias.len()];
+                    let out = Gradients { items: vectors, bias: sums, write: Write::Over };
                     cross_entropy::backward(level, &rows, at, e, out, scratch);
                     let parts = &mut part.d_parts[place * (d - width)..][..n * (d - width)];
                     items::split(level, vectors, width, write, own, parts);
+                    items::put(level, write, sums, bias);
                 }
             }
             if last {
