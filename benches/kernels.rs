@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench kernels -- feature` runs one group. Throughput is per element, multiply-add pair or sample, as named.
 
+#[path = "kernels/cross_entropy.rs"]
+mod cross_entropy;
 #[path = "kernels/feature_attention.rs"]
 mod feature_attention;
 #[path = "kernels/gemm.rs"]
@@ -41,6 +43,6 @@ criterion_group! {
     name = kernels;
     config = short();
     targets = math::bench, gemm::bench, feature_attention::bench, item_attention::bench, head::bench,
-        score::bench, updates::bench
+        score::bench, updates::bench, cross_entropy::bench
 }
 criterion_main!(kernels);

@@ -44,10 +44,10 @@ pub use read::{read, read_from};
 pub use report::{DataReport, LengthBin, Lengths, TimeRange};
 pub(crate) use report::{date, grouped};
 pub use rows::SkipReport;
+pub(crate) use rows::parse_time;
 pub use split::{
     Moments, Protocol, Sample, Split, known_events, learned_events, test_samples, train_samples, validation_samples,
 };
-pub(crate) use rows::parse_time;
 pub use vocabulary::Vocabulary;
 
 /// A log that was read: events, names, and what happened on the way.

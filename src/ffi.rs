@@ -324,8 +324,8 @@ pub unsafe extern "C" fn dmran_user_encode_ids(
     entry(|| {
         // SAFETY: promised by this function's caller.
         let (user, ids) = unsafe { (handle_mut(user, "user")?, slice(ids, count, "ids")?) };
-        let uses_time = user.scorer.settings().uses_time();
-        let times = match times.is_null() && !uses_time {
+        let reads_times = user.scorer.settings().reads_times();
+        let times = match times.is_null() && !reads_times {
             true => None,
             // SAFETY: promised by this function's caller.
             false => Some(unsafe { slice(times, count, "times") }?),

@@ -90,7 +90,7 @@ impl Base {
     /// Brings the log and the model together.
     pub fn grow(&self, opened: &mut Opened, tell: impl Fn(String)) -> Result<Growth, Failure> {
         let (path, settings) = (self.path.display(), self.model.settings());
-        if settings.uses_time() && !opened.log.dataset.has_time() {
+        if settings.reads_times() && !opened.log.dataset.has_time() {
             return Err(Failure::Input(format!("{}: has no times, but {path} uses them", opened.name)));
         }
         let log: Log = opened.log.clone();

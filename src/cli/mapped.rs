@@ -80,7 +80,7 @@ pub fn tell_unknown(opened: &Opened, model: &Model, mapped: &Mapped) -> Result<(
             mapped.unknown_items
         ));
     }
-    if model.settings().uses_time() && !opened.log.dataset.has_time() {
+    if model.settings().reads_times() && !opened.log.dataset.has_time() {
         note("note: the model uses time, but the log has none: every event counts as one of today");
     }
     Ok(())

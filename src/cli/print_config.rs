@@ -24,7 +24,7 @@ const COMMENTS: &[(&str, &str)] = &[
     ("model.hops", "r, hops of the item level attention"),
     ("model.history_cap", "latest events of a user that are read"),
     ("model.buckets", "time buckets"),
-    ("model.time", "paper, atrank, none; none where the log has no times"),
+    ("model.time", "paper, atrank, age-order, order, none; order where the log has no times"),
     ("model.variant", "full, no-time, item, feature"),
     ("model.block", "transformer, plain"),
     ("model.head", "atrank, vanilla, mean"),

@@ -46,7 +46,7 @@ pub struct ModelFlags {
     /// Number of time buckets
     #[arg(long, value_name = "N")]
     buckets: Option<usize>,
-    /// How an event's age becomes a bucket: paper, atrank or none
+    /// How an event's age becomes a bucket: paper or atrank; order (its place from the end), age-order (both) or none
     #[arg(long, value_parser = named::<TimeKind>)]
     time: Option<TimeKind>,
     /// full, no-time, item or feature

@@ -18,7 +18,7 @@ use dmran::scorer::{Card, Ids, Model};
 use dmran::train::evaluate::Exam;
 use dmran::train::fit::Fit;
 use dmran::train::memory::{Bytes, peak_so_far};
-use dmran::train::start;
+use dmran::train::{Config, start};
 use dmran_kernels::Level;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -219,8 +219,6 @@ fn outputs(args: &Args, config: &Config) -> Result<(Option<PathBuf>, Option<Path
         _ => {}
     }
     Ok((to, report))
-}
-
 }
 
 /// A log from which nothing can be learned is bad input.

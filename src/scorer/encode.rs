@@ -153,9 +153,10 @@ impl State {
                 self.unknown += 1;
                 continue;
             };
+            let place = self.items.len();
             self.items.push(item);
             self.positions.push(position);
-            let bucket = if s.uses_time() { time::bucket(s.time, s.buckets, event.time, now) } else { 0 };
+            let bucket = if s.uses_time() { time::bucket_at(s.time, s.buckets, place, event.time, now) } else { 0 };
             self.buckets.push(bucket);
         }
         self.items.reverse();

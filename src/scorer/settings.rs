@@ -12,8 +12,12 @@ named_enum! {
         Paper = 0, "paper";
         /// The intervals of ATRank's code: `[0,1) [1,3) [3,7) [7,15) ...`.
         Atrank = 1, "atrank";
-        /// No time: for logs that know only an order.
+        /// No time.
         None = 2, "none";
+        /// The place from the end of the history instead of the age: for logs that know only an order.
+        Order = 3, "order";
+        /// The paper's intervals, apart for the last event, the one before it, the two before that, and all others.
+        AgeOrder = 4, "age-order";
     }
 }
 
@@ -128,6 +132,11 @@ impl Settings {
     /// Whether eq 1 reads a time bucket.
     pub fn uses_time(&self) -> bool {
         self.variant != Variant::NoTime && self.time != TimeKind::None
+    }
+
+    /// Whether a bucket depends on when an event was, and not on its place alone.
+    pub fn reads_times(&self) -> bool {
+        self.uses_time() && self.time != TimeKind::Order
     }
 
     /// Whether the model has item level attention (eq 7, 8).
@@ -269,7 +278,7 @@ mod tests {
         assert_eq!(Variant::NAMES, ["full", "no-time", "item", "feature"].as_slice());
         assert_eq!(Head::NAMES, ["atrank", "vanilla", "mean"].as_slice());
         assert_eq!(Block::NAMES, ["transformer", "plain"].as_slice());
-        assert_eq!(TimeKind::NAMES, ["paper", "atrank", "none"].as_slice());
+        assert_eq!(TimeKind::NAMES, ["paper", "atrank", "none", "order", "age-order"].as_slice());
         assert_eq!(Head::from_code(3), None);
         let error = "no_time".parse::<Variant>().unwrap_err().to_string();
         assert_eq!(error, "variant = \"no_time\" does not exist; choose one of: full, no-time, item, feature");

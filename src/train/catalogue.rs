@@ -178,6 +178,7 @@ impl Catalogue {
             self.d_items.fill(0.0);
             self.d_parts.fill(0.0);
             self.d_bias.fill(0.0);
+            self.runs.iter_mut().for_each(|run| run.squares = [0.0; 2]);
         }
         for from in (0..count).step_by(ROWS) {
             let to = count.min(from + ROWS);
@@ -384,10 +385,12 @@ impl Catalogue {
                     cross_entropy::backward(level, &rows, at, e, out, scratch);
                 } else {
                     let vectors = &mut run.vectors[..n * d];
-                    let out = Gradients { items: vectors, bias, write: Write::Over };
+                    let sums = &mut run.bias[..bias.len()];
+                    let out = Gradients { items: vectors, bias: sums, write: Write::Over };
                     cross_entropy::backward(level, &rows, at, e, out, scratch);
                     let parts = &mut part.d_parts[place * (d - width)..][..n * (d - width)];
                     items::split(level, vectors, width, write, own, parts);
+                    items::put(level, write, sums, bias);
                 }
             }
             if last {

@@ -170,8 +170,8 @@ impl Config {
     /// Takes back what the log does not have, times or categories, and says so.
     pub fn adapt(&mut self, dataset: &Dataset) -> Vec<Adaptation> {
         let mut done = Vec::new();
-        if !dataset.has_time() && self.model.uses_time() {
-            self.model.time = TimeKind::None;
+        if !dataset.has_time() && self.model.reads_times() {
+            self.model.time = TimeKind::Order;
             done.push(Adaptation::NoTime);
         }
         if dataset.categories() == 0 && self.model.categories {
@@ -199,7 +199,7 @@ pub enum Adaptation {
 impl fmt::Display for Adaptation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Adaptation::NoTime => "the log has no times, only an order: time = \"none\"",
+            Adaptation::NoTime => "the log has no times, only an order: time = \"order\", the place from the end",
             Adaptation::NoCategories => "the log has no categories: categories = false",
         })
     }
@@ -458,7 +458,7 @@ mod tests {
         let mut config = Config::default();
         let dataset = Dataset::from_histories(&[&[0, 1]], 2).unwrap();
         assert_eq!(config.adapt(&dataset), [Adaptation::NoTime, Adaptation::NoCategories]);
-        assert_eq!((config.model.time, config.model.categories), (TimeKind::None, false));
+        assert_eq!((config.model.time, config.model.categories), (TimeKind::Order, false));
         assert_eq!(config.adapt(&dataset), []);
     }
 }

@@ -61,7 +61,9 @@ impl Loss {
 
     fn entry(self) -> &'static Entry {
         const { assert!(ENTRIES.len() == Loss::ALL.len()) };
-        &ENTRIES[self as usize]
+        let entry = &ENTRIES[self as usize];
+        debug_assert!(entry.loss == self, "entries stand in the order of the names");
+        entry
     }
 
     /// The name on the command line and in TOML.

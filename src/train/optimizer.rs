@@ -45,9 +45,7 @@ impl Rule {
             }
         }
     }
-}
 
-impl Rule {
     /// [`Rule::apply`] in chunks on all threads; `state` as [`Optimizer`] keeps it.
     pub fn apply_parallel(&self, weights: &mut [f32], state: &mut [Vec<f32>; 2], g: &[f32]) {
         let [first, second] = state;

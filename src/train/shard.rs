@@ -31,7 +31,7 @@ pub struct Source<'a> {
     pub dataset: &'a Dataset,
     /// How many of a history's latest events are read.
     pub history_cap: usize,
-    /// How an event's age becomes a bucket.
+    /// How an event's age or place becomes a bucket.
     pub time: TimeKind,
     /// Number of buckets.
     pub buckets: usize,
@@ -42,7 +42,8 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// The source that a model's settings ask for.
     pub fn new(dataset: &'a Dataset, settings: &Settings) -> Source<'a> {
-        let time = if dataset.has_time() && settings.uses_time() { settings.time } else { TimeKind::None };
+        let known = settings.uses_time() && (dataset.has_time() || !settings.reads_times());
+        let time = if known { settings.time } else { TimeKind::None };
         Source { dataset, history_cap: settings.history_cap, time, buckets: settings.buckets, every_position: false }
     }
 
@@ -127,9 +128,11 @@ impl Shard {
             if source.time == TimeKind::None {
                 self.buckets.resize(self.history.len(), 0);
             } else {
-                let now = events.times[target];
-                let bucket = |t: &i64| time::bucket(source.time, source.buckets, *t, now);
-                self.buckets.extend(events.times[first..target].iter().map(bucket));
+                // Without times the places alone are read.
+                let time = |at: usize| events.times.get(at).copied().unwrap_or(0);
+                let now = time(target);
+                let bucket = |at| time::bucket_at(source.time, source.buckets, target - 1 - at, time(at), now);
+                self.buckets.extend((first..target).map(bucket));
             }
             let end = self.history.len() as u32;
             self.rows.extend(end - source.rows(*sample) as u32..end);

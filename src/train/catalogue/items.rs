@@ -75,16 +75,16 @@ pub(super) fn split(level: Level, rows: &[f32], width: usize, write: Write, own:
     let targets = own.chunks_exact_mut(width).zip(parts.chunks_exact_mut(d - width));
     for (row, (own, part)) in rows.chunks_exact(d).zip(targets) {
         let (first, second) = row.split_at(width);
-        match write {
-            Write::Over => {
-                own.copy_from_slice(first);
-                part.copy_from_slice(second);
-            }
-            Write::Add => {
-                add_scaled(level, own, 1.0, first);
-                add_scaled(level, part, 1.0, second);
-            }
-        }
+        put(level, write, first, own);
+        put(level, write, second, part);
+    }
+}
+
+/// Writes `from` to `to`, or adds it.
+pub(super) fn put(level: Level, write: Write, from: &[f32], to: &mut [f32]) {
+    match write {
+        Write::Over => to.copy_from_slice(from),
+        Write::Add => add_scaled(level, to, 1.0, from),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything that is cut like the catalogue, cut into runs.
 
-use super::grow;
+use super::{BLOCK, grow};
 use dmran_kernels::gemm::packed_len;
 use std::ops::Range;
 
@@ -15,6 +15,8 @@ pub(super) struct Run {
     pub scale: Vec<f32>,
     /// Vectors of a block, then their gradients, where they have two parts.
     pub vectors: Vec<f32>,
+    /// As `vectors`, of their biases.
+    pub bias: Vec<f32>,
     /// The users, packed with a block's scales.
     pub packed: Vec<f32>,
     /// Sums of squares of the gradients of items and biases.
@@ -34,10 +36,11 @@ impl Run {
         self.d_users.resize(rows * d, 0.0);
         grow(&mut self.packed, packed_len(rows, d));
         grow(&mut self.vectors, vectors);
+        grow(&mut self.bias, vectors.min(BLOCK));
     }
 
     pub fn bytes(&self) -> usize {
-        let floats = [&self.max, &self.target, &self.d_users, &self.scale, &self.vectors, &self.packed];
+        let floats = [&self.max, &self.target, &self.d_users, &self.scale, &self.vectors, &self.bias, &self.packed];
         4 * floats.iter().map(|v| v.capacity()).sum::<usize>() + 8 * self.sum.capacity()
     }
 }

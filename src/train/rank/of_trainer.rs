@@ -2,7 +2,6 @@
 
 use super::fixed::fixed;
 use super::{Request, each};
-use crate::data::Sample;
 use crate::metrics::Ranked;
 use crate::model::Model;
 use crate::model::catalogue::Catalogue;
@@ -70,7 +69,7 @@ impl Trainer {
     fn as_scorer(&self, request: &Request<'_>) -> Option<Scorer> {
         let settings = self.model().scorer_settings()?;
         // A log without times gives one bucket to all events; the scorer would compute buckets.
-        if settings.uses_time() && !request.dataset.has_time() {
+        if settings.reads_times() && !request.dataset.has_time() {
             return None;
         }
         to_scorer(settings, self.model().params(), request.dataset.item_categories(), self.level())
