@@ -3,11 +3,11 @@
 //! Segments are given by `offsets` (one entry more than segments). A is stored one row an event, `[N, r]`, which is
 //! the transpose of the paper's `r x n`.
 
+use super::self_attention::Mask;
 use super::{
     add, group_expand, group_sum, layer_norm, linear, mul, relu, row_dot, scale, scale_rows, segment_softmax,
     segment_sum, segment_tn, segments, select_rows, sigmoid, tanh,
 };
-use super::self_attention::Mask;
 use crate::tape::Graph;
 use crate::tensor::{Index, Var};
 

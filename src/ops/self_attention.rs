@@ -66,13 +66,7 @@ impl Op for SelfAttention {
 ///
 /// # Panics
 /// If the shapes differ, `heads` does not divide d, or two of the inputs are the same variable.
-pub fn self_attention(
-    g: &mut Graph<'_>,
-    [q, keys, values]: [Var; 3],
-    rows: Index,
-    heads: usize,
-    mask: Mask,
-) -> Var {
+pub fn self_attention(g: &mut Graph<'_>, [q, keys, values]: [Var; 3], rows: Index, heads: usize, mask: Mask) -> Var {
     assert!(q.shape() == keys.shape() && keys.shape() == values.shape(), "self_attention");
     let d = q.cols;
     let y = g.alloc(q.rows, d);
