@@ -195,3 +195,6 @@ impl Model for SasRec {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;
