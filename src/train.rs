@@ -1,5 +1,6 @@
 //! Training: configuration, batches, the step, optimisers, evaluation.
 
+pub mod catalogue;
 pub mod checkpoint;
 pub mod config;
 pub mod evaluate;

@@ -268,7 +268,7 @@ fn check(name: &str, engine: Engine, level: Level) {
         rows.push(row);
     }
     let mut optimizer = Optimizer::new(level, config.optimizer, model.params());
-    optimizer.update(model.params_mut(), &grads[..trained], &rows, case.number("lr") as f32, 1.0);
+    optimizer.update(model.params_mut(), &grads[..trained], &rows, |_| None, case.number("lr") as f32, 1.0);
     for table in model.params().tables() {
         close_step(&case, name, &table.name, &table.data);
     }

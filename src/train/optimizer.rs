@@ -47,6 +47,26 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// [`Rule::apply`] in chunks on all threads; `state` as [`Optimizer`] keeps it.
+    pub fn apply_parallel(&self, weights: &mut [f32], state: &mut [Vec<f32>; 2], g: &[f32]) {
+        let [first, second] = state;
+        // Empty state has no chunks to zip with, hence a case for each kind.
+        let weights = weights.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK));
+        match self.kind {
+            OptimizerKind::Sgd => weights.for_each(|(w, g)| self.apply(w, &mut [], &mut [], g)),
+            OptimizerKind::Adagrad => {
+                let state = first.par_chunks_mut(CHUNK);
+                weights.zip(state).for_each(|((w, g), a)| self.apply(w, a, &mut [], g));
+            }
+            OptimizerKind::Adam => {
+                let state = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
+                weights.zip(state).for_each(|((w, g), (a, b))| self.apply(w, a, b, g));
+            }
+        }
+    }
+}
+
 /// An optimiser with its state.
 #[derive(Clone, Debug)]
 pub struct Optimizer {
@@ -78,25 +98,26 @@ impl Optimizer {
     }
 
     /// Takes one step: gradients times `scale`, learning rate `lr`.
-    pub fn update(&mut self, params: &mut Params, dense: &[f32], rows: &[RowGrads], lr: f32, scale: f32) {
+    ///
+    /// `whole` gives the gradient of a table of which every row is updated; for the others it is that of `rows`.
+    pub fn update<'a>(
+        &mut self,
+        params: &mut Params,
+        dense: &[f32],
+        rows: &[RowGrads],
+        whole: impl Fn(usize) -> Option<&'a [f32]>,
+        lr: f32,
+        scale: f32,
+    ) {
         self.step += 1;
         let rule = Rule::new(self.level, self.kind, lr, scale, self.step);
-        let [first, second] = &mut self.dense;
-        // Empty state has no chunks to zip with, hence a case for each kind.
-        let weights = params.trained_mut().par_chunks_mut(CHUNK).zip(dense.par_chunks(CHUNK));
-        match self.kind {
-            OptimizerKind::Sgd => weights.for_each(|(w, g)| rule.apply(w, &mut [], &mut [], g)),
-            OptimizerKind::Adagrad => {
-                let state = first.par_chunks_mut(CHUNK);
-                weights.zip(state).for_each(|((w, g), a)| rule.apply(w, a, &mut [], g));
+        rule.apply_parallel(params.trained_mut(), &mut self.dense, dense);
+        let tables = params.tables_mut().iter_mut().zip(&mut self.tables).zip(rows);
+        for (at, ((table, state), rows)) in tables.enumerate() {
+            match whole(at) {
+                Some(gradient) => rule.apply_parallel(&mut table.data, state, gradient),
+                None => rows.apply(table, state, &rule),
             }
-            OptimizerKind::Adam => {
-                let state = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
-                weights.zip(state).for_each(|((w, g), (a, b))| rule.apply(w, a, b, g));
-            }
-        }
-        for ((table, state), rows) in params.tables_mut().iter_mut().zip(&mut self.tables).zip(rows) {
-            rows.apply(table, state, &rule);
         }
     }
 

@@ -7,8 +7,9 @@ use crate::ops::dropout::Rate;
 use crate::scorer::time;
 use crate::scorer::{Settings, TimeKind};
 use crate::tape::{Engine, Graph, Tape};
-use crate::train::config::{Denominator, TrainConfig};
-use crate::train::loss::{self, Extent, Terms};
+use crate::tensor::Var;
+use crate::train::config::{Denominator, L2Kind, TrainConfig};
+use crate::train::loss::{self, Extent, Rest, Seeds, Terms};
 use crate::train::losses::Against;
 use crate::train::losses::shared::{self, LeftOut, Shared};
 use crate::train::sampler::SharedSampler;
@@ -95,8 +96,17 @@ pub struct Shard {
     tape: Tape,
     /// What the blocks of the last training pass looked up in each table.
     lookups: Vec<Lookups>,
+    /// Where a pass stands that waits for the gradients of its user vectors.
+    pending: Option<Pending>,
     /// Terms of the last training pass.
     pub terms: Terms,
+}
+
+/// A forward pass whose user vectors wait for their gradients.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    u: Var,
+    seeds: Seeds,
 }
 
 impl Shard {
@@ -188,6 +198,77 @@ impl Shard {
             first = end;
         }
         self.blocks = blocks;
+    }
+
+    /// The forward pass of samples of a model with user vectors up to these; `targets` has one item a row. What follows is
+    /// [`Shard::train_users_backward`].
+    pub(crate) fn train_users(
+        &mut self,
+        job: &Job<'_>,
+        source: &Source<'_>,
+        samples: &[Sample],
+        targets: &[u32],
+        mut dropout: ChaCha8Rng,
+    ) {
+        let Job { model, config, level, batch, .. } = *job;
+        self.begin(model);
+        self.fill(source, samples, targets);
+        if config.denominator == Denominator::Unseen {
+            self.leave_out(source, samples);
+        }
+        let dropout = (config.dropout > 0.0).then(|| Rate { rate: config.dropout, seed: dropout.random() });
+        let mut tape = std::mem::take(&mut self.tape);
+        let mut g = Graph::new(model.params(), &mut tape, config.engine, level);
+        self.pending = model.users(&mut g, &self.batch(dropout)).map(|users| {
+            // The l2 term alone looks at the targets' vectors here.
+            let counts = match config.l2 {
+                L2Kind::Activation => config.l2_weight != 0.0,
+                L2Kind::Weights => config.l2_rows != 0.0,
+            };
+            let c = counts.then(|| {
+                let targets = g.index(targets.iter().copied());
+                model.items().vectors(&mut g, targets)
+            });
+            let rank = g.constant(1, 1, |x| x.fill(0.0));
+            let rest = Rest { attention: users.attention, activations: [Some(users.u), c], rows: [c, users.looked_up] };
+            let seeds = loss::record_rest(&mut g, rank, &rest, batch, config);
+            self.terms.add(&loss::terms(&g, &seeds));
+            Pending { u: users.u, seeds }
+        });
+        self.tape = tape;
+    }
+
+    /// The backward pass of [`Shard::train_users`], from the gradients of its user vectors.
+    pub(crate) fn train_users_backward(&mut self, job: &Job<'_>, d_users: &[f32]) {
+        let Some(Pending { u, seeds }) = self.pending.take() else { return };
+        let Job { model, config, level, .. } = *job;
+        let mut g = Graph::resume(model.params(), &mut self.tape, config.engine, level);
+        g.backward_from(|grads| {
+            for (var, weight) in seeds {
+                grads[var.range()].fill(weight);
+            }
+            grads[u.range()].copy_from_slice(d_users);
+        });
+        let tape = &self.tape;
+        self.lookups.iter_mut().enumerate().for_each(|(table, lookups)| lookups.take(tape, model.params(), table));
+    }
+
+    /// The user vectors of [`Shard::train_users`], `[rows, d]`.
+    pub(crate) fn users(&self) -> &[f32] {
+        self.pending.map_or(&[], |pending| self.tape.activation(pending.u))
+    }
+
+    /// The rows' candidates.
+    pub(crate) fn targets(&self) -> &[u32] {
+        &self.candidates
+    }
+
+    /// Appends what the rows leave out, if anything is.
+    pub(crate) fn left_out(&self, offsets: &mut Vec<u32>, items: &mut Vec<u32>) {
+        let [own, left_out] = &self.left_out;
+        let base = items.len() as u32;
+        offsets.extend(own.iter().skip(usize::from(!offsets.is_empty())).map(|at| base + at));
+        items.extend_from_slice(left_out);
     }
 
     /// Notes for each row the items that its user had before its target.

@@ -1,10 +1,13 @@
 //! The training step: fixed shards side by side, sums in a fixed order, one update.
 
+mod whole;
+
 use crate::data::Dataset;
 use crate::data::Negatives;
 use crate::data::Sample;
 use crate::model::Model;
 use crate::scorer::Settings;
+use crate::tape::Engine;
 use crate::train::config::{L2Kind, TrainConfig};
 use crate::train::loss::{Extent, Terms};
 use crate::train::losses::Against;
@@ -19,6 +22,7 @@ use dmran_kernels::optim::add_scaled;
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
+use whole::Whole;
 
 /// Weights that one thread sums over the shards at a time.
 const CHUNK: usize = 1 << 13;
@@ -27,6 +31,11 @@ const CHUNK: usize = 1 << 13;
 /// nothing is summed over them, and one with many candidates is heavy by itself.
 pub(crate) fn scoring_shards(samples: usize, per: usize) -> usize {
     samples.div_ceil((64 / per.max(1)).clamp(1, 16))
+}
+
+/// Whether the loss of a model is taken over the whole catalogue at once, from its user vectors.
+pub(crate) fn compares_with_all(model: &dyn Model, config: &TrainConfig) -> bool {
+    config.loss.against() == Against::All && model.has_user_vectors() && config.engine == Engine::Fused
 }
 
 /// Why a step was not taken.
@@ -88,6 +97,8 @@ pub struct Trainer {
     prologue: Prologue,
     grads: Vec<f32>,
     rows: Vec<RowGrads>,
+    /// The catalogue, where the loss compares with all of it and user vectors are all that it needs.
+    whole: Option<Whole>,
     batch: Vec<Sample>,
     candidates: Vec<u32>,
     /// Where each sample's candidates begin, and where the last one's end.
@@ -116,6 +127,7 @@ impl Trainer {
             .map_err(|source| TrainError::Threads { threads: config.threads, source })?;
         let optimizer = Optimizer::new(level, config.optimizer, model.params());
         let rows = model.params().tables().iter().map(|_| RowGrads::default()).collect();
+        let whole = compares_with_all(&*model, &config).then(|| Whole::new(level, &*model));
         Ok(Trainer {
             optimizer,
             lr_factor: 1.0,
@@ -126,6 +138,7 @@ impl Trainer {
             prologue: Prologue::default(),
             grads: vec![0.0; model.params().values().len()],
             rows,
+            whole,
             batch: Vec::new(),
             candidates: Vec::new(),
             starts: Vec::new(),
@@ -197,9 +210,10 @@ impl Trainer {
         }
         let clip = f64::from(self.config.clip);
         let scale = if clip > 0.0 && report.norm > clip { (clip / report.norm) as f32 } else { 1.0 };
-        let Trainer { pool, optimizer, model, grads, rows, .. } = self;
+        let Trainer { pool, optimizer, model, grads, rows, whole, .. } = self;
         let trained = model.params().trained().len();
-        pool.install(|| optimizer.update(model.params_mut(), &grads[..trained], rows, lr, scale));
+        let whole = |table: usize| whole.as_ref().and_then(|whole| whole.table(table));
+        pool.install(|| optimizer.update(model.params_mut(), &grads[..trained], rows, whole, lr, scale));
         self.stale = true;
         Ok(report)
     }
@@ -278,6 +292,7 @@ impl Trainer {
             prologue,
             grads,
             rows,
+            whole,
             batch,
             candidates,
             starts,
@@ -294,12 +309,26 @@ impl Trainer {
         let targets = batch.iter().map(|s| source.rows(*s)).sum();
         let job = Job { model, config, level, batch: Extent { samples: batch.len(), rows: targets }, shared };
         let dropout = |shard: usize| sampler::generator(config.seed, Purpose::Dropout, [step, shard as u64]);
+        let mut rank = 0.0;
         let negatives = |shard: usize| sampler::generator(config.seed, Purpose::Shared, [step, shard as u64]);
         pool.install(|| {
             shards.par_iter_mut().zip(&*cuts).enumerate().with_max_len(1).for_each(|(i, (shard, range))| {
-                let candidates = &candidates[starts[range.start]..starts[range.end]];
-                shard.train(&job, &source, &batch[range.clone()], candidates, dropout(i), negatives(i));
+                let (samples, candidates) =
+                    (&batch[range.clone()], &candidates[starts[range.start]..starts[range.end]]);
+                match whole {
+                    Some(_) => shard.train_users(&job, &source, samples, candidates, dropout(i)),
+                    None => shard.train(&job, &source, samples, candidates, dropout(i), negatives(i)),
+                }
             });
+            if let Some(whole) = whole {
+                rank = whole.loss(model, shards);
+                let d = whole.d_users().len() / targets.max(1);
+                shards.par_iter_mut().zip(&*cuts).with_max_len(1).for_each(|(shard, range)| {
+                    // A target has one candidate here, itself.
+                    let rows = starts[range.start] * d..starts[range.end] * d;
+                    shard.train_users_backward(&job, &whole.d_users()[rows]);
+                });
+            }
             let shards = &*shards;
             grads.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {
                 let range = i * CHUNK..i * CHUNK + sum.len();
@@ -316,10 +345,14 @@ impl Trainer {
                 }
             };
             rayon::join(|| prologue.backward(model, config.engine, level, grads), collect);
+            if let Some(whole) = whole {
+                whole.add_rows(rows);
+            }
         });
         let trained = model.params().trained().len();
         let mut terms = Terms::default();
         shards.iter().for_each(|s| terms.add(&s.terms));
+        terms.rank += rank;
         if config.l2 == L2Kind::Weights {
             for (grads, weights) in grads.chunks_mut(CHUNK).zip(model.params().trained().chunks(CHUNK)) {
                 terms.l2_dense += sum_squares(level, weights);
@@ -330,7 +363,10 @@ impl Trainer {
             // Fixed chunks, summed in order: the same bits for any number of threads.
             grads[..trained].chunks(CHUNK).map(|part| sum_squares(level, part)).sum()
         });
-        let norm = (dense + rows.iter().map(RowGrads::sum_squares).sum::<f64>()).sqrt();
+        let is_whole = |table: usize| whole.as_ref().is_some_and(|whole| whole.table(table).is_some());
+        let sparse = rows.iter().enumerate().filter(|(table, _)| !is_whole(*table));
+        let tables = sparse.map(|(_, rows)| rows.sum_squares()).sum::<f64>();
+        let norm = (dense + tables + whole.as_ref().map_or(0.0, Whole::sum_squares)).sqrt();
         StepReport { terms, norm, samples: batch.len() }
     }
 
@@ -381,6 +417,7 @@ impl Trainer {
             + self.rows.iter().map(RowGrads::bytes).sum::<usize>()
             + self.optimizer.bytes()
             + self.prologue.bytes()
+            + self.whole.as_ref().map_or(0, Whole::bytes)
             + 4 * self.grads.len()
     }
 }

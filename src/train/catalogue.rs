@@ -1,0 +1,429 @@
+//! Equations 18 and 19 over the whole catalogue: loss and gradients of a batch against every item, on rayon's threads.
+//!
+//! The catalogue is cut into runs of blocks of items, the batch into chunks of rows; neither depends on the number of
+//! threads, and all sums go through them in order. For each chunk:
+//!
+//! ```text
+//! all runs, side by side:  cross_entropy::forward over the run's blocks, which leaves their exponentials
+//! together:                totals, losses, the users' gradients (a sum over the runs)
+//! all runs, side by side:  cross_entropy::backward over the blocks: the items' gradients
+//! ```
+//!
+//! Memory is that of the dense gradients and of `items * ROWS` exponentials, whatever the batch is. All of it is kept, so
+//! a step after the first allocates nothing.
+
+mod added;
+mod items;
+mod parts;
+
+pub use items::{Categories, ItemRows};
+
+use dmran_kernels::Level;
+use dmran_kernels::cross_entropy::{self, Block, Excluded, Gradients, Rows, Running, Write, row_loss, stride};
+use dmran_kernels::gemm::{pack_transposed, packed_len};
+use dmran_kernels::loss::sum_squares;
+use dmran_kernels::optim::add_scaled;
+use items::Members;
+use parts::{Part, Parts, Run};
+use rayon::prelude::*;
+
+/// Items of a block: its exponentials, vectors and gradients together stay in a second level cache.
+pub const BLOCK: usize = 512;
+/// Most rows of a chunk: what a block's products need of the users stays in a first level cache.
+pub const ROWS: usize = 128;
+/// Blocks of a run, where the catalogue is small.
+const RUN_BLOCKS: usize = 2;
+/// Most runs: each holds gradients of a chunk's users.
+const MOST_RUNS: usize = 64;
+
+/// Sizes of a catalogue.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes<'a> {
+    /// Number of items.
+    pub items: usize,
+    /// Width of an item's own vector.
+    pub width: usize,
+    /// Number of categories, 0 without.
+    pub categories: usize,
+    /// Width of a category's vector, 0 without.
+    pub category_width: usize,
+    /// The category of each item; empty without.
+    pub item_category: &'a [u32],
+    /// Whether items have a bias.
+    pub bias: bool,
+}
+
+/// Rows of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// `[B, d]`: the users' vectors.
+    pub users: &'a [f32],
+    /// `[B]`: each row's item.
+    pub targets: &'a [u32],
+    /// `[B]`: what each row's loss is multiplied by: 1 / B for the mean.
+    pub weights: &'a [f32],
+    /// Items that a row's softmax leaves out. A target stays in, whatever this says.
+    pub excluded: Excluded<'a>,
+}
+
+impl<'a> Batch<'a> {
+    fn chunk(&self, from: usize, to: usize, d: usize) -> Batch<'a> {
+        let offsets = self.excluded.offsets;
+        let offsets = if offsets.is_empty() { offsets } else { &offsets[from..=to] };
+        Batch {
+            users: &self.users[from * d..to * d],
+            targets: &self.targets[from..to],
+            weights: &self.weights[from..to],
+            excluded: Excluded { offsets, ..self.excluded },
+        }
+    }
+}
+
+/// The softmax over a catalogue, with the gradients of its tables.
+pub struct Catalogue {
+    level: Level,
+    items: usize,
+    width: usize,
+    category_width: usize,
+    members: Members,
+    /// Items of a run, a multiple of [`BLOCK`].
+    run: usize,
+    runs: Vec<Run>,
+    packed: Vec<f32>,
+    exponentials: Vec<f32>,
+    /// `[blocks, rows of the chunk]`: maxima that the exponentials are relative to.
+    maxima: Vec<f32>,
+    chunk: Chunk,
+    losses: Vec<f64>,
+    d_items: Vec<f32>,
+    /// `[I, category_width]`: gradients of the items' second parts, before their sum over each category.
+    d_parts: Vec<f32>,
+    d_categories: Vec<f32>,
+    d_bias: Vec<f32>,
+    squares: Squares,
+}
+
+/// What is known of a chunk's rows once all runs are through.
+#[derive(Debug, Default)]
+struct Chunk {
+    max: Vec<f32>,
+    sum: Vec<f64>,
+    top: Vec<f32>,
+    total: Vec<f64>,
+    /// weight / total
+    factor: Vec<f32>,
+}
+
+/// Sums of squares of the gradients.
+#[derive(Debug, Default)]
+struct Squares {
+    items: f64,
+    bias: f64,
+    /// Of each category.
+    categories: Vec<f64>,
+    added: f64,
+}
+
+/// Which table of the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableOf {
+    /// The items' own vectors.
+    Items,
+    /// The categories'.
+    Categories,
+}
+
+impl Catalogue {
+    /// A catalogue of these sizes, with room for its gradients.
+    ///
+    /// # Panics
+    /// If there are categories but not one for each item, or one beyond their number.
+    pub fn new(level: Level, sizes: &Sizes) -> Catalogue {
+        let Sizes { items, width, categories, category_width, item_category, bias } = *sizes;
+        let members = Members::new(items, categories, item_category);
+        let blocks = items.div_ceil(BLOCK);
+        let run_blocks = RUN_BLOCKS.max(blocks.div_ceil(MOST_RUNS));
+        Catalogue {
+            level,
+            items,
+            width,
+            category_width,
+            run: run_blocks * BLOCK,
+            runs: (0..blocks.div_ceil(run_blocks)).map(|_| Run::default()).collect(),
+            packed: Vec::new(),
+            exponentials: Vec::new(),
+            maxima: Vec::new(),
+            chunk: Chunk::default(),
+            losses: Vec::new(),
+            d_items: vec![0.0; items * width],
+            d_parts: vec![0.0; items * category_width],
+            d_categories: vec![0.0; categories * category_width],
+            d_bias: vec![0.0; if bias { items } else { 0 }],
+            squares: Squares { categories: vec![0.0; categories], ..Squares::default() },
+            members,
+        }
+    }
+
+    /// Equation 19: the sum of the weighted losses, the gradient of the users' vectors, written to `d_users` `[B, d]`, and
+    /// those of the tables, kept here until the next call. Runs on the current pool of threads.
+    ///
+    /// # Panics
+    /// If lengths do not fit the catalogue's sizes or each other, or a target is no item.
+    pub fn loss_and_gradients(&mut self, rows: &ItemRows, batch: &Batch, d_users: &mut [f32]) -> f64 {
+        let d = self.width + self.category_width;
+        assert_eq!(d_users.len(), batch.users.len(), "users and their gradients differ in length");
+        self.begin(rows, batch);
+        let count = batch.targets.len();
+        if count == 0 {
+            self.d_items.fill(0.0);
+            self.d_parts.fill(0.0);
+            self.d_bias.fill(0.0);
+        }
+        for from in (0..count).step_by(ROWS) {
+            let to = count.min(from + ROWS);
+            let chunk = batch.chunk(from, to, d);
+            self.forward(rows, &chunk, self.run);
+            self.finish_users(rows, &chunk, &mut d_users[from * d..to * d]);
+            let write = if from == 0 { Write::Over } else { Write::Add };
+            self.backward(&chunk, write, to == count);
+        }
+        self.finish_tables();
+        self.weighted(batch)
+    }
+
+    /// Equation 19 without gradients; those of an earlier call stay.
+    ///
+    /// # Panics
+    /// As [`Catalogue::loss_and_gradients`].
+    pub fn loss(&mut self, rows: &ItemRows, batch: &Batch) -> f64 {
+        let d = self.width + self.category_width;
+        self.begin(rows, batch);
+        let count = batch.targets.len();
+        for from in (0..count).step_by(ROWS) {
+            self.forward(rows, &batch.chunk(from, count.min(from + ROWS), d), BLOCK);
+        }
+        self.weighted(batch)
+    }
+
+    /// The loss of each row of the last batch, without its weight.
+    pub fn row_losses(&self) -> &[f64] {
+        &self.losses
+    }
+
+    /// `[I, width]`: the gradient of the items' own vectors.
+    pub fn d_items(&self) -> &[f32] {
+        &self.d_items
+    }
+
+    /// `[K, category_width]`: the gradient of the categories' vectors.
+    pub fn d_categories(&self) -> &[f32] {
+        &self.d_categories
+    }
+
+    /// `[I]`: the gradient of the biases; empty without.
+    pub fn d_bias(&self) -> &[f32] {
+        &self.d_bias
+    }
+
+    /// Adds gradients `[rows.len(), width]` of single rows of a table that were read elsewhere (a history's items), each
+    /// row at most once.
+    ///
+    /// # Panics
+    /// If the lengths do not fit or there is no such row.
+    pub fn add_rows(&mut self, table: TableOf, rows: &[u32], grads: &[f32]) {
+        let (dense, width) = match table {
+            TableOf::Items => (&mut self.d_items, self.width),
+            TableOf::Categories => (&mut self.d_categories, self.category_width),
+        };
+        self.squares.added += added::add_rows(self.level, dense, width, rows, grads);
+    }
+
+    /// The sum of the squares of all gradients of the tables, with what [`Catalogue::add_rows`] added.
+    pub fn sum_squares(&self) -> f64 {
+        let Squares { items, bias, categories, added } = &self.squares;
+        items + bias + categories.iter().sum::<f64>() + added
+    }
+
+    /// Bytes held, for memory accounts.
+    pub fn bytes(&self) -> usize {
+        let floats = [&self.packed, &self.exponentials, &self.maxima, &self.d_items, &self.d_parts, &self.d_categories];
+        4 * (floats.iter().map(|v| v.capacity()).sum::<usize>() + self.d_bias.capacity())
+            + self.runs.iter().map(Run::bytes).sum::<usize>()
+            + self.members.bytes()
+    }
+
+    /// Checks a batch, and forgets the one before.
+    fn begin(&mut self, rows: &ItemRows, batch: &Batch) {
+        let (d, count) = (self.width + self.category_width, batch.targets.len());
+        rows.check(self.items, self.width, self.category_width, self.members.count(), !self.d_bias.is_empty());
+        assert_eq!(batch.users.len(), count * d, "vectors of {count} users of width {d}");
+        assert_eq!(batch.weights.len(), count, "weights of {count} rows");
+        if let Some(target) = batch.targets.iter().find(|&&t| t as usize >= self.items) {
+            panic!("target {target} of a catalogue of {} items", self.items);
+        }
+        self.losses.clear();
+        self.squares.added = 0.0;
+    }
+
+    /// The runs, each with its part of all that is cut like the catalogue; `kept` exponentials a run, in items.
+    fn parts(&mut self, rows: usize, kept: usize) -> Parts<'_> {
+        let blocks = self.items.div_ceil(BLOCK);
+        grow(&mut self.exponentials, self.items.min(self.runs.len() * kept) * stride(rows));
+        grow(&mut self.maxima, blocks * rows);
+        let parts = Part {
+            items: 0..self.items,
+            runs: &mut self.runs,
+            e: &mut self.exponentials,
+            maxima: &mut self.maxima[..blocks * rows],
+            d_items: &mut self.d_items,
+            d_parts: &mut self.d_parts,
+            d_bias: &mut self.d_bias,
+        };
+        Parts { part: parts, run: self.run, e: kept * stride(rows), maxima: self.run / BLOCK * rows }
+    }
+
+    /// All runs over the catalogue; then totals and losses.
+    fn forward(&mut self, rows: &ItemRows, chunk: &Batch, kept: usize) {
+        let (level, d, count) = (self.level, self.width + self.category_width, chunk.targets.len());
+        let mut packed = std::mem::take(&mut self.packed);
+        grow(&mut packed, packed_len(d, count));
+        let users = &mut packed[..packed_len(d, count)];
+        pack_transposed(chunk.users, count, d, users);
+        let (users, for_gradients) = (&*users, kept > BLOCK);
+        let scratch = if self.category_width > 0 { BLOCK.min(self.items) * d } else { 0 };
+        self.parts(count, kept).each(&|part| {
+            let [run] = part.runs else { unreachable!("one run at a time") };
+            run.begin(count, if for_gradients { d } else { 0 }, scratch);
+            for (at, max) in (part.items.clone()).step_by(BLOCK).zip(part.maxima.chunks_exact_mut(count)) {
+                let n = BLOCK.min(part.items.end - at);
+                let items = rows.vectors(at..at + n, &mut run.vectors);
+                let place = if for_gradients { (at - part.items.start) * stride(count) } else { 0 };
+                let block = Block {
+                    d,
+                    first: at,
+                    items,
+                    bias: rows.bias.get(at..at + n).unwrap_or(&[]),
+                    users,
+                    targets: chunk.targets,
+                    excluded: chunk.excluded,
+                };
+                let running = Running {
+                    max: &mut run.max,
+                    sum: &mut run.sum,
+                    target: &mut run.target,
+                    d_users: &mut run.d_users,
+                };
+                cross_entropy::forward(level, &block, running, &mut part.e[place..][..n * stride(count)]);
+                max.copy_from_slice(&run.max);
+            }
+        });
+        self.packed = packed;
+        self.finish_rows(chunk);
+    }
+
+    /// Totals, losses, and what makes probabilities of exponentials.
+    fn finish_rows(&mut self, chunk: &Batch) {
+        let Chunk { max, sum, top, total, factor } = &mut self.chunk;
+        let count = chunk.targets.len();
+        max.clear();
+        sum.clear();
+        for run in &self.runs {
+            max.extend_from_slice(&run.max);
+            sum.extend_from_slice(&run.sum);
+        }
+        top.resize(count, 0.0);
+        total.resize(count, 0.0);
+        cross_entropy::combine(self.level, max, sum, top, total);
+        factor.clear();
+        factor.extend(chunk.weights.iter().zip(&*total).map(|(&w, total)| (f64::from(w) / total) as f32));
+        for (row, &target) in chunk.targets.iter().enumerate() {
+            let target = self.runs[target as usize / self.run].target[row];
+            self.losses.push(row_loss(top[row], total[row], target));
+        }
+    }
+
+    /// The gradients of the chunk's users: the runs' sums, less the targets.
+    fn finish_users(&mut self, rows: &ItemRows, chunk: &Batch, d_users: &mut [f32]) {
+        let (level, d, width) = (self.level, self.width + self.category_width, self.width);
+        let Chunk { top, factor, .. } = &self.chunk;
+        for run in &mut self.runs {
+            cross_entropy::scales(level, &run.max, top, factor, &mut run.scale);
+        }
+        let runs = &self.runs;
+        d_users.par_chunks_exact_mut(d).enumerate().with_min_len(8).for_each(|(row, g)| {
+            g.fill(0.0);
+            for run in runs {
+                add_scaled(level, g, run.scale[row], &run.d_users[row * d..][..d]);
+            }
+            let (own, category) = g.split_at_mut(width);
+            let (item, weight) = (chunk.targets[row] as usize, chunk.weights[row]);
+            add_scaled(level, own, -weight, rows.own(item));
+            add_scaled(level, category, -weight, rows.category(item));
+        });
+    }
+
+    /// The gradients of all items from the chunk's exponentials.
+    fn backward(&mut self, chunk: &Batch, write: Write, last: bool) {
+        let (level, width, count) = (self.level, self.width, chunk.targets.len());
+        let d = width + self.category_width;
+        let known = std::mem::take(&mut self.chunk);
+        self.parts(count, self.run).each(&|part| {
+            let [run] = part.runs else { unreachable!("one run at a time") };
+            let starts = part.items.clone().step_by(BLOCK).zip(part.maxima.chunks_exact(count));
+            for (at, max) in starts {
+                let (n, place) = (BLOCK.min(part.items.end - at), at - part.items.start);
+                cross_entropy::scales(level, max, &known.top, &known.factor, &mut run.scale);
+                let rows =
+                    Rows { d, users: chunk.users, targets: chunk.targets, weights: chunk.weights, scale: &run.scale };
+                let e = &part.e[place * stride(count)..][..n * stride(count)];
+                let scratch = &mut run.packed[..packed_len(count, d)];
+                let bias = if part.d_bias.is_empty() { &mut [] } else { &mut part.d_bias[place..place + n] };
+                let own = &mut part.d_items[place * width..][..n * width];
+                if d == width {
+                    let out = Gradients { items: own, bias, write };
+                    cross_entropy::backward(level, &rows, at, e, out, scratch);
+                } else {
+                    let vectors = &mut run.vectors[..n * d];
+                    let out = Gradients { items: vectors, bias, write: Write::Over };
+                    cross_entropy::backward(level, &rows, at, e, out, scratch);
+                    let parts = &mut part.d_parts[place * (d - width)..][..n * (d - width)];
+                    items::split(level, vectors, width, write, own, parts);
+                }
+            }
+            if last {
+                run.squares = [sum_squares(level, part.d_items), sum_squares(level, part.d_bias)];
+            }
+        });
+        self.chunk = known;
+    }
+
+    /// Sums over each category, and the sums of squares.
+    fn finish_tables(&mut self) {
+        let (level, width) = (self.level, self.category_width);
+        if width > 0 {
+            let (members, parts) = (&self.members, &self.d_parts);
+            let sums = self.d_categories.par_chunks_exact_mut(width).zip(&mut self.squares.categories);
+            sums.enumerate().for_each(|(category, (sum, squares))| {
+                sum.fill(0.0);
+                for &item in members.of(category) {
+                    add_scaled(level, sum, 1.0, &parts[item as usize * width..][..width]);
+                }
+                *squares = sum_squares(level, sum);
+            });
+        }
+        self.squares.items = self.runs.iter().map(|run| run.squares[0]).sum();
+        self.squares.bias = self.runs.iter().map(|run| run.squares[1]).sum();
+    }
+
+    fn weighted(&self, batch: &Batch) -> f64 {
+        self.losses.iter().zip(batch.weights).map(|(loss, &w)| loss * f64::from(w)).sum()
+    }
+}
+
+/// Makes room for at least `len` elements, and no more than that.
+fn grow(buffer: &mut Vec<f32>, len: usize) {
+    if buffer.len() < len {
+        buffer.reserve_exact(len - buffer.len());
+        buffer.resize(len, 0.0);
+    }
+}

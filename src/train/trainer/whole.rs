@@ -1,0 +1,118 @@
+//! Eq 18, 19 over all items, for models whose user vectors do not depend on the candidate: the shards' user vectors meet
+//! the catalogue all at once, and what comes back is where their backward passes begin.
+
+use crate::model::{Items, Model};
+use crate::params::{Params, TableId};
+use crate::train::catalogue::{Batch, Catalogue, Categories, ItemRows, Sizes, TableOf};
+use crate::train::shard::Shard;
+use crate::train::sparse::RowGrads;
+use dmran_kernels::Level;
+use dmran_kernels::cross_entropy::Excluded;
+
+/// The batch as the catalogue sees it, and the catalogue's gradients.
+pub(super) struct Whole {
+    catalogue: Catalogue,
+    /// `V`, `C` and `bias`.
+    tables: [Option<TableId>; 3],
+    users: Vec<f32>,
+    d_users: Vec<f32>,
+    targets: Vec<u32>,
+    weights: Vec<f32>,
+    excluded: [Vec<u32>; 2],
+}
+
+impl Whole {
+    pub fn new(level: Level, model: &dyn Model) -> Whole {
+        let (params, items) = (model.params(), model.items());
+        let (v, c) = (params.table(items.v), items.c.map(|c| params.table(c)));
+        let sizes = Sizes {
+            items: v.rows,
+            width: v.cols,
+            categories: c.map_or(0, |c| c.rows),
+            category_width: c.map_or(0, |c| c.cols),
+            item_category: &items.item_category,
+            bias: items.bias.is_some(),
+        };
+        Whole {
+            catalogue: Catalogue::new(level, &sizes),
+            tables: [Some(items.v), items.c, items.bias],
+            users: Vec::new(),
+            d_users: Vec::new(),
+            targets: Vec::new(),
+            weights: Vec::new(),
+            excluded: [Vec::new(), Vec::new()],
+        }
+    }
+
+    /// The mean loss over the rows of `shards`, whose user vectors are computed; the gradients stay here. Runs on the
+    /// current pool.
+    pub fn loss(&mut self, model: &dyn Model, shards: &[Shard]) -> f64 {
+        let Whole { catalogue, users, d_users, targets, weights, excluded: [offsets, left_out], .. } = self;
+        users.clear();
+        targets.clear();
+        offsets.clear();
+        left_out.clear();
+        for shard in shards {
+            users.extend_from_slice(shard.users());
+            targets.extend_from_slice(shard.targets());
+            shard.left_out(offsets, left_out);
+        }
+        d_users.resize(users.len(), 0.0);
+        weights.clear();
+        weights.resize(targets.len(), 1.0 / targets.len().max(1) as f32);
+        let excluded = Excluded { offsets, items: left_out };
+        let batch = Batch { users, targets, weights, excluded };
+        catalogue.loss_and_gradients(&rows(model.params(), model.items()), &batch, d_users)
+    }
+
+    /// The gradients of all user vectors, in the shards' order.
+    pub fn d_users(&self) -> &[f32] {
+        &self.d_users
+    }
+
+    /// Adds the gradients of the rows that histories read.
+    pub fn add_rows(&mut self, tables: &[RowGrads]) {
+        for (id, of) in self.tables.iter().zip([TableOf::Items, TableOf::Categories]) {
+            if let Some(id) = id {
+                let rows = &tables[id.0];
+                self.catalogue.add_rows(of, rows.rows(), rows.grads());
+            }
+        }
+    }
+
+    /// The sum of the squares of the gradients of the items' tables.
+    pub fn sum_squares(&self) -> f64 {
+        self.catalogue.sum_squares()
+    }
+
+    /// The dense gradient of a table; `None` for a table that is none of the items'.
+    pub fn table(&self, table: usize) -> Option<&[f32]> {
+        let which = self.tables.iter().position(|id| id.is_some_and(|id| id.0 == table))?;
+        Some(match which {
+            0 => self.catalogue.d_items(),
+            1 => self.catalogue.d_categories(),
+            _ => self.catalogue.d_bias(),
+        })
+    }
+
+    pub fn bytes(&self) -> usize {
+        let Whole { catalogue, users, d_users, targets, weights, excluded: [offsets, left_out], .. } = self;
+        let floats = [users, d_users, weights].into_iter().map(Vec::capacity).sum::<usize>();
+        let ids = [targets, offsets, left_out].into_iter().map(Vec::capacity).sum::<usize>();
+        catalogue.bytes() + 4 * (floats + ids)
+    }
+}
+
+/// The tables of the items as the catalogue reads them.
+fn rows<'a>(params: &'a Params, items: &'a Items) -> ItemRows<'a> {
+    let v = params.table(items.v);
+    ItemRows {
+        items: &v.data,
+        width: v.cols,
+        categories: items.c.map(|c| {
+            let c = params.table(c);
+            Categories { table: &c.data, width: c.cols, of: &items.item_category }
+        }),
+        bias: items.bias.map_or(&[], |bias| &params.table(bias).data),
+    }
+}
