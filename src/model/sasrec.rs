@@ -13,8 +13,8 @@ use crate::tensor::{Index, Var};
 /// which is cut to its latest `history_cap` events. Each of the blocks (`layers` of them) makes of it
 ///
 /// ```text
-/// q = LN(x)                               heads of d / heads columns each
-/// y = q + W_o attention(W_q q + b_q, W_k x + b_k, W_v x + b_v) + b_o    an event attends to those up to itself
+/// q = LN(x)
+/// y = q + W_o attention(W_q q + b_q, W_k x, W_v x + b_v) + b_o    an event attends to those up to itself
 /// z = LN(y)
 /// x = z + W_2 relu(W_1 z + b_1) + b_2     W_1, W_2 [d, d]
 /// ```
@@ -23,7 +23,8 @@ use crate::tensor::{Index, Var};
 ///
 /// The norms stand before their parts, and the residual takes the normed rows, as in the authors' code and in its
 /// PyTorch descendants (where the text of their paper has `x + part(LN(x))`); `sqrt(d)` is theirs, too. `W_o`, which
-/// mixes the heads, is PyTorch's: the authors' code has none. Dropout falls on the embeddings, the attention's result,
+/// mixes the heads, is PyTorch's: the authors' code has none. A bias of the keys would add the same to all that a query
+/// compares, which its softmax takes away again: there is none. Dropout falls on the embeddings, the attention's result,
 /// the hidden layer and the result of the feed forward part.
 #[derive(Clone, Debug)]
 pub struct SasRec {
@@ -39,8 +40,9 @@ pub struct SasRec {
 #[derive(Clone, Copy, Debug)]
 struct Block {
     query: Norm,
-    /// Of queries, keys, values.
-    projections: [Layer; 3],
+    queries: Layer,
+    keys: ParamId,
+    values: Layer,
     out: Layer,
     inner: Norm,
     feed_forward: [Layer; 2],
@@ -71,11 +73,13 @@ impl Block {
     fn new(builder: &mut Builder, number: usize, d: usize) -> Block {
         let name = |part: &str| format!("block{number}.{part}");
         let query = Norm::new(builder, &name("ln1"), d);
-        let projections = ["q", "k", "v"].map(|part| builder.layer_of(&name(""), part, d, d));
+        let queries = builder.layer_of(&name(""), "q", d, d);
+        let keys = builder.matrix(&name("W_k"), d, d, 2 * d);
+        let values = builder.layer_of(&name(""), "v", d, d);
         let out = builder.layer_of(&name(""), "o", d, d);
         let inner = Norm::new(builder, &name("ln2"), d);
         let feed_forward = ["1", "2"].map(|part| builder.layer_of(&name(""), part, d, d));
-        Block { query, projections, out, inner, feed_forward }
+        Block { query, queries, keys, values, out, inner, feed_forward }
     }
 }
 
@@ -117,11 +121,16 @@ impl SasRec {
 
     /// What an event reads off those up to itself.
     fn attend(&self, g: &mut Graph<'_>, block: &Block, q: Var, x: Var, rows: Index) -> Var {
-        let [queries, keys, values] = block.projections;
-        let inputs = [queries.apply(g, q), keys.apply(g, x), values.apply(g, x)];
+        let (queries, values) = (block.queries.apply(g, q), block.values.apply(g, x));
         let read = match g.engine {
-            Engine::Fused => ops::self_attention(g, inputs, rows, self.heads, Mask::Causal),
-            Engine::Naive => ops::naive::self_attention(g, inputs, rows, self.heads, Mask::Causal),
+            Engine::Fused => {
+                let keys = ops::dense(g, x, block.keys, None, false);
+                ops::self_attention(g, [queries, keys, values], rows, self.heads, Mask::Causal)
+            }
+            Engine::Naive => {
+                let keys = ops::linear(g, x, g.param(block.keys), None);
+                ops::naive::self_attention(g, [queries, keys, values], rows, self.heads, Mask::Causal)
+            }
         };
         block.out.apply(g, read)
     }

@@ -168,7 +168,9 @@ def sasrec(w, case, x, c, mask, lens, buckets):
 
     for name in [f"block{k + 1}" for k in range(case["layers"])]:
         weight = {part: w.make(f"{name}.W_{part}", d, d) for part in "qkvo"}
-        bias = {part: w.make(f"{name}.b_{part}", 1, d, scale=0.2).reshape(d) for part in "qkvo"}
+        bias = {part: w.make(f"{name}.b_{part}", 1, d, scale=0.2).reshape(d) for part in "qvo"}
+        # Of no effect: it adds the same to all scores of a query.
+        bias["k"] = torch.randn(d, generator=w.generator)
         values = {
             "in_proj_weight": torch.cat([weight[part] for part in "qkv"]),
             "in_proj_bias": torch.cat([bias[part] for part in "qkv"]),
