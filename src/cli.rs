@@ -10,6 +10,7 @@ mod failure;
 mod inspect;
 mod mapped;
 mod page;
+mod per_user;
 mod print_config;
 mod recommend;
 mod run;

@@ -22,6 +22,7 @@ mod dataset;
 mod delimited;
 mod error;
 mod json;
+mod moment;
 mod negatives;
 mod options;
 mod python;
@@ -34,13 +35,16 @@ mod vocabulary;
 
 pub use dataset::{Dataset, Events};
 pub use error::{DataError, LineError, Problem};
+pub use moment::{SplitAt, SplitAtError};
 pub use negatives::Negatives;
 pub use options::{Column, Columns, Duplicates, Format, OnError, ReadOptions, Ties, TimeUnit};
 pub use read::{read, read_from};
 pub use report::{DataReport, LengthBin, Lengths, TimeRange};
 pub(crate) use report::{date, grouped};
 pub use rows::SkipReport;
-pub use split::{Protocol, Sample, test_samples, train_samples, validation_samples};
+pub use split::{
+    Moments, Protocol, Sample, Split, known_events, learned_events, test_samples, train_samples, validation_samples,
+};
 pub use vocabulary::Vocabulary;
 
 /// A log that was read: events, names, and what happened on the way.

@@ -8,6 +8,10 @@
 //! Every metric is a mean over users. [`Estimate`] sums in the order in which values are given, so
 //! a result does not depend on how many threads computed the values.
 
+mod ranking;
+
+pub use ranking::{METRICS, Metric, Ranked, Ranking, Rankings, Value};
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +44,35 @@ impl Estimate {
             1 => Self { mean, se: f64::NAN, n },
             _ => Self { mean, se: (squares / (n - 1) as f64 / n as f64).sqrt(), n },
         }
+    }
+}
+
+impl Estimate {
+    /// The mean of some values, several a user or one: (user, value), the values of a user side by side.
+    ///
+    /// The standard error is over users: values of one user are no independent witnesses (the usual estimate for
+    /// clusters, which is that of [`Estimate::of`] where everybody has one value).
+    pub fn of_users(values: impl IntoIterator<Item = (u32, f64)> + Clone) -> Self {
+        let users = |values: &mut dyn Iterator<Item = (u32, f64)>| {
+            let mut last = None;
+            values.filter(|(user, _)| last.replace(*user) != Some(*user)).count()
+        };
+        let n = users(&mut values.clone().into_iter());
+        let all = Self::of(values.clone().into_iter().map(|(_, value)| value));
+        if n == all.n {
+            return all;
+        }
+        let (mut squares, mut sum, mut last) = (0.0, 0.0, None);
+        for (user, value) in values {
+            if last.replace(user) != Some(user) {
+                squares += f64::powi(sum, 2);
+                sum = 0.0;
+            }
+            sum += value - all.mean;
+        }
+        squares += f64::powi(sum, 2);
+        let se = if n > 1 { (squares * n as f64 / (n - 1) as f64).sqrt() / all.n as f64 } else { f64::NAN };
+        Self { mean: all.mean, se, n }
     }
 }
 
@@ -134,12 +167,12 @@ impl Rank {
         (self.others > 0).then(|| 1.0 - self.rank() / f64::from(self.others))
     }
 
-    /// HR@k: 1 if the rank is below `k`, else 0.
+    /// HR@k: 1 if the rank is at most `k - 1`, else 0: half a place behind the last one is no hit.
     pub fn hit(&self, k: usize) -> f64 {
-        f64::from(self.rank() < k as f64)
+        f64::from(self.rank() + 1.0 <= k as f64)
     }
 
-    /// NDCG@k with one relevant item: `1 / log2(rank + 2)` if the rank is below `k`, else 0.
+    /// NDCG@k with one relevant item: `1 / log2(rank + 2)` for a hit, else 0.
     pub fn ndcg(&self, k: usize) -> f64 {
         self.hit(k) / (self.rank() + 2.0).log2()
     }
@@ -147,60 +180,6 @@ impl Rank {
     /// Reciprocal rank: `1 / (rank + 1)`.
     pub fn reciprocal(&self) -> f64 {
         1.0 / (self.rank() + 1.0)
-    }
-}
-
-/// The metrics of full ranking, over users.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Ranking {
-    /// AUC against all other candidates, ties counted half; over users who have any.
-    pub auc: Estimate,
-    /// Mean reciprocal rank.
-    pub mrr: Estimate,
-    /// HR and NDCG at each cutoff, in the order asked for.
-    pub at: Vec<AtCutoff>,
-}
-
-/// HR@k and NDCG@k.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct AtCutoff {
-    /// The cutoff.
-    pub k: usize,
-    /// Share of users whose item is among the first k.
-    pub hr: Estimate,
-    /// Mean of `1 / log2(rank + 2)` over users, 0 beyond k.
-    pub ndcg: Estimate,
-}
-
-impl Ranking {
-    /// The means over the users' ranks, for the given cutoffs.
-    pub fn of(ranks: &[Rank], cutoffs: &[usize]) -> Self {
-        let at = cutoffs.iter().map(|&k| AtCutoff {
-            k,
-            hr: Estimate::of(ranks.iter().map(|rank| rank.hit(k))),
-            ndcg: Estimate::of(ranks.iter().map(|rank| rank.ndcg(k))),
-        });
-        Self {
-            auc: Estimate::of(ranks.iter().filter_map(Rank::auc)),
-            mrr: Estimate::of(ranks.iter().map(Rank::reciprocal)),
-            at: at.collect(),
-        }
-    }
-
-    /// HR and NDCG at a cutoff that was asked for.
-    pub fn at(&self, k: usize) -> Option<&AtCutoff> {
-        self.at.iter().find(|at| at.k == k)
-    }
-}
-
-impl fmt::Display for Ranking {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<9}{}", "AUC", self.auc)?;
-        for AtCutoff { k, hr, ndcg } in &self.at {
-            writeln!(f, "{:<9}{hr}", format!("HR@{k}"))?;
-            writeln!(f, "{:<9}{ndcg}", format!("NDCG@{k}"))?;
-        }
-        write!(f, "{:<9}{}", "MRR", self.mrr)
     }
 }
 
@@ -255,8 +234,8 @@ mod tests {
         let rank = Rank::of(&scores, 0, &[3, 0, 2, 1, 3]);
         assert_eq!(rank, Rank { greater: 1, ties: 1, others: 2 });
         assert_eq!(rank.rank(), 1.5);
-        assert_eq!((rank.hit(1), rank.hit(2)), (0.0, 1.0));
-        assert_eq!(rank.ndcg(2), 1.0 / 3.5f64.log2());
+        assert_eq!((rank.hit(2), rank.hit(3)), (0.0, 1.0));
+        assert_eq!((rank.ndcg(2), rank.ndcg(3)), (0.0, 1.0 / 3.5f64.log2()));
         assert_eq!(rank.reciprocal(), 0.4);
     }
 
@@ -280,23 +259,16 @@ mod tests {
     fn a_rank_without_others_has_no_auc() {
         let rank = Rank::of(&[1.0, 2.0], 0, &[1]);
         assert_eq!((rank.auc(), rank.hit(1), rank.others), (None, 1.0, 0));
-        let ranking = Ranking::of(&[rank, Rank { greater: 1, ties: 0, others: 4 }], &[1]);
-        assert_eq!((ranking.auc.n, ranking.auc.mean), (1, 0.75));
-        assert_eq!(ranking.mrr.mean, 0.75);
     }
 
     #[test]
-    fn a_ranking_by_hand() {
-        let at = |greater| Rank { greater, ties: 0, others: 10 };
-        let ranking = Ranking::of(&[at(0), at(2), at(9), at(10)], &[1, 3, 10]);
-        assert!((ranking.auc.mean - (1.0 + 0.8 + 0.1 + 0.0) / 4.0).abs() < 1e-15);
-        let hr: Vec<f64> = ranking.at.iter().map(|at| at.hr.mean).collect();
-        assert_eq!(hr, [0.25, 0.5, 0.75]);
-        let ndcg = (1.0 + 1.0 / 4f64.log2() + 1.0 / 11f64.log2()) / 4.0;
-        assert!((ranking.at(10).unwrap().ndcg.mean - ndcg).abs() < 1e-15);
-        let mrr = (1.0 + 1.0 / 3.0 + 1.0 / 10.0 + 1.0 / 11.0) / 4.0;
-        assert!((ranking.mrr.mean - mrr).abs() < 1e-15);
-        assert_eq!(ranking.at(5), None);
-        assert!(ranking.to_string().contains("NDCG@10"));
+    fn values_of_one_user_count_as_one_witness() {
+        let each = Estimate::of_users([(0, 1.0), (1, 0.0), (2, 1.0)]);
+        assert_eq!(each, Estimate::of([1.0, 0.0, 1.0]));
+        // Two users, the mean 0.5: sums of differences 1 and -1, root of 2 * 2 / 1, over 4 values.
+        let twice = Estimate::of_users([(0, 1.0), (0, 1.0), (1, 0.0), (1, 0.0)]);
+        assert_eq!((twice.mean, twice.se, twice.n), (0.5, 0.5, 2));
+        assert!(Estimate::of_users([(0, 1.0), (0, 0.0)]).se.is_nan());
+        assert_eq!(Estimate::of_users([]).n, 0);
     }
 }

@@ -5,6 +5,7 @@ mod baseline;
 pub mod bi_lstm;
 pub mod bpr_mf;
 pub mod build;
+pub(crate) mod catalogue;
 pub mod cnn_pooling;
 pub mod dmran;
 pub mod export;
@@ -15,6 +16,7 @@ pub mod sasrec;
 
 use crate::ops::dropout::Rate;
 use crate::params::{ParamId, Params};
+use crate::scorer::Settings;
 use crate::tape::Graph;
 use crate::tensor::{Index, Var};
 pub use atrank::AtRank;
@@ -131,6 +133,11 @@ pub trait Model: Send + Sync {
     /// run over samples wants them all at once.
     fn in_blocks(&self) -> bool {
         false
+    }
+
+    /// The settings with which the scorer takes this model's numbers, if it can.
+    fn scorer_settings(&self) -> Option<&Settings> {
+        None
     }
 
     /// Whether a history's time buckets matter.

@@ -34,8 +34,10 @@ pub struct Report<'a> {
     pub measured_on: &'a str,
     /// The epochs.
     pub epochs: &'a [EpochReport],
-    /// The final figures: name, the model's, those of "most popular".
-    pub figures: Vec<[String; 3]>,
+    /// What was measured: the model and its rivals.
+    pub measured: Vec<String>,
+    /// The final figures: name, and one of each that was measured.
+    pub figures: Vec<Vec<String>>,
     /// How the model was picked and what the figures are worth.
     pub remarks: Vec<String>,
     /// AUC by the length of the history, from [`auc_by_length`].
@@ -84,8 +86,8 @@ impl Report<'_> {
     pub fn html(&self) -> String {
         let mut body = table(&[], &pairs(&self.facts), false);
         body += "<h2>Figures</h2>\n";
-        let rows: Vec<Vec<String>> = self.figures.iter().map(|row| row.to_vec()).collect();
-        body += &table(&["", "this model", "most popular"], &rows, true);
+        let head: Vec<&str> = std::iter::once("").chain(self.measured.iter().map(String::as_str)).collect();
+        body += &table(&head, &self.figures, true);
         self.remarks.iter().for_each(|remark| body += &format!("<p>{}</p>\n", Escaped(remark)));
         body += "<h2>Training</h2>\n";
         body += &plots(&self.training());

@@ -12,10 +12,13 @@ pub mod memory;
 pub mod optimizer;
 pub mod preset;
 pub mod prologue;
+pub mod rank;
+pub mod rivals;
 pub mod run_folder;
 pub mod sampler;
 pub mod shard;
 pub mod sparse;
+pub mod stamp;
 pub mod start;
 pub mod trainer;
 

@@ -32,8 +32,9 @@ fn evaluate_repeats_the_figures_of_the_training() {
     let report = json(&folder.run(&["evaluate", "model.dmran", "log.csv", "--json", "-k", "3"]).ok().out);
     assert_eq!(report["same_log_as_in_training"], true);
     assert_eq!(report["protocol"], "honest");
-    assert_eq!(report["model"]["ranking"]["at"][0]["k"], 3);
+    assert_eq!(report["model"]["ranking"]["values"][1]["k"], 3);
     assert_eq!(report["model"]["auc"]["n"], 40);
+    assert_eq!(report["rivals"].as_array().unwrap().len(), 3);
 }
 
 #[test]
@@ -49,13 +50,69 @@ fn evaluate_measures_the_best_epoch_of_any_run() {
         let measured = folder.run(&["evaluate", "run", "log.csv"]).ok();
         assert_eq!(table(&measured.out), table(&trained.ok().out), "{model}");
         let report = json(&folder.run(&["evaluate", "run", "log.csv", "--json", "-k", "3", "--threads", "1"]).ok().out);
-        assert_eq!(report["model"]["ranking"]["at"][0]["k"], 3);
+        assert_eq!(report["model"]["ranking"]["values"][1]["k"], 3);
+        // The same stamp as in the folder, but for the cutoff.
+        let mut stamp = json(std::str::from_utf8(&folder.read("run/protocol.json")).unwrap());
+        assert_eq!(
+            (&stamp["k"], &stamp["loss"]),
+            (&serde_json::json!([10]), &if model == "bpr-mf" { "bpr" } else { "bce" }.into())
+        );
+        stamp["k"] = serde_json::json!([3]);
+        assert_eq!(report["stamp"], stamp);
         folder.write("other.csv", cli::log().replace("u1,", "v1,"));
         folder.run(&["evaluate", "run", "other.csv"]).refused(&["checkpoints"]);
     }
     let folder = Folder::with_log();
     std::fs::create_dir(folder.path("empty")).unwrap();
     folder.run(&["evaluate", "empty", "log.csv"]).refused(&["empty", "no checkpoint"]);
+}
+
+#[test]
+fn evaluate_writes_a_line_a_user_or_nothing() {
+    let folder = Folder::with_model();
+    folder.run(&["evaluate", "model.dmran", "log.csv", "--per-user", "users.csv"]).ok();
+    let text = String::from_utf8(folder.read("users.csv")).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("user,item,rank,ranked_items,history"));
+    let mut mrr = Vec::new();
+    for line in lines {
+        let fields: Vec<&str> = line.split(',').collect();
+        let had = items_of(fields[0]);
+        let number = |at: usize| fields[at].parse::<f64>().unwrap();
+        assert_eq!((fields[1], number(4)), (&*had[had.len() - 1], had.len() as f64 - 1.0), "{line}");
+        assert!(number(2) >= 1.0 && number(2) <= number(3), "{line}");
+        mrr.push(1.0 / number(2));
+    }
+    let report = json(&folder.run(&["evaluate", "model.dmran", "log.csv", "--json"]).ok().out);
+    let values = report["model"]["ranking"]["values"].as_array().unwrap();
+    let want =
+        values.iter().find(|value| value["name"] == "MRR" && value["k"].is_null()).unwrap()["mean"].as_f64().unwrap();
+    assert!((mrr.iter().sum::<f64>() / mrr.len() as f64 - want).abs() < 1e-12);
+    let ran = folder.run(&["evaluate", "model.dmran", "log.csv", "--per-user", "nowhere/users.csv"]);
+    assert!(ran.code == 1 && ran.err.contains("nowhere/users.csv"), "{}", ran.err);
+}
+
+#[test]
+fn the_protocol_time_is_trained_measured_and_explained() {
+    let folder = Folder::with_log();
+    let time = ["--protocol", "time", "--split-at", "0.8", "--early-stop-metric", "ndcg", "--run", "run"];
+    let trained = folder.run(&[&["train", "log.csv"], TINY, &time].concat()).ok();
+    assert!(
+        trained.out.contains("before the moment") && trained.err.contains("NDCG@10"),
+        "{}{}",
+        trained.out,
+        trained.err
+    );
+    let stamp = json(std::str::from_utf8(&folder.read("run/protocol.json")).unwrap());
+    assert_eq!((&stamp["protocol"], &stamp["picked_by"]), (&"time".into(), &"ndcg".into()));
+    assert!(stamp["time"]["validation_from"].as_i64() < stamp["time"]["test_from"].as_i64());
+    let report = json(&folder.run(&["evaluate", "run", "log.csv", "--json", "--test-all"]).ok().out);
+    assert_eq!((&report["protocol"], &report["stamp"]["time"]["test_all"]), (&"time".into(), &true.into()));
+    assert!(report["stamp"]["test_events"].as_u64() > stamp["test_events"].as_u64());
+    folder.run(&["train", "log.csv", "--protocol", "time", "--split-at", "1.5"]).refused(&["a share between"]);
+    folder
+        .run(&["train", "log.csv", "--protocol", "time", "--time-column", "none"])
+        .refused(&["needs a log with times"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::note;
 use clap::Args;
-use dmran::data::{self, Column, DataReport, Duplicates, Format, Log, OnError, ReadOptions, Ties, TimeUnit};
+use dmran::data::{self, Column, DataReport, Duplicates, Format, Log, OnError, Protocol, ReadOptions, Ties, TimeUnit};
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -126,6 +126,17 @@ pub fn open(file: Option<&Path>, options: &ReadOptions) -> Result<Opened, Failur
         log.skipped.first.iter().for_each(|line| note(format_args!("  {line}")));
     }
     Ok(Opened { log, name })
+}
+
+/// A protocol that needs times is refused on a log without.
+pub fn check_times(opened: &Opened, protocol: Protocol) -> Result<(), Failure> {
+    if protocol == Protocol::Time && !opened.log.dataset.has_time() {
+        let name = &opened.name;
+        return Err(Failure::Input(format!(
+            "{name}: --protocol time needs a log with times; this one has only an order"
+        )));
+    }
+    Ok(())
 }
 
 impl Opened {

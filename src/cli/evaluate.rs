@@ -4,15 +4,16 @@ use super::data_flags::{self, DataFlags, Opened};
 use super::failure::{Failure, unreadable};
 use super::mapped::{self, Mapped};
 use super::settings::{ComputeFlags, EvalFlags};
-use super::{note, show};
-use dmran::data::{Dataset, Negatives, Protocol, test_samples, train_samples};
+use super::{note, per_user, show};
+use dmran::data::{Dataset, Protocol};
 use dmran::model::export::from_model;
 use dmran::scorer::{Level, Model};
 use dmran::train::checkpoint::{Allowed, Identity};
 use dmran::train::config::TrainConfig;
-use dmran::train::evaluate::MostPopular;
-use dmran::train::fit::{Figures, figures};
+use dmran::train::evaluate::Exam;
+use dmran::train::fit::{Figures, Rated};
 use dmran::train::run_folder::RunOptions;
+use dmran::train::stamp::Stamp;
 use dmran::train::{Config, RunFolder, Trainer, start};
 use serde::Serialize;
 use std::fmt::Display;
@@ -29,6 +30,9 @@ pub struct Args {
     /// One JSON object instead of a table
     #[arg(long)]
     json: bool,
+    /// Where each user's result goes, as CSV: user, item to find, its rank, items ranked, events before
+    #[arg(long, value_name = "FILE")]
+    per_user: Option<PathBuf>,
     #[command(flatten)]
     data: DataFlags,
     #[command(flatten)]
@@ -45,8 +49,9 @@ struct Report<'a> {
     protocol: Protocol,
     unknown_items: usize,
     unknown_events: usize,
+    stamp: &'a Stamp,
     model: &'a Figures,
-    most_popular: &'a Figures,
+    rivals: &'a [Rated],
 }
 
 /// What was measured, on what.
@@ -57,8 +62,14 @@ struct Measured {
     protocol: Protocol,
     unknown_items: usize,
     unknown_events: usize,
+    figures: Measures,
+}
+
+/// Figures of the model and its rivals.
+struct Measures {
+    stamp: Stamp,
     ours: Figures,
-    popular: Figures,
+    rivals: Vec<Rated>,
 }
 
 /// Measures and prints.
@@ -88,9 +99,11 @@ fn of_model(args: &Args) -> Result<Measured, Failure> {
     // Whole batches of users go faster through the training forward; its scores have the scorer's very bits.
     let dmran = from_model(&model).map_err(|error| Failure::Other(error.to_string()))?;
     let mut trainer = Trainer::new(Box::new(dmran), config.model.clone(), config.train.clone(), Level::from_env()?)?;
-    let (ours, popular) = measure(&mut trainer, &dataset, &config, &opened)?;
+    let figures = measure(args, &mut trainer, &dataset, &config, &opened, |item| {
+        model.items().get(item as usize).unwrap_or_default()
+    })?;
     let (title, protocol) = (config.train.model.title(), config.eval.protocol);
-    Ok(Measured { opened, title, same_log_as_in_training, protocol, unknown_items, unknown_events, ours, popular })
+    Ok(Measured { opened, title, same_log_as_in_training, protocol, unknown_items, unknown_events, figures })
 }
 
 /// The figures of a run's best epoch. The numbers of a baseline belong to its users and items, so the log must be the
@@ -114,37 +127,44 @@ fn of_run(args: &Args) -> Result<Measured, Failure> {
         note(format_args!("note: {} has no finished epoch: these are the weights as they stand", path.display()));
     }
     fit.restore_best();
-    let (ours, popular) = measure(&mut fit.trainer, &opened.log.dataset, &config, &opened)?;
+    let figures =
+        measure(args, &mut fit.trainer, &opened.log.dataset, &config, &opened, |item| opened.log.items.name(item))?;
     let (title, protocol) = (config.train.model.title(), config.eval.protocol);
     let (unknown_items, unknown_events) = (0, 0);
     let same_log_as_in_training = true;
     drop(fit);
-    Ok(Measured { opened, title, same_log_as_in_training, protocol, unknown_items, unknown_events, ours, popular })
+    Ok(Measured { opened, title, same_log_as_in_training, protocol, unknown_items, unknown_events, figures })
 }
 
-/// The figures of a model and of "most popular" on the test set.
-fn measure(
+/// The figures of a model and of its rivals on the test set.
+fn measure<'a>(
+    args: &Args,
     trainer: &mut Trainer,
     dataset: &Dataset,
     config: &Config,
     opened: &Opened,
-) -> Result<(Figures, Figures), Failure> {
-    let protocol = config.eval.protocol;
-    let negatives = Negatives::new(dataset);
-    let test = test_samples(dataset, protocol);
-    if !test.iter().any(|sample| negatives.available(sample.user) > 0) {
+    item: impl Fn(u32) -> &'a str,
+) -> Result<Measures, Failure> {
+    data_flags::check_times(opened, config.eval.protocol)?;
+    let exam = Exam::new(dataset, config);
+    if exam.is_empty() {
         return Err(Failure::Input(format!(
             "{}: nobody to test on: no user has two events that the model knows and lacks an item",
             opened.name
         )));
     }
-    let ours = figures(trainer, dataset, &negatives, &test, config);
-    let mut popular = MostPopular::new(dataset, &train_samples(dataset, protocol));
-    Ok((ours, figures(&mut popular, dataset, &negatives, &test, config)))
+    let ranks = exam.ranks(trainer);
+    if let Some(path) = &args.per_user {
+        per_user::write(path, &ranks, &opened.log, item)?;
+    }
+    let ours = exam.figures_of(trainer, &ranks);
+    let rivals = trainer.pool().install(|| exam.rivals());
+    Ok(Measures { stamp: Stamp::new(config, dataset, opened.hash()), ours, rivals })
 }
 
 fn print(args: &Args, measured: &Measured) -> Result<(), Failure> {
-    let Measured { opened, title, ours, popular, .. } = measured;
+    let Measured { opened, title, figures, .. } = measured;
+    let Measures { stamp, ours, rivals } = figures;
     let mut out = io::stdout().lock();
     if args.json {
         let report = Report {
@@ -154,13 +174,14 @@ fn print(args: &Args, measured: &Measured) -> Result<(), Failure> {
             protocol: measured.protocol,
             unknown_items: measured.unknown_items,
             unknown_events: measured.unknown_events,
+            stamp,
             model: ours,
-            most_popular: popular,
+            rivals,
         };
         serde_json::to_writer(&mut out, &report)?;
         writeln!(out)?;
     } else {
-        write!(out, "{}\n{}", opened.summary(), show::table(&[(title, ours), ("most popular", popular)]))?;
+        write!(out, "{}\n{}", opened.summary(), show::table(&show::columns(title, ours, rivals)))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::run;
 use super::show::{self, Plain};
 use dmran::report::{Example, Named, Report, auc_by_length, examples};
 use dmran::scorer::{Card, Model, Scorer, ScorerOptions, write_atomically};
-use dmran::train::fit::{Figures, Fit};
+use dmran::train::fit::{Figures, Fit, Rated};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -49,8 +49,8 @@ fn line(what: &Named) -> String {
 pub struct Results<'a> {
     /// The final figures.
     pub figures: &'a Figures,
-    /// Those of "most popular".
-    pub popular: &'a Figures,
+    /// Those of its rivals.
+    pub rivals: &'a [Rated],
     /// Users with recommendations.
     pub examples: Vec<Example>,
     /// Where the model comes from.
@@ -59,10 +59,14 @@ pub struct Results<'a> {
 
 /// Writes the page of a finished run to `path`.
 pub fn write(path: &Path, fit: &mut Fit<'_>, opened: &Opened, results: Results<'_>) -> Result<(), Failure> {
-    let Results { figures, popular, examples, card } = results;
+    let Results { figures, rivals, examples, card } = results;
     let config = fit.config().clone();
     let (protocol, seed) = (config.eval.protocol, config.train.seed);
-    let figures = show::rows(figures).into_iter().zip(show::rows(popular));
+    let columns = show::columns("this model", figures, rivals);
+    let rows = show::rows(figures).into_iter().enumerate().map(|(at, (name, _))| {
+        let cells = columns.iter().map(|(_, figures)| show::rows(figures)[at].1.to_string());
+        std::iter::once(name).chain(cells).collect()
+    });
     let mut facts = vec![
         ("log".to_owned(), opened.summary()),
         ("fingerprint of the log".to_owned(), card.data_hash.clone()),
@@ -82,7 +86,8 @@ pub fn write(path: &Path, fit: &mut Fit<'_>, opened: &Opened, results: Results<'
         log: &opened.log,
         measured_on: run::measured_on(protocol),
         epochs: &fit.state.reports,
-        figures: figures.map(|((name, ours), (_, theirs))| [name, ours.to_string(), theirs.to_string()]).collect(),
+        measured: columns.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        figures: rows.collect(),
         remarks: vec![
             "Mean ± standard error over users.".to_owned(),
             show::picked(protocol, fit.state.best.as_ref().map(|best| best.epoch)),

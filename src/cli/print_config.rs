@@ -63,12 +63,14 @@ const COMMENTS: &[(&str, &str)] = &[
     ("train.shards", "parts of a batch; 0 = by batch size"),
     ("train.threads", "0 = one a core; results do not depend on it"),
     ("train.on_nan", "a loss that is not finite: stop, halve-lr"),
-    ("train.early_stop_metric", "measure that picks the epoch: auc, loss"),
+    ("train.early_stop_metric", "measure that picks the epoch: auc, loss, ndcg, hr"),
     ("train.patience", "epochs without a better one before the end; 0 = all"),
     ("train.from", "fingerprint of the model that --from named"),
     ("train.since", "only later events are learned"),
-    ("eval.protocol", "honest, paper"),
-    ("eval.k", "of HR@k and NDCG@k"),
+    ("eval.protocol", "honest, time, paper"),
+    ("eval.split_at", "moment of protocol time: share of events before it, or seconds since 1970"),
+    ("eval.test_all", "protocol time: test on all events after the moment"),
+    ("eval.k", "of HR@k and its like: one, or a list"),
     ("eval.validation_negatives", "negatives a user of the validation AUC"),
     ("eval.rank_users", "users of the full ranking; 0 = all"),
 ];
@@ -94,6 +96,7 @@ pub fn annotated(config: &Config) -> Result<String, toml::ser::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dmran::data::SplitAt;
 
     #[test]
     fn every_setting_has_its_comment_and_reads_back() {
@@ -103,6 +106,8 @@ mod tests {
         config.train.l2_weight = 5e-5;
         config.train.from = "0123".into();
         config.train.since = Some(1_400_000_000);
+        config.eval.split_at = SplitAt::Share(0.8);
+        config.eval.test_all = true;
         let text = annotated(&config).unwrap();
         for line in text.lines().filter(|line| line.contains(" = ")) {
             assert!(line.contains(" # "), "{line}");

@@ -10,6 +10,7 @@ use dmran::train::checkpoint::{Allowed, CheckpointError, Identity};
 use dmran::train::fit::{EpochReport, Finish, Fit, FitError, Halving, Progress, Watch};
 use dmran::train::memory::Bytes;
 use dmran::train::run_folder::{RunFolderError, RunOptions, Started};
+use dmran::train::stamp::Stamp;
 use dmran::train::trainer::TrainError;
 use dmran::train::{Config, Memory, RunFolder};
 use dmran_kernels::Level;
@@ -103,6 +104,7 @@ impl Run {
                 Some(_) => {}
             }
         }
+        folder.write_stamp(&Stamp::new(fit.config(), &opened.log.dataset, opened.hash()))?;
         Ok(Run { folder: Some(folder) })
     }
 

@@ -3,7 +3,7 @@
 use super::data_flags::{DataFlags, named};
 use super::failure::Failure;
 use clap::Args;
-use dmran::data::Protocol;
+use dmran::data::{Protocol, SplitAt};
 use dmran::model::Kind;
 use dmran::scorer::{Block, Head, TimeKind, Variant};
 use dmran::tape::Engine;
@@ -184,9 +184,17 @@ pub struct ComputeFlags {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Measuring")]
 pub struct EvalFlags {
-    /// honest (pick the epoch on each user's second to last event, test on the last) or paper (pick it on the test set)
+    /// honest (pick the epoch on each user's second to last event, test on the last; what others did later is learned
+    /// from), time (learn from what is before one moment for everybody, test on what comes after) or paper (pick the
+    /// epoch on the test set)
     #[arg(long, value_parser = named::<Protocol>)]
     protocol: Option<Protocol>,
+    /// The moment of --protocol time: the share of events before it, a date, or seconds since 1970 [default: 0.9]
+    #[arg(long, value_name = "MOMENT", allow_negative_numbers = true)]
+    split_at: Option<SplitAt>,
+    /// Test on all events after the moment of --protocol time one by one, not on each user's first alone
+    #[arg(long)]
+    test_all: bool,
     #[command(flatten)]
     measure: MeasureFlags,
 }
@@ -194,9 +202,9 @@ pub struct EvalFlags {
 /// How results are measured, whatever the protocol.
 #[derive(Args, Debug, Default)]
 pub struct MeasureFlags {
-    /// The k of HR@k and NDCG@k
-    #[arg(long, short, value_name = "N")]
-    k: Option<usize>,
+    /// The k of HR@k and its like; one or several: 5,10,20
+    #[arg(long, short, value_name = "N", value_delimiter = ',')]
+    k: Option<Vec<usize>>,
     /// Negatives a user of the validation AUC (honest protocol)
     #[arg(long, value_name = "N")]
     validation_negatives: Option<usize>,
@@ -254,7 +262,8 @@ impl ComputeFlags {
 impl EvalFlags {
     /// Puts the flags that were given over the settings.
     pub fn apply(&self, config: &mut Config) {
-        over!(self => config.eval; protocol);
+        over!(self => config.eval; protocol, split_at);
+        config.eval.test_all |= self.test_all;
         self.measure.apply(config);
     }
 }
@@ -262,7 +271,10 @@ impl EvalFlags {
 impl MeasureFlags {
     /// Puts the flags that were given over the settings.
     pub fn apply(&self, config: &mut Config) {
-        over!(self => config.eval; k, validation_negatives, rank_users);
+        over!(self => config.eval; validation_negatives, rank_users);
+        if let Some(k) = &self.k {
+            config.eval.k = k.clone().into();
+        }
     }
 
     /// Whether the number of ranked users was given.

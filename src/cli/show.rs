@@ -3,7 +3,7 @@
 use dmran::data::Protocol;
 use dmran::metrics::Estimate;
 use dmran::scorer::Model;
-use dmran::train::fit::Figures;
+use dmran::train::fit::{Figures, Rated};
 use std::fmt;
 
 /// A name from a file with its control characters escaped, so that it cannot steer a terminal.
@@ -52,14 +52,14 @@ pub fn line(item: &str, category: Option<&str>) -> String {
 
 /// Each figure's name, in the order of the table.
 pub fn rows(figures: &Figures) -> Vec<(String, Estimate)> {
-    let ranking = &figures.ranking;
-    let mut rows = vec![("AUC, 1 negative".into(), figures.auc), ("AUC, all items".into(), ranking.auc)];
-    for at in &ranking.at {
-        rows.push((format!("HR@{}", at.k), at.hr));
-        rows.push((format!("NDCG@{}", at.k), at.ndcg));
-    }
-    rows.push(("MRR".into(), ranking.mrr));
-    rows
+    let ranking = figures.ranking.values.iter().map(|value| (value.title(), value.estimate));
+    std::iter::once(("AUC, 1 negative".into(), figures.auc)).chain(ranking).collect()
+}
+
+/// A model and its rivals, as columns of a table.
+pub fn columns<'a>(title: &'a str, figures: &'a Figures, rivals: &'a [Rated]) -> Vec<(&'a str, &'a Figures)> {
+    let rivals = rivals.iter().map(|rival| (rival.name, &rival.figures));
+    std::iter::once((title, figures)).chain(rivals).collect()
 }
 
 /// The figures of models, one a column under its name.
@@ -73,7 +73,7 @@ pub fn table(columns: &[(&str, &Figures)]) -> String {
     for (at, (name, _)) in rows(first).iter().enumerate() {
         out += &line(name, columns.iter().map(|(_, figures)| rows(figures)[at].1.to_string()).collect());
     }
-    let (one, all) = (first.auc.n, first.ranking.mrr.n);
+    let (one, all) = (first.auc.n, first.ranking.users());
     out += &format!("mean ± standard error over {one} users (the first row) and {all} users (full ranking)\n");
     out
 }
@@ -83,8 +83,14 @@ pub fn picked(protocol: Protocol, epoch: Option<usize>) -> String {
     match (protocol, epoch) {
         (_, None) => "No epoch could be measured: the figures are those of the last one.".into(),
         (Protocol::Honest, Some(epoch)) => {
-            format!("Epoch {epoch} was picked on the validation set; the test set was not looked at before.")
+            format!(
+                "Epoch {epoch} was picked on the validation set; the test set was not looked at before.\n\
+                 (What others did after a user's test event was learned from: --protocol time does without.)"
+            )
         }
+        (Protocol::Time, Some(epoch)) => format!(
+            "Epoch {epoch} was picked on events before the moment of the test, which nothing had seen anything behind."
+        ),
         (Protocol::Paper, Some(epoch)) => format!(
             "Epoch {epoch} was picked on the test set itself, as the paper does: its figures are too good by a little."
         ),

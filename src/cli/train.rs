@@ -9,14 +9,14 @@ use super::settings::{ComputeFlags, EvalFlags, ModelFlags, RecipeFlags, TrainFla
 use super::show;
 use super::watch::Screen;
 use super::{card, page, print_config, signals};
-use dmran::data::{Log, Negatives, Protocol, Sample, test_samples, train_samples};
+use dmran::data::{Protocol, Sample};
 use dmran::model::Kind;
 use dmran::model::export::{Labels, to_model};
 use dmran::scorer::{Card, Ids, Model};
-use dmran::train::evaluate::MostPopular;
-use dmran::train::fit::{Figures, Fit, figures};
+use dmran::train::evaluate::Exam;
+use dmran::train::fit::Fit;
 use dmran::train::memory::{Bytes, peak_so_far};
-use dmran::train::{Config, start};
+use dmran::train::start;
 use dmran_kernels::Level;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -94,9 +94,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     config.adapt(&opened.log.dataset).iter().for_each(|what| tell(format!("note: {what}")));
     config.validate()?;
+    data_flags::check_times(&opened, config.eval.protocol)?;
 
     if kind == Kind::MostPopular {
-        return Ok(write!(out, "\n{}", show::table(&[(kind.title(), &popular(&config, &opened.log))]))?);
+        let rivals = Exam::new(&opened.log.dataset, &config).rivals();
+        let columns: Vec<_> = rivals.iter().map(|rival| (rival.name, &rival.figures)).collect();
+        return Ok(write!(out, "\n{}", show::table(&columns))?);
     }
     let memory = args.run.memory(kind.name(), &config, &opened, level)?;
     let mut fit = start(config.clone(), &opened.log.dataset, level)?;
@@ -127,7 +130,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     run.train(&mut fit, &mut screen)?;
     screen.finish("measuring on the test set");
     fit.restore_best();
-    let (figures, popular) = (fit.test_figures(), fit.popular_figures());
+    let (figures, rivals) = (fit.test_figures(), fit.rival_figures());
     screen.clear();
     let best = fit.state.best.as_ref().map(|best| best.epoch);
 
@@ -140,7 +143,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
         None => None,
     };
-    write!(out, "\n{}", show::table(&[(kind.title(), &figures), ("most popular", &popular)]))?;
+    write!(out, "\n{}", show::table(&show::columns(kind.title(), &figures, &rivals)))?;
     writeln!(out, "{}", show::picked(config.eval.protocol, best))?;
     let examples = model.map(|model| page::examples_of(model, &fit, &opened)).transpose()?.unwrap_or_default();
     page::print(&mut out, &examples)?;
@@ -149,7 +152,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         writeln!(out, "The model is in {}.", to.display())?;
     }
     if let Some(report) = report {
-        let results = page::Results { figures: &figures, popular: &popular, examples, card: &card };
+        let results = page::Results { figures: &figures, rivals: &rivals, examples, card: &card };
         page::write(&report, &mut fit, &opened, results)?;
         writeln!(out, "A page about the run is in {}.", report.display())?;
     }
@@ -187,13 +190,6 @@ fn report_file(args: &Args) -> Result<Option<PathBuf>, Failure> {
     Ok(args.run.run.as_ref().map(|folder| folder.join("report.html")))
 }
 
-/// The figures of "most popular" alone.
-fn popular(config: &Config, log: &Log) -> Figures {
-    let (dataset, protocol) = (&log.dataset, config.eval.protocol);
-    let mut popular = MostPopular::new(dataset, &train_samples(dataset, protocol));
-    figures(&mut popular, dataset, &Negatives::new(dataset), &test_samples(dataset, protocol), config)
-}
-
 /// Says before the training, not after it, that a file cannot be written.
 fn check_writable(flag: &str, path: &Path) -> Result<(), Failure> {
     let wrong = |why: &str| Err(Failure::Input(format!("{flag} {}: {why}", path.display())));
@@ -223,6 +219,13 @@ pub fn check_samples(train: &[Sample], protocol: Protocol, since: Option<i64>, o
     let (needed, protocol) = match protocol {
         Protocol::Paper => (3, "paper"),
         Protocol::Honest => (4, "honest"),
+        Protocol::Time => {
+            let name = &opened.name;
+            return Err(Failure::Input(format!(
+                "{name}: nothing to learn from: nobody has two events before the moment at which the validation begins; \
+                 a later --split-at leaves more"
+            )));
+        }
     };
     let why = if longest >= needed {
         "every user who has events to learn from has every item, so there is nothing to tell apart".to_owned()

@@ -15,13 +15,23 @@ pub struct Negatives {
 impl Negatives {
     /// Collects what every user has over the whole log, test events included.
     pub fn new(dataset: &Dataset) -> Self {
+        Self::of(dataset, |_| usize::MAX)
+    }
+
+    /// Collects what every user has among the first `known` events (one number a user): what comes later is not to be
+    /// known yet.
+    pub fn until(dataset: &Dataset, known: &[u32]) -> Self {
+        Self::of(dataset, |user| known[user as usize] as usize)
+    }
+
+    fn of(dataset: &Dataset, known: impl Fn(u32) -> usize) -> Self {
         let mut offsets = Vec::with_capacity(dataset.users() + 1);
         let mut owned = Vec::with_capacity(dataset.events());
         let mut list = Vec::new();
         offsets.push(0);
         for user in 0..dataset.users() as u32 {
             list.clear();
-            list.extend_from_slice(dataset.history(user).items);
+            list.extend(dataset.history(user).items.iter().take(known(user)));
             list.sort_unstable();
             list.dedup();
             owned.extend_from_slice(&list);
@@ -39,7 +49,7 @@ impl Negatives {
         &self.owned[self.offsets[user]..self.offsets[user + 1]]
     }
 
-    /// Whether the user has the item anywhere in the log.
+    /// Whether the user has the item among the events that were collected.
     ///
     /// # Panics
     /// If there is no such user.
@@ -97,5 +107,12 @@ mod tests {
             let got: Vec<u32> = (0..negatives.available(0)).map(|r| negatives.nth_available(0, r)).collect();
             assert_eq!(got, free, "owned {owned:?}");
         }
+    }
+
+    #[test]
+    fn later_events_are_not_known() {
+        let dataset = Dataset::from_histories(&[&[3, 1, 3, 2], &[0]], 5).unwrap();
+        let negatives = Negatives::until(&dataset, &[3, 0]);
+        assert_eq!((negatives.owned(0), negatives.available(1)), (&[1, 3][..], 5));
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{ExperimentError, Spec};
 use crate::data::Protocol;
-use crate::metrics::Estimate;
+use crate::metrics::{Estimate, Value};
 use crate::model::Kind;
 use crate::scorer::{Variant, write_atomically};
-use crate::train::fit::{EpochReport, Figures};
+use crate::train::fit::{EpochReport, Figures, Rated};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io::ErrorKind;
@@ -74,6 +74,34 @@ pub struct Test {
     pub ndcg: Measure,
     /// Mean reciprocal rank.
     pub mrr: Measure,
+    /// All measures of the full ranking, at every cutoff; none in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ranking: Vec<Named>,
+}
+
+/// A measure with its name, such as `coverage@10`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Named {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    #[serde(flatten)]
+    pub measure: Measure,
+}
+
+/// The figures of a rival on the same test set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RivalTest {
+    /// The rival's name.
+    pub name: String,
+    /// Its figures.
+    pub test: Test,
+}
+
+impl From<&Rated> for RivalTest {
+    fn from(rated: &Rated) -> RivalTest {
+        RivalTest { name: rated.name.into(), test: Test::of(&rated.figures) }
+    }
 }
 
 /// What a run took; all else in a record is the same on every machine with the same instructions.
@@ -122,6 +150,9 @@ pub struct Record {
     pub failure: Option<String>,
     /// Figures on the test set; none after a search.
     pub test: Option<Test>,
+    /// Those of the rivals; none after a search, and in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rivals: Vec<RivalTest>,
     /// What it took.
     pub times: Times,
 }
@@ -193,15 +224,17 @@ impl Test {
     /// The figures at the first cutoff.
     pub fn of(figures: &Figures) -> Test {
         let ranking = &figures.ranking;
-        let at = ranking.at.first();
-        let measure = |e: Option<Estimate>| e.map(Measure::from).unwrap_or_default();
+        let k = ranking.values.iter().find_map(|value| value.k);
+        let measure = |name: &str, k: Option<usize>| ranking.get(name, k).map(Measure::from).unwrap_or_default();
+        let named = |value: &Value| Named { name: value.title(), measure: value.estimate.into() };
         Test {
             auc: figures.auc.into(),
-            auc_all: ranking.auc.into(),
-            k: at.map_or(0, |at| at.k),
-            hr: measure(at.map(|at| at.hr)),
-            ndcg: measure(at.map(|at| at.ndcg)),
-            mrr: ranking.mrr.into(),
+            auc_all: measure("AUC, all items", None),
+            k: k.unwrap_or(0),
+            hr: measure("HR", k),
+            ndcg: measure("NDCG", k),
+            mrr: measure("MRR", None),
+            ranking: ranking.values.iter().map(named).collect(),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Makes the runs that are missing, several side by side, and keeps each as soon as it is finished.
 
-use super::record::{CREATED_BY, Epoch, Record, Test, Times};
+use super::record::{CREATED_BY, Epoch, Record, RivalTest, Test, Times};
 use super::{ExperimentError, Spec};
-use crate::data::{Dataset, Log, Negatives, test_samples, train_samples};
+use crate::data::{Log, learned_events};
 use crate::model::Kind;
-use crate::train::evaluate::MostPopular;
-use crate::train::fit::{EpochReport, Watch, figures};
+use crate::train::evaluate::Exam;
+use crate::train::fit::{EpochReport, Watch};
+use crate::train::rivals::MostPopular;
 use crate::train::start;
 use dmran_kernels::Level;
 use std::path::{Path, PathBuf};
@@ -168,11 +169,17 @@ fn make(
         best_epoch: None,
         failure: None,
         test: None,
+        rivals: Vec::new(),
         times: Times { threads, side_by_side, level: level.to_string(), ..Times::default() },
     };
     let dataset = &log.dataset;
     if config.train.model == Kind::MostPopular {
-        record.test = spec.test.then(|| popular(dataset, &config));
+        if spec.test {
+            let exam = Exam::new(dataset, &config);
+            let mut popular = MostPopular::new(dataset, &learned_events(dataset, config.eval.split()));
+            record.test = Some(Test::of(&exam.figures(&mut popular)));
+            record.rivals = exam.rivals().iter().map(RivalTest::from).collect();
+        }
     } else {
         let mut fit =
             start(config, dataset, level).map_err(|source| ExperimentError::Start { run: spec.title(), source })?;
@@ -184,6 +191,7 @@ fn make(
         if spec.test && record.best_epoch.is_some() {
             fit.restore_best();
             record.test = Some(Test::of(&fit.test_figures()));
+            record.rivals = fit.rival_figures().iter().map(RivalTest::from).collect();
         }
     }
     let times = &mut record.times;
@@ -191,11 +199,4 @@ fn make(
     times.total = started.elapsed().as_secs_f64();
     times.samples_per_second = (record.samples * record.epochs.len()) as f64 / times.training.max(1e-9);
     Ok(record)
-}
-
-fn popular(dataset: &Dataset, config: &crate::train::Config) -> Test {
-    let protocol = config.eval.protocol;
-    let mut popular = MostPopular::new(dataset, &train_samples(dataset, protocol));
-    let test = test_samples(dataset, protocol);
-    Test::of(&figures(&mut popular, dataset, &Negatives::new(dataset), &test, config))
 }

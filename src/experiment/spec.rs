@@ -23,7 +23,7 @@ impl Spec {
         config.data = ReadOptions::default();
         config.train.threads = 0;
         config.train.seed = 0;
-        config.eval.protocol = Protocol::default();
+        config.eval.protocol = Protocol::Paper;
         let text = toml::to_string(&config).unwrap_or_else(|_| format!("{config:?}"));
         format!("patience = {}\n{text}", self.patience)
     }
@@ -49,10 +49,7 @@ impl Spec {
 
 /// A protocol's name, as in TOML.
 pub fn protocol_name(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Paper => "paper",
-        Protocol::Honest => "honest",
-    }
+    protocol.name()
 }
 
 /// Fowler, Noll and Vo's hash: the same on every machine. A record holds the text itself, so a clash is noticed.

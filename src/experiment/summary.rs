@@ -77,7 +77,7 @@ impl Cell {
     pub fn measured_on(protocol: Protocol) -> &'static str {
         match protocol {
             Protocol::Paper => "test AUC, 1 negative",
-            Protocol::Honest => "validation AUC",
+            Protocol::Honest | Protocol::Time => "validation AUC",
         }
     }
 
@@ -160,7 +160,9 @@ pub(super) mod tests {
                 hr: measure(0.1, 0.01),
                 ndcg: measure(0.05, 0.01),
                 mrr: measure(0.04, 0.01),
+                ranking: Vec::new(),
             }),
+            rivals: Vec::new(),
             times: Times::default(),
         };
         let row = Row { kind, variant: Variant::Full };

@@ -1,7 +1,7 @@
 //! Table 1 (what is in the data) and Table 2 (all models).
 
 use super::paper::{self, DataSet};
-use super::record::{Measure, Test};
+use super::record::{Measure, RivalTest, Test};
 use super::spec::protocol_name;
 use super::summary::{Cell, ahead, failures, markdown};
 use super::{Report, rows};
@@ -94,8 +94,17 @@ pub fn table2(data: &DataReport, cells: &[Cell]) -> Report {
             json_rows.push(json);
             times.push(time_json(cell));
         }
+        // The same for all runs of a protocol; "most popular" may have its line already.
+        let rivals = cells.iter().flat_map(|cell| &cell.records).map(|r| &r.rivals).find(|rivals| !rivals.is_empty());
+        let missing = |rival: &&RivalTest| cells.iter().all(|cell| cell.row.title() != rival.name);
+        for RivalTest { name, test } in rivals.into_iter().flatten().filter(missing) {
+            let mut line = vec![name.clone()];
+            line.extend(columns.iter().map(|(_, pick)| pick(test).to_string()));
+            line.resize(head.len(), String::new());
+            lines.push(line);
+        }
         out += &markdown(&head, &lines);
-        protocols.push(json!({ "protocol": protocol_name(protocol), "rows": json_rows }));
+        protocols.push(json!({ "protocol": protocol_name(protocol), "rows": json_rows, "rivals": rivals }));
     }
     out += "\n### Time\n\nMeans over runs. Seconds of training are those of all epochs that were run, the ones after the \
             best too, while as many runs as \"side by side\" says went on at once.\n\n";
@@ -108,7 +117,11 @@ pub fn table2(data: &DataReport, cells: &[Cell]) -> Report {
 pub fn picked(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Honest => {
-            "The epoch was picked on each user's second to last event; the last, the test, was looked at once."
+            "The epoch was picked on each user's second to last event; the last, the test, was looked at once. What others \
+             did after a user's test event was learned from: a program in use cannot see so far ahead."
+        }
+        Protocol::Time => {
+            "One moment for everybody: the epoch was picked at an earlier moment, the test was looked at once."
         }
         Protocol::Paper => {
             "The epoch was picked on the test set itself, as the paper does: these figures are a little too good."

@@ -416,6 +416,10 @@ impl Model for Dmran {
         true
     }
 
+    fn scorer_settings(&self) -> Option<&Settings> {
+        Some(&self.settings)
+    }
+
     fn uses_time(&self) -> bool {
         self.time.is_some()
     }

@@ -2,8 +2,13 @@
 
 use crate::model::Dmran;
 use crate::model::Model as _;
+use crate::model::catalogue::Catalogue;
 use crate::params::Params;
-use crate::scorer::{Card, Counts, Ids, Model, ModelFileError, ModelParts, Settings, SettingsError, expected_tensors};
+use crate::scorer::{
+    Card, Counts, Ids, Model, ModelFileError, ModelParts, Scorer, ScorerOptions, Settings, SettingsError,
+    expected_tensors,
+};
+use dmran_kernels::Level;
 
 /// What a model file holds beside the trained numbers.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +44,35 @@ pub fn to_model(settings: &Settings, params: &Params, labels: Labels) -> Result<
         .filter_map(|spec| Some((spec.name.to_owned(), values(spec.name)?)))
         .collect();
     Model::from_parts(ModelParts { settings: settings.clone(), items, categories, item_category, card, tensors })
+}
+
+/// A scorer of some trained numbers as they stand, only to rank with: items have no names, and their two halves are put
+/// side by side once and for all instead of in every block of candidates. Its scores have the bits of any other scorer's.
+///
+/// `None` for numbers that no model file may hold: such as are not finite.
+pub(crate) fn to_scorer(settings: &Settings, params: &Params, item_category: &[u32], level: Level) -> Option<Scorer> {
+    let catalogue = Catalogue::of(params, item_category);
+    let settings = Settings { categories: false, ..settings.clone() };
+    let items = catalogue.items();
+    let values = |name: &str| match name {
+        "V" => {
+            let mut table = vec![0.0; items * catalogue.d()];
+            catalogue.gather(0..items, &mut table);
+            Some(table)
+        }
+        _ => match params.find_table(name) {
+            Some(id) => Some(params.table(id).data.clone()),
+            None => params.find(name).map(|id| params.get(id).to_vec()),
+        },
+    };
+    let tensors = expected_tensors(&settings, Counts { items, categories: 0 })
+        .into_iter()
+        .filter_map(|spec| Some((spec.name.to_owned(), values(spec.name)?)))
+        .collect();
+    let names = Ids::from_sorted((0..items).map(|item| format!("{item:010}"))).ok()?;
+    let model = Model::from_parts(ModelParts { settings, items: names, tensors, ..ModelParts::default() }).ok()?;
+    // Precomputed products would take as much memory as the items themselves, for users who are encoded once.
+    Scorer::with_options(model, ScorerOptions { level: Some(level), precompute: Some(false) }).ok()
 }
 
 /// The trainable model with a scorer model's numbers, bit for bit.

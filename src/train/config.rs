@@ -2,11 +2,13 @@
 //! `[eval]`.
 
 mod choices;
+mod eval;
 
 pub use choices::{Denominator, L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric};
+pub use eval::{Cutoffs, EvalConfig};
 
 use super::preset::{self, Preset};
-use crate::data::{Dataset, Protocol, ReadOptions};
+use crate::data::{Dataset, ReadOptions};
 use crate::model::Kind;
 use crate::scorer::{Settings, SettingsError, TimeKind};
 use crate::tape::Engine;
@@ -130,7 +132,7 @@ impl Config {
             ("train.shards", train.shards, 0, 4096),
             ("train.threads", train.threads, 0, 1024),
             ("train.patience", train.patience, 0, 1_000_000),
-            ("eval.k", eval.k, 1, usize::MAX),
+            ("eval.k", eval.k.least(), 1, usize::MAX),
             ("eval.validation_negatives", eval.validation_negatives, 1, 10_000),
         ] {
             if !(least..=most).contains(&value) {
@@ -378,26 +380,6 @@ impl TrainConfig {
     }
 }
 
-/// `[eval]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EvalConfig {
-    /// The paper's protocol or the honest one.
-    pub protocol: Protocol,
-    /// The k of HR@k and NDCG@k.
-    pub k: usize,
-    /// Negatives a user with which the validation AUC is measured (the test's is always against one).
-    pub validation_negatives: usize,
-    /// Users of the full ranking, drawn by the seed; 0 = all.
-    pub rank_users: usize,
-}
-
-impl Default for EvalConfig {
-    fn default() -> Self {
-        EvalConfig { protocol: Protocol::Honest, k: 10, validation_negatives: 20, rank_users: 5000 }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -466,7 +448,7 @@ mod tests {
         assert_eq!(broken(|c| c.train.batch = 0), "train.batch is 0; it must be 1 to 1048576");
         assert_eq!(broken(|c| c.train.lr = f32::NAN), "train.lr is NaN; it must be finite and greater than 0");
         assert_eq!(broken(|c| c.train.dropout = 1.0), "train.dropout is 1; it must be at least 0 and below 1");
-        assert_eq!(broken(|c| c.eval.k = 0), "eval.k is 0; it must be at least 1");
+        assert_eq!(broken(|c| c.eval.k = [5, 0].into()), "eval.k is 0; it must be at least 1");
         assert_eq!(broken(|c| c.train.seed = u64::MAX), "train.seed is 18446744073709551615; it must be below 2^63");
         assert_eq!(broken(|c| c.model.hops = 0), "model.hops is 0; it must be at least 1");
     }

@@ -1,54 +1,126 @@
-//! How good a model is: AUC against sampled negatives and the full ranking, and the same of "most popular".
+//! How good a model is: AUC against sampled negatives and the full ranking, and the same of its rivals.
 
-use crate::data::{Dataset, Negatives, Sample};
-use crate::metrics::{Estimate, Rank, Ranking, pair_share};
+use crate::data::{Dataset, Negatives, Sample, Split, learned_events, test_samples};
+use crate::metrics::{Estimate, Ranked, Ranking, Rankings, pair_share};
+use crate::train::config::Config;
+use crate::train::rank::{Request, one_by_one};
+use crate::train::rivals::{MostPopular, RIVALS};
 use crate::train::sampler::{Purpose, generator};
 use crate::train::{Loss, Trainer};
 use rand::seq::index;
+use serde::Serialize;
 
-/// Candidates that are scored at once in a full ranking.
-pub(crate) const BLOCK: usize = 512;
 /// Users that are scored at once.
 pub(crate) const USERS: usize = 256;
-/// Users whose rankings are computed at once: each takes memory for a block of candidates.
-pub(crate) const RANKED: usize = 8;
 
 /// What gives scores to candidates.
 pub trait Scorer {
     /// Scores of candidates, the same number for each sample, into `out`.
     fn score(&mut self, dataset: &Dataset, samples: &[Sample], candidates: &[u32], out: &mut [f32]);
+
+    /// Ranks all items for each sample.
+    fn rank(&mut self, request: &Request<'_>) -> Vec<Ranked> {
+        one_by_one(request, |sample, candidates, out| self.score(request.dataset, &[sample], candidates, out))
+    }
 }
 
 impl Scorer for Trainer {
     fn score(&mut self, dataset: &Dataset, samples: &[Sample], candidates: &[u32], out: &mut [f32]) {
         Trainer::score(self, dataset, samples, candidates, out);
     }
-}
 
-/// Scores every item by how often it occurs in the samples to learn from.
-#[derive(Clone, Debug)]
-pub struct MostPopular {
-    counts: Vec<f32>,
-}
-
-impl MostPopular {
-    /// Counts each user's first event and the targets of `train`.
-    pub fn new(dataset: &Dataset, train: &[Sample]) -> MostPopular {
-        let mut counts = vec![0.0; dataset.items()];
-        for sample in train {
-            let items = dataset.history(sample.user).items;
-            counts[items[sample.target as usize] as usize] += 1.0;
-            if sample.target == 1 {
-                counts[items[0] as usize] += 1.0;
-            }
-        }
-        MostPopular { counts }
+    fn rank(&mut self, request: &Request<'_>) -> Vec<Ranked> {
+        Trainer::rank(self, request)
     }
 }
 
-impl Scorer for MostPopular {
-    fn score(&mut self, _: &Dataset, _: &[Sample], candidates: &[u32], out: &mut [f32]) {
-        out.iter_mut().zip(candidates).for_each(|(s, item)| *s = self.counts[*item as usize]);
+/// The figures of a finished model.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// AUC against one sampled negative a user (eq 23).
+    pub auc: Estimate,
+    /// The full ranking.
+    pub ranking: Ranking,
+}
+
+/// The figures of a rival.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rated {
+    /// The rival's name.
+    pub name: &'static str,
+    /// Its figures.
+    pub figures: Figures,
+}
+
+/// What models are measured on: the test set of a log.
+#[derive(Clone, Debug)]
+pub struct Exam<'a> {
+    dataset: &'a Dataset,
+    samples: Vec<Sample>,
+    /// Over the whole log: no negative is an item that the user will turn to later.
+    negatives: Negatives,
+    /// How often each item occurs in the events to learn from.
+    popularity: Vec<u32>,
+    split: Split,
+    cutoffs: Vec<usize>,
+    users: usize,
+    seed: u64,
+}
+
+impl<'a> Exam<'a> {
+    /// The test set as the settings have it.
+    pub fn new(dataset: &'a Dataset, config: &Config) -> Exam<'a> {
+        let split = config.eval.split();
+        Exam {
+            dataset,
+            samples: test_samples(dataset, split),
+            negatives: Negatives::new(dataset),
+            popularity: MostPopular::new(dataset, &learned_events(dataset, split)).counts().to_vec(),
+            split,
+            cutoffs: config.eval.k.to_vec(),
+            users: config.eval.rank_users,
+            seed: config.train.seed,
+        }
+    }
+
+    /// The items to find.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// Whether there is anybody to test on who lacks an item.
+    pub fn is_empty(&self) -> bool {
+        !self.samples.iter().any(|sample| self.negatives.available(sample.user) > 0)
+    }
+
+    /// Every figure of a model.
+    pub fn figures(&self, scorer: &mut (impl Scorer + ?Sized)) -> Figures {
+        let ranks = self.ranks(scorer);
+        self.figures_of(scorer, &ranks)
+    }
+
+    /// The full ranking, user by user.
+    pub fn ranks(&self, scorer: &mut (impl Scorer + ?Sized)) -> Vec<Ranked> {
+        let most = self.cutoffs.iter().copied().max().unwrap_or(0);
+        full_ranking(scorer, self.dataset, &self.samples, self.users, most, self.seed)
+    }
+
+    /// Every figure of a model whose full ranking is known.
+    pub fn figures_of(&self, scorer: &mut (impl Scorer + ?Sized), ranks: &[Ranked]) -> Figures {
+        let rankings = Rankings { all: ranks, popularity: &self.popularity };
+        Figures {
+            auc: sampled_auc(scorer, self.dataset, &self.negatives, &self.samples, 1, self.seed),
+            ranking: Ranking::of(&rankings, &self.cutoffs),
+        }
+    }
+
+    /// The figures of all rivals that the log has enough for, on the threads of the current pool.
+    pub fn rivals(&self) -> Vec<Rated> {
+        let rate = |rival: &crate::train::rivals::Rival| {
+            let mut scorer = rival.of(self.dataset, self.split)?;
+            Some(Rated { name: rival.name, figures: self.figures(&mut *scorer) })
+        };
+        RIVALS.iter().filter_map(rate).collect()
     }
 }
 
@@ -64,7 +136,7 @@ pub struct Sampled {
 /// Eq 23: the AUC over users against `count` sampled negatives each, never an item of the user's whole list. Users who
 /// own every item are left out. Ties and NaN are not right.
 pub fn sampled_auc(
-    scorer: &mut impl Scorer,
+    scorer: &mut (impl Scorer + ?Sized),
     dataset: &Dataset,
     negatives: &Negatives,
     samples: &[Sample],
@@ -76,7 +148,7 @@ pub fn sampled_auc(
 
 /// AUC and loss over users against the same `count` sampled negatives each, as in [`sampled_auc`].
 pub fn sampled(
-    scorer: &mut impl Scorer,
+    scorer: &mut (impl Scorer + ?Sized),
     dataset: &Dataset,
     negatives: &Negatives,
     samples: &[Sample],
@@ -99,50 +171,36 @@ pub fn sampled(
         }
         scores.resize(candidates.len(), 0.0);
         scorer.score(dataset, &batch, &candidates, &mut scores);
-        shares.extend(scores.chunks(per).filter_map(|s| pair_share(s[0], &s[1..])));
-        losses.extend(scores.chunks(per).map(|s| loss.value(s[0], &s[1..])));
+        let of_users = || batch.iter().zip(scores.chunks(per)).map(|(sample, scores)| (sample.user, scores));
+        shares.extend(of_users().filter_map(|(user, s)| Some((user, pair_share(s[0], &s[1..])?))));
+        losses.extend(of_users().map(|(user, s)| (user, loss.value(s[0], &s[1..]))));
     }
-    Sampled { auc: Estimate::of(shares), loss: Estimate::of(losses) }
+    Sampled { auc: Estimate::of_users(shares), loss: Estimate::of_users(losses) }
 }
 
-/// The full ranking: every sample's item among all items that its user has not had, for `users` of the samples drawn
-/// by the seed (0 = all). Users who own every item are left out: nothing could stand above theirs.
+/// The full ranking: every sample's item among all items that its user had not had before, for `users` of the samples
+/// drawn by the seed (0 = all); the best `most` items are told, too. Samples whose user lacks no other item are left out:
+/// nothing could stand above theirs.
 pub fn full_ranking(
-    scorer: &mut impl Scorer,
+    scorer: &mut (impl Scorer + ?Sized),
     dataset: &Dataset,
-    negatives: &Negatives,
     samples: &[Sample],
     users: usize,
-    cutoffs: &[usize],
+    most: usize,
     seed: u64,
-) -> Ranking {
-    let mut chosen: Vec<Sample> = samples.iter().copied().filter(|s| negatives.available(s.user) > 0).collect();
-    if users > 0 && users < chosen.len() {
+) -> Vec<Ranked> {
+    let mut drawn = Vec::new();
+    let mut chosen = samples;
+    if users > 0 && users < samples.len() {
         let mut rng = generator(seed, Purpose::RankUsers, [0, 0]);
-        let mut at = index::sample(&mut rng, chosen.len(), users).into_vec();
+        let mut at = index::sample(&mut rng, samples.len(), users).into_vec();
         at.sort_unstable();
-        chosen = at.into_iter().map(|i| chosen[i]).collect();
+        drawn.extend(at.into_iter().map(|i| samples[i]));
+        chosen = &drawn;
     }
-    let items = dataset.items();
-    let mut ranks = Vec::with_capacity(chosen.len());
-    let (mut candidates, mut part, mut scores) = (Vec::new(), Vec::new(), Vec::new());
-    for batch in chosen.chunks(RANKED) {
-        scores.resize(batch.len() * items, 0.0f32);
-        for first in (0..items).step_by(BLOCK) {
-            let block = first..items.min(first + BLOCK);
-            candidates.clear();
-            batch.iter().for_each(|_| candidates.extend(block.clone().map(|i| i as u32)));
-            part.resize(candidates.len(), 0.0f32);
-            scorer.score(dataset, batch, &candidates, &mut part);
-            for (to, from) in scores.chunks_mut(items).zip(part.chunks(block.len())) {
-                to[block.clone()].copy_from_slice(from);
-            }
-        }
-        for (sample, scores) in batch.iter().zip(scores.chunks(items)) {
-            ranks.push(Rank::of(scores, target(dataset, *sample), negatives.owned(sample.user)));
-        }
-    }
-    Ranking::of(&ranks, cutoffs)
+    let mut ranks = scorer.rank(&Request { dataset, samples: chosen, most });
+    ranks.retain(|ranked| ranked.rank.others > 0);
+    ranks
 }
 
 fn target(dataset: &Dataset, sample: Sample) -> u32 {
@@ -152,24 +210,24 @@ fn target(dataset: &Dataset, sample: Sample) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Protocol, test_samples, train_samples};
+    use crate::data::Protocol;
 
     #[test]
-    fn most_popular_counts_training_events_only() {
-        // Item 3 is bought twice, but only as a test event.
-        let dataset = Dataset::from_histories(&[&[0, 1, 3], &[0, 2, 3], &[1, 0, 2]], 5).unwrap();
-        let train = train_samples(&dataset, Protocol::Paper);
-        let mut popular = MostPopular::new(&dataset, &train);
-        let mut scores = [0.0; 5];
-        popular.score(&dataset, &[], &[0, 1, 2, 3, 4], &mut scores);
-        assert_eq!(scores, [3.0, 2.0, 1.0, 0.0, 0.0]);
+    fn figures_of_most_popular_by_hand() {
+        // Item 3 is bought twice, but only as a test event. The last user has every item.
+        let histories: [&[u32]; 4] = [&[0, 1, 3], &[0, 2, 3], &[1, 0, 2], &[4, 3, 2, 1, 0]];
+        let dataset = Dataset::from_histories(&histories, 5).unwrap();
+        let mut popular = MostPopular::new(&dataset, &[2, 2, 2, 0]);
         let (negatives, test) = (Negatives::new(&dataset), test_samples(&dataset, Protocol::Paper));
-        let ranking = full_ranking(&mut popular, &dataset, &negatives, &test, 0, &[1], 1);
+        let ranks = full_ranking(&mut popular, &dataset, &test, 0, 1, 1);
         // User 0 lacks 2 and 4: 3 is tied with 4 and below 2. User 1 lacks 1 and 4: the same. User 2 lacks 3 and 4
         // and has item 2 above both.
-        assert_eq!(ranking.auc.mean, (0.25 + 0.25 + 1.0) / 3.0);
-        assert_eq!(ranking.at[0].hr.mean, 1.0 / 3.0);
+        let found: Vec<f64> = ranks.iter().map(|ranked| ranked.rank.auc().unwrap()).collect();
+        assert_eq!(found, [0.25, 0.25, 1.0]);
+        assert_eq!(ranks.iter().map(|ranked| ranked.top[0]).collect::<Vec<_>>(), [2, 1, 2]);
         let auc = sampled_auc(&mut popular, &dataset, &negatives, &test, 50, 1);
         assert_eq!((auc.mean, auc.n), (1.0 / 3.0, 3));
+        let some = full_ranking(&mut popular, &dataset, &test, 2, 1, 1);
+        assert!(some.len() <= 2 && some.iter().all(|ranked| ranks.contains(ranked)));
     }
 }

@@ -3,16 +3,17 @@
 mod state;
 mod watch;
 
-use crate::data::{Dataset, Negatives, Protocol, Sample, test_samples, train_samples, validation_samples};
-use crate::metrics::{Estimate, Ranking};
+use crate::data::{
+    Dataset, Negatives, Protocol, Sample, known_events, learned_events, test_samples, train_samples, validation_samples,
+};
 use crate::train::Trainer;
 use crate::train::config::{Config, OnNan, StopMetric};
-use crate::train::evaluate::{MostPopular, Sampled, Scorer, full_ranking, sampled, sampled_auc};
+use crate::train::evaluate::{Exam, Sampled, full_ranking, sampled};
+pub use crate::train::evaluate::{Figures, Rated};
 use crate::train::loss::Terms;
 use crate::train::sampler::epoch_order;
 use crate::train::trainer::TrainError;
-use serde::Serialize;
-pub use state::{Best, EpochReport, Halving, Point, Snapshot, State};
+pub use state::{Best, EpochReport, Halving, Point, Snapshot, State, TopTen};
 use std::time::Instant;
 pub use watch::{Finish, FitError, Keep, Progress, Watch};
 
@@ -28,6 +29,8 @@ pub struct Fit<'a> {
     config: Config,
     dataset: &'a Dataset,
     negatives: Negatives,
+    /// What is known when the test begins, where the training must not know it.
+    validation_negatives: Option<Negatives>,
     train: Vec<Sample>,
     validation: Vec<Sample>,
     test: Vec<Sample>,
@@ -36,30 +39,28 @@ pub struct Fit<'a> {
     rollback: Option<Point>,
 }
 
-/// The figures of a finished model.
-#[derive(Clone, Debug, Serialize)]
-pub struct Figures {
-    /// AUC against one sampled negative a user (eq 23).
-    pub auc: Estimate,
-    /// The full ranking.
-    pub ranking: Ranking,
-}
-
 impl<'a> Fit<'a> {
     /// A run of `trainer` on a data set.
     pub fn new(mut trainer: Trainer, dataset: &'a Dataset, config: Config) -> Fit<'a> {
-        let protocol = config.eval.protocol;
-        let negatives = Negatives::new(dataset);
-        let mut train = train_samples(dataset, protocol);
+        let split = config.eval.split();
+        // Nothing after the moment of the protocol `time` may be known, not even that it is no negative.
+        let (negatives, validation_negatives) = match split.protocol {
+            Protocol::Time => {
+                let learned = Negatives::until(dataset, &learned_events(dataset, split));
+                (learned, Some(Negatives::until(dataset, &known_events(dataset, split))))
+            }
+            Protocol::Paper | Protocol::Honest => (Negatives::new(dataset), None),
+        };
+        let mut train = train_samples(dataset, split);
         train.retain(|s| negatives.available(s.user) > 0);
         if let Some(since) = config.train.since {
             // Without times nothing is known to be old.
             train.retain(|s| dataset.history(s.user).times.get(s.target as usize).is_none_or(|time| *time > since));
         }
-        let test = test_samples(dataset, protocol);
-        let validation = match protocol {
+        let test = test_samples(dataset, split);
+        let validation = match split.protocol {
             Protocol::Paper => test.clone(),
-            Protocol::Honest => validation_samples(dataset, protocol),
+            Protocol::Honest | Protocol::Time => validation_samples(dataset, split),
         };
         if trainer.model().every_position() {
             // The last sample of a user stands for all of its prefixes.
@@ -73,7 +74,19 @@ impl<'a> Fit<'a> {
         }
         trainer.count_targets(dataset, &train);
         let (state, order, rollback) = (State::default(), Vec::new(), None);
-        Fit { trainer, state, config, dataset, negatives, train, validation, test, order, rollback }
+        Fit {
+            trainer,
+            state,
+            config,
+            dataset,
+            negatives,
+            validation_negatives,
+            train,
+            validation,
+            test,
+            order,
+            rollback,
+        }
     }
 
     /// The run's settings.
@@ -96,7 +109,7 @@ impl<'a> Fit<'a> {
         &self.test
     }
 
-    /// Which items each user has.
+    /// Which items each user has, as far as the training may know it.
     pub fn negatives(&self) -> &Negatives {
         &self.negatives
     }
@@ -242,11 +255,14 @@ impl<'a> Fit<'a> {
     /// Evaluates the epoch and begins the next one.
     fn close_epoch(&mut self) -> EpochReport {
         let Sampled { auc, loss: validation_loss } = self.validate();
+        let top_ten = self.config.train.early_stop_metric.ranks().then(|| self.rank_validation());
         let terms = self.mean_terms();
         let config = &self.config.train;
         let value = match config.early_stop_metric {
             StopMetric::Auc => auc.mean,
             StopMetric::Loss => validation_loss.mean,
+            StopMetric::Hr => top_ten.map_or(f64::NAN, |top| top.hr.mean),
+            StopMetric::Ndcg => top_ten.map_or(f64::NAN, |top| top.ndcg.mean),
         };
         // NaN is never better.
         let better = |best: &Best| config.early_stop_metric.better(value, best.value);
@@ -260,6 +276,7 @@ impl<'a> Fit<'a> {
             terms,
             auc,
             validation_loss,
+            top_ten,
             seconds: self.state.seconds,
             samples_per_second: self.state.counted as f64 / self.state.seconds.max(1e-9),
             best,
@@ -288,7 +305,15 @@ impl<'a> Fit<'a> {
         let count = if eval.protocol == Protocol::Paper { 1 } else { eval.validation_negatives };
         let loss = self.config.train.loss;
         let (trainer, seed) = (&mut self.trainer, self.config.train.seed);
-        sampled(trainer, self.dataset, &self.negatives, &self.validation, count, seed, loss)
+        let negatives = self.validation_negatives.as_ref().unwrap_or(&self.negatives);
+        sampled(trainer, self.dataset, negatives, &self.validation, count, seed, loss)
+    }
+
+    /// The full ranking of all users of the validation set.
+    fn rank_validation(&mut self) -> TopTen {
+        let seed = self.config.train.seed;
+        let ranks = full_ranking(&mut self.trainer, self.dataset, &self.validation, 0, 0, seed);
+        TopTen::of(&ranks)
     }
 
     /// Puts the best epoch's weights into the model.
@@ -298,30 +323,19 @@ impl<'a> Fit<'a> {
         }
     }
 
+    /// The test set, to measure on.
+    pub fn exam(&self) -> Exam<'a> {
+        Exam::new(self.dataset, &self.config)
+    }
+
     /// The figures of the model as it is, on the test set.
     pub fn test_figures(&mut self) -> Figures {
-        let Fit { trainer, dataset, negatives, test, config, .. } = self;
-        figures(trainer, dataset, negatives, test, config)
+        self.exam().figures(&mut self.trainer)
     }
 
-    /// The figures of "most popular" on the test set.
-    pub fn popular_figures(&self) -> Figures {
-        let mut popular = MostPopular::new(self.dataset, &self.train);
-        figures(&mut popular, self.dataset, &self.negatives, &self.test, &self.config)
-    }
-}
-
-/// All figures of a scorer on some samples.
-pub fn figures(
-    scorer: &mut impl Scorer,
-    dataset: &Dataset,
-    negatives: &Negatives,
-    samples: &[Sample],
-    config: &Config,
-) -> Figures {
-    let (eval, seed) = (&config.eval, config.train.seed);
-    Figures {
-        auc: sampled_auc(scorer, dataset, negatives, samples, 1, seed),
-        ranking: full_ranking(scorer, dataset, negatives, samples, eval.rank_users, &[eval.k], seed),
+    /// The figures of all rivals on the test set.
+    pub fn rival_figures(&self) -> Vec<Rated> {
+        let exam = self.exam();
+        self.trainer.pool().install(|| exam.rivals())
     }
 }

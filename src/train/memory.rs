@@ -11,7 +11,9 @@ use crate::data::{Dataset, Negatives, Protocol, Sample, test_samples, train_samp
 use crate::model::BuildError;
 use crate::scorer::{Counts, TensorSpec, expected_tensors};
 use crate::train::config::{Config, OnNan, OptimizerKind};
-use crate::train::evaluate::{BLOCK, RANKED, USERS};
+use crate::train::evaluate::USERS;
+use crate::train::rank::{self, RanksBy};
+use crate::train::rivals::ItemKnn;
 use crate::train::sampler::epoch_order;
 use crate::train::shard::{FIXED_WORK, Source, cut, cut_blocks};
 use crate::train::trainer::scoring_shards;
@@ -81,11 +83,11 @@ impl Memory {
         let sizes = probe.sizes();
         let train = &config.train;
         let negatives = Negatives::new(dataset);
-        let protocol = config.eval.protocol;
-        let mut samples = train_samples(dataset, protocol);
+        let (protocol, split) = (config.eval.protocol, config.eval.split());
+        let mut samples = train_samples(dataset, split);
         samples.retain(|sample| negatives.available(sample.user) > 0);
-        let test = test_samples(dataset, protocol);
-        let validation = if protocol == Protocol::Paper { test.clone() } else { validation_samples(dataset, protocol) };
+        let test = test_samples(dataset, split);
+        let validation = if protocol == Protocol::Paper { test.clone() } else { validation_samples(dataset, split) };
         let users = dataset.users() as u64;
         let listed = (samples.len() + validation.len() + test.len()) as u64;
 
@@ -104,15 +106,33 @@ impl Memory {
             let shared = probe.shared() * train.shard_count();
             lookups[1] = lookups[1].max((batch.len() * per + shared) as u64);
         }
+        let threads = match train.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
         let against = if protocol == Protocol::Paper { 1 } else { config.eval.validation_negatives };
-        for (list, at_once, per) in
-            [(&validation, USERS, 1 + against), (&test, USERS, 2), (&test, RANKED, BLOCK.min(dataset.items()))]
-        {
+        let mut scoring = 0;
+        for (list, per) in [(&validation, 1 + against), (&test, 2)] {
             let load = probe.scoring(per);
-            for part in list.chunks(at_once) {
-                shards.take(&source, part, scoring_shards(part.len(), per), &load, per, false);
+            for part in list.chunks(USERS) {
+                let mut tapes = Shards::default();
+                tapes.take(&source, part, scoring_shards(part.len(), per), &load, per, false);
+                scoring = scoring.max(tapes.largest());
             }
         }
+        let (items, d) = (dataset.items(), config.model.d);
+        let lengths = test.iter().map(|sample| source.length(*sample));
+        let ranking = match probe.ranks_by() {
+            RanksBy::Products => rank::fixed::bytes(users as usize, items, d, threads) as u64,
+            RanksBy::Scorer => 4 * (items * (d + threads)) as u64 + sizes.dense,
+            RanksBy::Blocks => {
+                let load = probe.scoring(rank::BLOCK.min(items));
+                let longest = load.of(lengths.max().into_iter(), rank::BLOCK.min(items));
+                scoring = scoring.max(longest.bytes());
+                4 * (items * (1 + threads)) as u64
+            }
+        };
+        let rivals = (8 * ItemKnn::most_neighbours(dataset, split) + 8 * dataset.events() + 4 * threads * items) as u64;
         let copies = sizes.trained * if train.on_nan == OnNan::HalveLr { 2 } else { 1 };
         let states = match train.optimizer {
             OptimizerKind::Sgd => 0,
@@ -121,11 +141,6 @@ impl Memory {
         };
         let optimizer = states * sizes.trained;
         let rolled_back = if train.on_nan == OnNan::HalveLr { optimizer } else { 0 };
-        let threads = match train.threads {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            threads => threads,
-        };
-        let ranking = 4 * (RANKED * (dataset.items() + 2 * BLOCK)) as u64 + 64 * USERS as u64 * (1 + against) as u64;
         Ok(Memory {
             present,
             peak_before,
@@ -137,7 +152,9 @@ impl Memory {
                 + sizes.dense
                 + probe.lookups(lookups)
                 + probe.row_gradients(lookups)
-                + ranking
+                + with_holes(scoring) * threads as u64
+                + (ranking + 96 * users + 4 * dataset.events() as u64).max(rivals)
+                + 64 * USERS as u64 * (1 + against) as u64
                 + 24 * users
                 + PROGRAM
                 + THREAD * threads as u64,
@@ -253,6 +270,10 @@ impl Shards {
 
     fn bytes(&self) -> u64 {
         self.most.iter().map(Load::bytes).sum()
+    }
+
+    fn largest(&self) -> u64 {
+        self.most.iter().map(Load::bytes).max().unwrap_or(0)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DIR/config.toml    all settings
+//! DIR/protocol.json  what its figures are measured by
 //! DIR/metrics.jsonl  one line an epoch: its report
 //! DIR/checkpoints/   the last few: NUMBER-epoch-E-step-S.checkpoint, highest number = newest
 //! DIR/model.dmran    the model, at the end (written by the program)
@@ -16,6 +17,7 @@ use crate::scorer::{Disk, Storage, is_temporary, write_atomically_on};
 use crate::train::Fit;
 use crate::train::checkpoint::{Allowed, Checkpoint, CheckpointError, Identity};
 use crate::train::fit::Keep;
+use crate::train::stamp::Stamp;
 pub use error::RunFolderError;
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -24,6 +26,7 @@ use std::time::{Duration, Instant};
 
 const CONFIG: &str = "config.toml";
 const METRICS: &str = "metrics.jsonl";
+const STAMP: &str = "protocol.json";
 const CHECKPOINTS: &str = "checkpoints";
 const SUFFIX: &str = ".checkpoint";
 const LOCK: &str = "lock";
@@ -219,7 +222,7 @@ impl RunFolder {
                 let entry = entry.map_err(RunFolderError::io("read", &folder))?;
                 let name = entry.file_name();
                 let Some(name) = name.to_str() else { continue };
-                let ours = [CONFIG, METRICS, MODEL].iter().any(|target| is_temporary(name, target));
+                let ours = [CONFIG, STAMP, METRICS, MODEL].iter().any(|target| is_temporary(name, target));
                 let middle = name.strip_prefix('.').and_then(|n| Some(n.split_at(n.find(SUFFIX)? + SUFFIX.len()).0));
                 if ours || middle.is_some_and(|target| is_temporary(name, target)) {
                     let path = entry.path();
@@ -228,6 +231,16 @@ impl RunFolder {
             }
         }
         Ok(())
+    }
+
+    /// Writes what the run's figures are measured by.
+    ///
+    /// # Errors
+    /// What the operating system answers.
+    pub fn write_stamp(&self, stamp: &Stamp) -> Result<(), RunFolderError> {
+        let mut text = serde_json::to_vec_pretty(stamp).map_err(|error| RunFolderError::Text(error.to_string()))?;
+        text.push(b'\n');
+        self.write(&self.path.join(STAMP), &text)
     }
 
     fn write(&self, path: &Path, content: &[u8]) -> Result<(), RunFolderError> {

@@ -321,6 +321,16 @@ impl Shard {
         self.tape = tape;
     }
 
+    /// Forward pass up to the user vectors, of a model that has them; `read` sees them, `[rows, d]`.
+    pub fn forward_users(&mut self, model: &dyn Model, engine: Engine, level: Level, read: impl FnOnce(&[f32])) {
+        let mut tape = std::mem::take(&mut self.tape);
+        let mut g = Graph::new(model.params(), &mut tape, engine, level);
+        if let Some(users) = model.users(&mut g, &self.batch(None)) {
+            read(g.value(users.u));
+        }
+        self.tape = tape;
+    }
+
     /// Forward pass alone; `read` sees the result.
     pub fn forward<R>(
         &mut self,

@@ -13,6 +13,7 @@ use crate::train::loss::{Extent, Terms};
 use crate::train::losses::Against;
 use crate::train::optimizer::Optimizer;
 use crate::train::prologue::Prologue;
+use crate::train::rank::Pool;
 use crate::train::sampler::{self, Purpose, SharedSampler};
 use crate::train::shard::{FIXED_WORK, Job, Shard, Source, cut};
 use crate::train::sparse::RowGrads;
@@ -27,8 +28,7 @@ use whole::Whole;
 /// Weights that one thread sums over the shards at a time.
 const CHUNK: usize = 1 << 13;
 
-/// Parts into which samples with `per` candidates each are cut for scoring. More and smaller ones than in training:
-/// nothing is summed over them, and one with many candidates is heavy by itself.
+/// Parts into which samples with `per` candidates each are cut for scoring: small ones, whose tapes are small.
 pub(crate) fn scoring_shards(samples: usize, per: usize) -> usize {
     samples.div_ceil((64 / per.max(1)).clamp(1, 16))
 }
@@ -93,6 +93,8 @@ pub struct Trainer {
     level: Level,
     pool: Arc<rayon::ThreadPool>,
     shards: Vec<Shard>,
+    /// Tapes for scoring, one for each thread that has scored.
+    tapes: Pool<Shard>,
     cuts: Vec<Range<usize>>,
     prologue: Prologue,
     grads: Vec<f32>,
@@ -134,6 +136,7 @@ impl Trainer {
             level,
             pool: Arc::new(pool),
             shards: Vec::new(),
+            tapes: Pool::default(),
             cuts: Vec::new(),
             prologue: Prologue::default(),
             grads: vec![0.0; model.params().values().len()],
@@ -175,6 +178,11 @@ impl Trainer {
     /// The SIMD tier in use.
     pub fn level(&self) -> Level {
         self.level
+    }
+
+    /// Tapes for scoring.
+    pub(crate) fn tapes(&self) -> &Pool<Shard> {
+        &self.tapes
     }
 
     /// The threads that the trainer computes on.
@@ -270,7 +278,7 @@ impl Trainer {
     }
 
     /// Brings packed and derived weights up to date.
-    fn refresh(&mut self) {
+    pub(crate) fn refresh(&mut self) {
         if !self.stale {
             return;
         }
@@ -390,12 +398,9 @@ impl Trainer {
         self.refresh();
         let per = out.len() / samples.len().max(1);
         let source = Source::new(dataset, &self.settings);
-        let Trainer { model, config, level, pool, shards, cuts, .. } = self;
-        let (model, level) = (&**model, *level);
+        let Trainer { model, config, level, pool, tapes, cuts, .. } = self;
+        let (model, level, tapes) = (&**model, *level, &*tapes);
         cut(samples.iter().map(|s| source.length(*s)), scoring_shards(samples.len(), per), FIXED_WORK, cuts);
-        if shards.len() < cuts.len() {
-            shards.resize_with(cuts.len(), Shard::default);
-        }
         let mut parts = Vec::with_capacity(cuts.len());
         let mut rest = out;
         for range in cuts.iter() {
@@ -404,9 +409,11 @@ impl Trainer {
             rest = tail;
         }
         pool.install(|| {
-            shards.par_iter_mut().zip(&*cuts).zip(parts).for_each(|((shard, range), out)| {
-                shard.fill(&source, &samples[range.clone()], &candidates[range.start * per..range.end * per]);
-                shard.forward(model, config.engine, level, |g, output| out.copy_from_slice(g.value(output.scores)));
+            cuts.par_iter().zip(parts).for_each(|(range, out)| {
+                tapes.with(Shard::default, |shard| {
+                    shard.fill(&source, &samples[range.clone()], &candidates[range.start * per..range.end * per]);
+                    shard.forward(model, config.engine, level, |g, output| out.copy_from_slice(g.value(output.scores)));
+                });
             });
         });
     }
@@ -414,6 +421,7 @@ impl Trainer {
     /// Bytes held by everything but the model's weights.
     pub fn bytes(&self) -> usize {
         self.shards.iter().map(Shard::bytes).sum::<usize>()
+            + self.tapes.sum(Shard::bytes)
             + self.rows.iter().map(RowGrads::bytes).sum::<usize>()
             + self.optimizer.bytes()
             + self.prologue.bytes()

@@ -56,23 +56,32 @@ pub enum OnNan {
     HalveLr,
 }
 
-/// A measure on the validation set (the test set with the paper's protocol), against the same sampled negatives.
+/// A measure on the validation set (the test set with the paper's protocol).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StopMetric {
-    /// Eq 23's AUC: the higher the better.
+    /// Eq 23's AUC against sampled negatives: the higher the better.
     Auc,
-    /// The ranking loss that the model is trained with: the lower the better.
+    /// The ranking loss that the model is trained with, against the same negatives: the lower the better.
     Loss,
+    /// NDCG@10 of the full ranking of all users: the higher the better.
+    Ndcg,
+    /// HR@10 of the full ranking of all users: the higher the better.
+    Hr,
 }
 
 impl StopMetric {
     /// Whether `value` is better than `best`. NaN is better than nothing.
     pub fn better(self, value: f64, best: f64) -> bool {
         match self {
-            StopMetric::Auc => value > best,
+            StopMetric::Auc | StopMetric::Ndcg | StopMetric::Hr => value > best,
             StopMetric::Loss => value < best,
         }
+    }
+
+    /// Whether it takes a full ranking.
+    pub fn ranks(self) -> bool {
+        matches!(self, StopMetric::Ndcg | StopMetric::Hr)
     }
 }
 
@@ -81,6 +90,8 @@ impl fmt::Display for StopMetric {
         f.write_str(match self {
             StopMetric::Auc => "AUC",
             StopMetric::Loss => "loss",
+            StopMetric::Ndcg => "NDCG@10",
+            StopMetric::Hr => "HR@10",
         })
     }
 }

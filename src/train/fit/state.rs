@@ -1,6 +1,6 @@
 //! What a run has come to: everything that a checkpoint keeps.
 
-use crate::metrics::Estimate;
+use crate::metrics::{Estimate, Ranked, Rankings};
 use crate::train::Trainer;
 use crate::train::loss::Terms;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ pub struct EpochReport {
     pub auc: Estimate,
     /// Ranking loss on the same samples and negatives.
     pub validation_loss: Estimate,
+    /// The full ranking of the same samples, where epochs are compared by it.
+    pub top_ten: Option<TopTen>,
     /// Seconds of training (without the evaluation).
     pub seconds: f64,
     /// Training samples a second.
@@ -28,6 +30,26 @@ pub struct EpochReport {
     pub best: bool,
     /// Divergences of this epoch after which it was taken again with half the learning rate.
     pub halvings: Vec<Halving>,
+}
+
+/// What a full ranking says of its first ten items.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TopTen {
+    /// HR@10.
+    pub hr: Estimate,
+    /// NDCG@10.
+    pub ndcg: Estimate,
+}
+
+impl TopTen {
+    /// The means over users.
+    pub fn of(ranks: &[Ranked]) -> TopTen {
+        let rankings = Rankings { all: ranks, popularity: &[] };
+        TopTen {
+            hr: rankings.mean(|ranked| Some(ranked.rank.hit(10))),
+            ndcg: rankings.mean(|ranked| Some(ranked.rank.ndcg(10))),
+        }
+    }
 }
 
 /// A divergence after which the epoch was taken again with half the learning rate.

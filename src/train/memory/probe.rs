@@ -5,6 +5,7 @@ use crate::model::build::{Sizes, Start, build};
 use crate::model::{BuildError, Model};
 use crate::train::config::{Config, TrainConfig};
 use crate::train::loss::Extent;
+use crate::train::rank::RanksBy;
 use crate::train::sampler::SharedSampler;
 use crate::train::shard::{Job, Shard};
 use dmran_kernels::Level;
@@ -135,6 +136,10 @@ impl<'a> Probe<'a> {
     }
 
     /// Whether the model trains block by block.
+    pub(super) fn ranks_by(&self) -> RanksBy {
+        RanksBy::of(&*self.model, self.config.engine)
+    }
+
     pub(super) fn in_blocks(&self) -> bool {
         self.model.in_blocks()
     }
