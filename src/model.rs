@@ -12,6 +12,7 @@ pub mod export;
 pub mod init;
 pub mod items;
 pub mod kind;
+pub mod sasrec;
 
 use crate::ops::dropout::Rate;
 use crate::params::{ParamId, Params};
@@ -26,6 +27,7 @@ pub use cnn_pooling::CnnPooling;
 pub use dmran::Dmran;
 pub use items::Items;
 pub use kind::Kind;
+pub use sasrec::SasRec;
 
 /// One shard of a batch: ragged histories and the same number of candidates for each of them.
 #[derive(Clone, Copy, Debug)]

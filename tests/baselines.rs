@@ -6,7 +6,8 @@ mod common;
 
 use common::oracle::Case;
 use dmran::model::{
-    AtRank, Batch, BiLstm, BprMf, BuildError, CnnPooling, Model, NAMES, Sizes, Start, build, cnn_pooling, last_rows,
+    AtRank, Batch, BiLstm, BprMf, BuildError, CnnPooling, Model, NAMES, SasRec, Sizes, Start, build, cnn_pooling,
+    last_rows,
 };
 use dmran::scorer::{Settings, SettingsError, TimeKind};
 use dmran::tape::{Engine, Graph, Tape};
@@ -20,16 +21,20 @@ use dmran_kernels::Level;
 const START: Start = Start { seed: 1, table_std: None };
 
 fn model(name: &str, case: &Case) -> Box<dyn Model> {
-    let settings = Settings {
+    let mut settings = Settings {
         d: case.meta("d"),
         heads: case.meta("heads"),
         head_ff_width: case.meta("ff"),
         head_eps: case.number("eps") as f32,
+        block_eps: case.number("eps") as f32,
         buckets: case.meta("buckets"),
         time: if case.flag("time") { TimeKind::Paper } else { TimeKind::None },
         categories: case.meta("cats") > 0,
         ..Settings::default()
     };
+    if name == "sasrec" {
+        (settings.layers, settings.history_cap) = (case.meta("layers"), case.meta("cap"));
+    }
     let sizes = Sizes {
         users: case.meta("users"),
         items: case.meta("items"),
@@ -41,6 +46,7 @@ fn model(name: &str, case: &Case) -> Box<dyn Model> {
         "bi-lstm" => Box::new(BiLstm::new(&settings, &sizes, START, false)),
         "bi-lstm-attention" => Box::new(BiLstm::new(&settings, &sizes, START, true)),
         "cnn-pooling" => Box::new(CnnPooling::with_filters(&settings, &sizes, START, case.meta("filters"))),
+        "sasrec" => Box::new(SasRec::new(&settings, &sizes, START).unwrap()),
         _ => Box::new(AtRank::new(&settings, &sizes, START).unwrap()),
     };
     assert_eq!(model.name(), name);
@@ -84,13 +90,14 @@ fn check(name: &str, case_name: &str, engine: Engine, level: Level) {
     let ids = |part: &str| case.ids(&format!("in/{part}"));
     let (users, history, buckets) = (ids("users"), ids("history"), ids("buckets"));
     let (offsets, candidates) = (ids("offsets"), ids("candidates"));
-    let extent = Extent { samples: users.len(), rows: users.len() };
+    let rows = if model.every_position() { ids("rows") } else { last_rows(&offsets) };
+    let extent = Extent { samples: users.len(), rows: rows.len() };
     let batch = Batch {
         users: &users,
         history: &history,
         buckets: &buckets,
         offsets: &offsets,
-        rows: &last_rows(&offsets),
+        rows: &rows,
         candidates: &candidates,
         dropout: None,
     };
@@ -157,7 +164,8 @@ fn models_by_name_and_their_starting_values() {
         assert_eq!(v(&*model), v(&*again));
         assert_ne!(v(&*model), v(&*other));
         assert_eq!(model.params().trained(), again.params().trained());
-        assert_eq!(model.has_user_vectors(), ["bpr-mf", "bi-lstm", "cnn-pooling"].contains(&name), "{name}");
+        assert_eq!(model.has_user_vectors(), ["bpr-mf", "bi-lstm", "cnn-pooling", "sasrec"].contains(&name), "{name}");
+        assert_eq!(model.every_position(), name == "sasrec");
         assert_eq!(model.uses_time(), ["dmran", "cnn-pooling", "atrank"].contains(&name), "{name}");
         assert!(model.params().find_table("U").is_some() == (name == "bpr-mf"));
         let wide = build(name, &settings, &sizes(), Start { table_std: Some(3.0), ..START }).unwrap();

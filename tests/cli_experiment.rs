@@ -34,13 +34,13 @@ fn text(folder: &Folder, name: &str) -> String {
 fn table_2_has_every_model_and_is_made_once() {
     let folder = Folder::with_log();
     let ran = run(&folder, "table2", &["--protocol", "both"]).ok();
-    // Two protocols, two seeds, nine trained models and "most popular".
-    assert_eq!(runs(&folder).len(), 40);
-    assert_eq!(ran.err.lines().filter(|line| line.starts_with('[')).count(), 40, "{}", ran.err);
+    // Two protocols, two seeds, ten trained models and "most popular".
+    assert_eq!(runs(&folder).len(), 44);
+    assert_eq!(ran.err.lines().filter(|line| line.starts_with('[')).count(), 44, "{}", ran.err);
     let markdown = text(&folder, "out/table2.md");
     assert!(ran.out.contains(&markdown));
-    for part in ["DMRAN_No_Time", "DMRAN_Item", "DMRAN_Feature", "ATRank", "BPR-MF", "Bi-LSTM+Attention", "CNN+Pooling"]
-    {
+    let variants = ["DMRAN_No_Time", "DMRAN_Item", "DMRAN_Feature"];
+    for part in variants.into_iter().chain(["ATRank", "BPR-MF", "Bi-LSTM+Attention", "CNN+Pooling", "SASRec"]) {
         let start = format!("| {part} |");
         assert_eq!(
             markdown.lines().filter(|line| line.starts_with(&start)).count(),
@@ -53,7 +53,7 @@ fn table_2_has_every_model_and_is_made_once() {
     }
     let (json, before) = (folder.read("out/table2.json"), runs(&folder));
     let again = run(&folder, "table2", &["--protocol", "both"]).ok();
-    assert_eq!(again.err.matches("kept from before").count(), 40, "{}", again.err);
+    assert_eq!(again.err.matches("kept from before").count(), 44, "{}", again.err);
     assert!(runs(&folder) == before && folder.read("out/table2.json") == json);
     // Another folder, other threads, one after the other: the same bytes. One protocol alone: its own runs only.
     run(&folder, "table2", &["--protocol", "both", "--out", "other", "--threads", "3", "--jobs", "1"]).ok();

@@ -166,6 +166,7 @@ fn every_model_trains_by_name() {
         ("bi-lstm-attention", "Bi-LSTM+Attention"),
         ("cnn-pooling", "CNN+Pooling"),
         ("atrank", "ATRank"),
+        ("sasrec", "SASRec"),
     ] {
         let ran = folder.run(&[&["train", "log.csv", "--model", name], TINY].concat()).ok();
         assert!(ran.out.contains(title) && ran.out.contains("most popular"), "{}", ran.out);

@@ -4,7 +4,7 @@
 use super::values;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use dmran_kernels::gemm::{pack, pack_transposed, packed_len};
-use dmran_kernels::pooling::Pool;
+use dmran_kernels::pooling::{Mask, Pool};
 use dmran_kernels::{Level, Weight, feed_forward, gate, loss, naive, norm, pooling};
 
 const D: usize = 128;
@@ -46,7 +46,7 @@ pub fn bench(c: &mut Criterion) {
 /// Weights and pooled rows, forward and backward: heads = 1 is `vanilla`, 8 is `atrank`.
 fn pooling(c: &mut Criterion, heads: usize) {
     let offsets: Vec<u32> = (0..=BATCH as u32).map(|b| b * R as u32).collect();
-    let p = Pool { d: D, heads, candidates: CANDIDATES, offsets: &offsets };
+    let p = Pool { d: D, heads, candidates: CANDIDATES, offsets: &offsets, mask: Mask::Full };
     let (q, x) = (values(BATCH * CANDIDATES * D, 1.0), values(BATCH * R * D, 1.0));
     let weights = || vec![0.0; p.weights_len()];
     let state = || (weights(), weights(), q.clone(), q.clone(), x.clone(), x.clone());

@@ -16,6 +16,9 @@
 //! sample's first: `sum_j w_j y_j = y_0 + sum_{j > 0} w_j (y_j - y_0)`. Here it costs a little; [`crate::score`], which
 //! forms the differences once for many candidates, is spared one row in r.
 //!
+//! With [`Mask::Causal`] the queries of a sample are its own rows, in order, and each sees the rows up to itself. Weights keep
+//! their layout, with 0 for what is not seen.
+//!
 //! The order of every sum is part of the contract, because [`crate::score`] repeats it for blocks of candidates: scores are one
 //! chain of `mul_add` over the dimensions of a head, the softmax adds its terms from the first row to the last, and a pooled
 //! dimension is one chain over the rows.
@@ -28,6 +31,16 @@ use crate::simd::LANES;
 use crate::small::{ALIGN_SLACK, aligned};
 use kernels::{Mean, MeanBackward, PoolRows, PoolRowsBackward, Weights, WeightsBackward};
 
+/// Which rows of its sample a query sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mask {
+    /// All of them.
+    #[default]
+    Full,
+    /// Query i sees rows 0 to i: self-attention that cannot look ahead.
+    Causal,
+}
+
 /// The shapes of a pooling over a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Pool<'a> {
@@ -39,6 +52,8 @@ pub struct Pool<'a> {
     pub candidates: usize,
     /// `[B + 1]`: the rows of each sample.
     pub offsets: &'a [u32],
+    /// Which of them a query sees.
+    pub mask: Mask,
 }
 
 impl Pool<'_> {
@@ -72,9 +87,21 @@ impl Pool<'_> {
         segment::longest(self.offsets).next_multiple_of(LANES) * self.d + ALIGN_SLACK
     }
 
+    /// How many of a sample's `n` rows the query `i` sees.
+    pub(crate) fn seen(&self, i: usize, n: usize) -> usize {
+        match self.mask {
+            Mask::Full => n,
+            Mask::Causal => (i + 1).min(n),
+        }
+    }
+
     fn check(&self, queries: &[f32], rows: &[f32], weights: &[f32]) {
         self.width();
         let samples = segment::check(self.offsets, segment::rows(rows.len(), self.d));
+        if self.mask == Mask::Causal {
+            let own = segment::ranges(self.offsets).all(|rows| rows.len() == self.candidates);
+            assert!(own, "a causal mask needs as many queries of each sample as it has rows");
+        }
         assert_eq!(queries.len(), samples * self.candidates * self.d, "queries have the wrong length");
         assert_eq!(weights.len(), self.weights_len(), "weights have the wrong length");
     }
@@ -85,7 +112,8 @@ impl Pool<'_> {
 /// `q` `[B C, d]`, `keys` `[rows, d]`, `w` as the module says.
 ///
 /// # Panics
-/// If a length does not fit, `heads` does not divide `d`, or `scratch` is shorter than [`Pool::scratch_len`].
+/// If a length does not fit, `heads` does not divide `d`, `scratch` is shorter than [`Pool::scratch_len`], or the mask is causal
+/// and a sample has not as many queries as rows.
 pub fn weights(level: Level, p: &Pool, q: &[f32], keys: &[f32], w: &mut [f32], scratch: &mut [f32]) {
     p.check(q, keys, w);
     let transposed = aligned(&mut scratch[..p.scratch_len()]);
@@ -118,7 +146,7 @@ pub fn weights_backward(
 /// With `accumulate` the sums start from what `out` `[B C, d]` holds.
 ///
 /// # Panics
-/// If a length does not fit or `heads` does not divide `d`.
+/// If a length does not fit, `heads` does not divide `d`, or the mask is causal and a sample has not as many queries as rows.
 pub fn pool_rows(level: Level, p: &Pool, w: &[f32], y: &[f32], accumulate: bool, out: &mut [f32]) {
     p.check(out, y, w);
     level.dispatch(PoolRows { p, w, y, accumulate, out });

@@ -5,7 +5,7 @@ mod layers;
 #[path = "support/random.rs"]
 mod random;
 
-use dmran_kernels::pooling::{self, Pool};
+use dmran_kernels::pooling::{self, Mask, Pool};
 use dmran_kernels::{Level, gate, naive};
 use layers::{check_gradient, inner, offsets, to_largest};
 use random::{Random, bits, worst};
@@ -26,7 +26,12 @@ const SHAPES: [(usize, usize, usize, &[usize]); 9] = [
     (32, 2, 0, &[3, 2]),
 ];
 
+/// (d, heads, rows of the sample): self-attention has as many queries as rows.
+const CAUSAL: [(usize, usize, usize); 9] =
+    [(1, 1, 1), (6, 3, 4), (17, 1, 2), (17, 1, 17), (128, 2, 1), (128, 2, 50), (100, 10, 16), (64, 1, 33), (32, 2, 3)];
+
 struct Case {
+    mask: Mask,
     d: usize,
     heads: usize,
     candidates: usize,
@@ -43,6 +48,7 @@ impl Case {
         let rows = lengths.iter().sum::<usize>();
         let queries = lengths.len() * candidates * d;
         Self {
+            mask: Mask::Full,
             d,
             heads,
             candidates,
@@ -54,8 +60,13 @@ impl Case {
         }
     }
 
+    /// One sample whose rows attend to those up to themselves.
+    fn causal((d, heads, rows): (usize, usize, usize)) -> Self {
+        Self { mask: Mask::Causal, ..Self::new((d, heads, rows, &[rows])) }
+    }
+
     fn pool(&self) -> Pool<'_> {
-        Pool { d: self.d, heads: self.heads, candidates: self.candidates, offsets: &self.offsets }
+        Pool { d: self.d, heads: self.heads, candidates: self.candidates, offsets: &self.offsets, mask: self.mask }
     }
 
     /// (weights, pooled rows added to 0.5). Without a level: the naive twins.
@@ -106,22 +117,23 @@ impl Case {
 
 #[test]
 fn attention_matches_the_naive_twin() {
-    for shape in SHAPES {
-        let case = Case::new(shape);
+    let causal = CAUSAL.map(|shape| (format!("causal {shape:?}"), Case::causal(shape)));
+    let full = SHAPES.map(|shape| (format!("{shape:?}"), Case::new(shape)));
+    for (shape, case) in full.into_iter().chain(causal) {
         let (q, keys, y) = (&case.q[1..], &case.keys[1..], &case.y[1..]);
         for accumulate in [false, true] {
             let truth = case.forward(None, q, keys, y, accumulate);
             for &level in Level::available() {
                 let ours = case.forward(Some(level), q, keys, y, accumulate);
-                assert!(worst(&ours.0, &truth.0) <= BOUND, "{level} {shape:?} weights");
-                assert!(worst(&ours.1, &truth.1) <= BOUND, "{level} {shape:?} pooled");
+                assert!(worst(&ours.0, &truth.0) <= BOUND, "{level} {shape} weights");
+                assert!(worst(&ours.1, &truth.1) <= BOUND, "{level} {shape} pooled");
             }
         }
         let w = case.forward(None, q, keys, y, false).0;
         let truth = case.backward(None, &w);
         for &level in Level::available() {
             for (a, b) in case.backward(Some(level), &w).iter().zip(&truth) {
-                assert!(to_largest(a, b) <= BOUND, "{level} {shape:?}: {}", to_largest(a, b));
+                assert!(to_largest(a, b) <= BOUND, "{level} {shape}: {}", to_largest(a, b));
             }
         }
     }
@@ -129,19 +141,52 @@ fn attention_matches_the_naive_twin() {
 
 #[test]
 fn attention_gradients_match_finite_differences() {
-    let case = Case::new((6, 2, 2, &[4, 1, 3]));
-    let (q, keys, y) = (&case.q[1..], &case.keys[1..], &case.y[1..]);
-    let w = case.forward(None, q, keys, y, false).0;
-    let mut grads = case.backward(None, &w);
-    grads[..3].iter_mut().flatten().for_each(|v| *v -= 0.5);
-    let loss = |q: &[f32], keys: &[f32], y: &[f32]| {
-        let (w, out) = case.forward(None, q, keys, y, false);
-        let dw = (0..w.len()).map(|i| 0.1 * (i % 3) as f32).collect::<Vec<_>>();
-        inner(&out, &case.dout[1..]) + inner(&w, &dw)
-    };
-    check_gradient("q", q, &grads[0], |q| loss(q, keys, y));
-    check_gradient("keys", keys, &grads[1], |keys| loss(q, keys, y));
-    check_gradient("y", y, &grads[2], |y| loss(q, keys, y));
+    for case in [Case::new((6, 2, 2, &[4, 1, 3])), Case::causal((6, 2, 5))] {
+        let (q, keys, y) = (&case.q[1..], &case.keys[1..], &case.y[1..]);
+        let w = case.forward(None, q, keys, y, false).0;
+        let mut grads = case.backward(None, &w);
+        grads[..3].iter_mut().flatten().for_each(|v| *v -= 0.5);
+        let loss = |q: &[f32], keys: &[f32], y: &[f32]| {
+            let (w, out) = case.forward(None, q, keys, y, false);
+            let dw = (0..w.len()).map(|i| 0.1 * (i % 3) as f32).collect::<Vec<_>>();
+            inner(&out, &case.dout[1..]) + inner(&w, &dw)
+        };
+        check_gradient("q", q, &grads[0], |q| loss(q, keys, y));
+        check_gradient("keys", keys, &grads[1], |keys| loss(q, keys, y));
+        check_gradient("y", y, &grads[2], |y| loss(q, keys, y));
+    }
+}
+
+#[test]
+fn a_causal_query_sees_as_much_as_if_nothing_came_after_it() {
+    for (d, heads, rows) in [(17, 1, 23), (128, 2, 50)] {
+        let case = Case::causal((d, heads, rows));
+        for &level in Level::available() {
+            let (_, all) = case.forward(Some(level), &case.q[1..], &case.keys[1..], &case.y[1..], false);
+            for n in [1, 2, 3, 16, 17, rows - 1] {
+                let mut short = Case::causal((d, heads, n));
+                let [q, keys, y] = [&case.q, &case.keys, &case.y].map(|x| x[..1 + n * d].to_vec());
+                (short.q, short.keys, short.y) = (q, keys, y);
+                let (_, out) = short.forward(Some(level), &short.q[1..], &short.keys[1..], &short.y[1..], false);
+                assert_eq!(bits(&out), bits(&all[..n * d]), "{level} {n} of {rows} rows");
+            }
+            // Not even what is no number looks back.
+            let [mut q, mut keys, mut y] = [&case.q, &case.keys, &case.y].map(|x| x[1..].to_vec());
+            for x in [&mut q, &mut keys, &mut y] {
+                x[18 * d..].fill(f32::NAN);
+            }
+            let (_, out) = case.forward(Some(level), &q, &keys, &y, false);
+            assert_eq!(bits(&out[..18 * d]), bits(&all[..18 * d]), "{level} before NaN");
+            assert!(out[18 * d..].iter().all(|x| x.is_nan()), "{level} from NaN on");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "as many queries of each sample as it has rows")]
+fn a_causal_mask_is_for_self_attention() {
+    let case = Case { mask: Mask::Causal, ..Case::new((6, 1, 3, &[3, 2])) };
+    case.forward(Some(Level::best()), &case.q[1..], &case.keys[1..], &case.y[1..], false);
 }
 
 #[test]

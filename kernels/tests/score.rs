@@ -3,7 +3,7 @@
 #[path = "support/random.rs"]
 mod random;
 
-use dmran_kernels::pooling::{self, Pool};
+use dmran_kernels::pooling::{self, Mask, Pool};
 use dmran_kernels::score::{self, Candidates, Feature, Vanilla};
 use dmran_kernels::{Level, gate, naive};
 use random::{Random, bits, worst};
@@ -61,7 +61,7 @@ impl Case {
         let [m, mhat, gate_m, gate_mhat, gate_bias] = self.tables.each_ref().map(|t| &t[1..]);
         let head = |x: &[f32], rows: usize| {
             let offsets = [0, rows as u32];
-            let p = Pool { d, heads: 1, candidates: n, offsets: &offsets };
+            let p = Pool { d, heads: 1, candidates: n, offsets: &offsets, mask: Mask::Full };
             let (mut w, mut h) = (vec![0.0; p.weights_len()], vec![0.0; n * d]);
             pooling::weights(level, &p, c, x, &mut w, &mut vec![0.0; p.scratch_len()]);
             pooling::pool_rows(level, &p, &w, x, false, &mut h);
@@ -74,7 +74,7 @@ impl Case {
             let mut z = gate_bias.repeat(n);
             for (w, y, rows) in [(&w, gate_m, self.rows), (&what, gate_mhat, self.rows_hat)] {
                 let offsets = [0, rows as u32];
-                let p = Pool { d, heads: 1, candidates: n, offsets: &offsets };
+                let p = Pool { d, heads: 1, candidates: n, offsets: &offsets, mask: Mask::Full };
                 pooling::pool_rows(level, &p, w, y, true, &mut z);
             }
             gate::forward(level, &z, &h, &hhat, &mut vec![0.0; n * d], &mut hc);

@@ -66,7 +66,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Protocols::Honest)]
     protocol: Protocols,
     /// Which models, comma separated: dmran, dmran-no-time, dmran-item, dmran-feature, bpr-mf, bi-lstm,
-    /// bi-lstm-attention, cnn-pooling, atrank, most-popular [default: what the paper's table or figure has]
+    /// bi-lstm-attention, cnn-pooling, atrank, sasrec, most-popular [default: what the paper's table or figure has, and
+    /// sasrec]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     models: Vec<Row>,
     /// The hops of figure5, comma separated

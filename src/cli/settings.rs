@@ -58,9 +58,12 @@ pub struct ModelFlags {
     /// How a candidate reads the user: atrank, vanilla or mean
     #[arg(long, value_parser = named::<Head>)]
     head: Option<Head>,
-    /// Heads of the head atrank; divides d
+    /// Heads of the head atrank, and of the models atrank and sasrec; divides d
     #[arg(long, value_name = "N")]
     heads: Option<usize>,
+    /// Blocks of the model sasrec
+    #[arg(long, value_name = "N")]
+    layers: Option<usize>,
     /// Inner width of the block's feed forward part [default: d / 4]
     #[arg(long, value_name = "N")]
     ff_width: Option<usize>,
@@ -73,7 +76,7 @@ pub struct ModelFlags {
     /// Whether half of an item's vector is its category's, where the log has categories
     #[arg(long, value_name = "BOOL")]
     categories: Option<bool>,
-    /// Epsilon of the block's layer norms
+    /// Epsilon of the block's layer norms, and of sasrec's
     #[arg(long, value_name = "X")]
     block_eps: Option<f32>,
     /// Epsilon of the head's layer norms
@@ -225,7 +228,7 @@ impl ModelFlags {
                 model.head_ff_width = inner_width(d);
             }
         }
-        over!(self => model; hops, history_cap, buckets, time, variant, block, head, heads, ff_width, head_ff_width,
+        over!(self => model; hops, history_cap, buckets, time, variant, block, head, heads, layers, ff_width, head_ff_width,
             item_bias, categories, block_eps, head_eps);
     }
 }

@@ -44,7 +44,7 @@ impl DataSet {
             (Kind::Dmran, Variant::Item) => [Some(0.8896), Some(0.6714)],
             (Kind::Dmran, Variant::Feature) => [Some(0.8835), Some(0.6468)],
             (Kind::Dmran, Variant::Full) => [Some(0.8932), Some(0.6779)],
-            (Kind::MostPopular, _) => [None, None],
+            (Kind::Sasrec | Kind::MostPopular, _) => [None, None],
         };
         both[self.column]
     }

@@ -2,6 +2,7 @@
 
 use super::baseline::{self, Builder, TimeLayer};
 use super::{Batch, Items, Model, Output, Sizes, Start};
+use crate::ops::self_attention::Mask;
 use crate::ops::{self, naive, pool_atrank};
 use crate::params::{ParamId, Params};
 use crate::scorer::{Settings, SettingsError};
@@ -85,7 +86,7 @@ impl AtRank {
         let q = ops::dense(g, h, w_q, Some(b_q), true);
         let keys = ops::dense(g, h, w_k, Some(b_k), true);
         let values = ops::dense(g, h, w_u, Some(b_u), true);
-        let attended = ops::self_attention(g, q, keys, values, rows, w.heads);
+        let attended = ops::self_attention(g, [q, keys, values], rows, w.heads, Mask::Full);
         ops::transformer::norm_feed_forward(g, attended, h, w.norms, w.feed_forward, w.eps)
     }
 

@@ -70,8 +70,13 @@ impl Builder {
 
     /// `W_name` `[n, k]` and `b_name`.
     pub fn layer(&mut self, name: &str, n: usize, k: usize) -> Layer {
-        let w = self.matrix(&format!("W_{name}"), n, k, n + k);
-        Layer { w, b: self.vector(&format!("b_{name}"), n, 0.0) }
+        self.layer_of("", name, n, k)
+    }
+
+    /// As [`Builder::layer`], with the name of a part of the model before both.
+    pub fn layer_of(&mut self, part: &str, name: &str, n: usize, k: usize) -> Layer {
+        let w = self.matrix(&format!("{part}W_{name}"), n, k, n + k);
+        Layer { w, b: self.vector(&format!("{part}b_{name}"), n, 0.0) }
     }
 }
 
@@ -111,6 +116,17 @@ impl Layer {
         match g.engine {
             Engine::Fused => ops::dense(g, x, self.w, Some(self.b), false),
             Engine::Naive => ops::linear(g, x, g.param(self.w), Some(g.param(self.b))),
+        }
+    }
+
+    /// `relu(x W^T + b)`.
+    pub fn apply_relu(self, g: &mut Graph<'_>, x: Var) -> Var {
+        match g.engine {
+            Engine::Fused => ops::dense(g, x, self.w, Some(self.b), true),
+            Engine::Naive => {
+                let y = self.apply(g, x);
+                ops::relu(g, y)
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Every model by its name on the command line.
 
-use super::{AtRank, BiLstm, BprMf, CnnPooling, Dmran, Model, init};
+use super::{AtRank, BiLstm, BprMf, CnnPooling, Dmran, Model, SasRec, init};
 use crate::scorer::{Settings, SettingsError};
 
 /// The models that [`build`] knows.
-pub const NAMES: [&str; 6] = ["dmran", "bpr-mf", "bi-lstm", "bi-lstm-attention", "cnn-pooling", "atrank"];
+pub const NAMES: [&str; 7] = ["dmran", "bpr-mf", "bi-lstm", "bi-lstm-attention", "cnn-pooling", "atrank", "sasrec"];
 
 /// What a data set says about a model's tables.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +45,8 @@ pub enum BuildError {
 }
 
 /// A model with its starting values. The baselines read `d`, `item_bias`, `categories` and, where they use time,
-/// `time` and `buckets`; ATRank also `heads`, `head_ff_width` and `head_eps`.
+/// `time` and `buckets`; ATRank also `heads`, `head_ff_width` and `head_eps`; SASRec `layers`, `heads`, `history_cap` and
+/// `block_eps`.
 ///
 /// # Errors
 /// If there is no model of that name, or the settings break a rule.
@@ -67,6 +68,7 @@ pub fn build(name: &str, settings: &Settings, sizes: &Sizes, start: Start) -> Re
         "bi-lstm-attention" => Box::new(BiLstm::new(settings, sizes, start, true)),
         "cnn-pooling" => Box::new(CnnPooling::new(settings, sizes, start)),
         "atrank" => Box::new(AtRank::new(settings, sizes, start)?),
+        "sasrec" => Box::new(SasRec::new(settings, sizes, start)?),
         _ => return Err(BuildError::Unknown { name: name.to_owned() }),
     })
 }

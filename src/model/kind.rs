@@ -20,19 +20,22 @@ pub enum Kind {
     CnnPooling,
     /// One block of self-attention, one of the candidate's attention.
     Atrank,
+    /// Causal self-attention, every event a target. Not one of the paper's rivals: what is used most today.
+    Sasrec,
     /// Every item by how often it occurs: nothing is trained.
     MostPopular,
 }
 
 impl Kind {
-    /// All of them: DMRAN first, then as the paper's Table 2 has them.
-    pub const ALL: [Kind; 7] = [
+    /// All of them: DMRAN first, then as the paper's Table 2 has them, then what it does not have.
+    pub const ALL: [Kind; 8] = [
         Kind::Dmran,
         Kind::BprMf,
         Kind::BiLstm,
         Kind::BiLstmAttention,
         Kind::CnnPooling,
         Kind::Atrank,
+        Kind::Sasrec,
         Kind::MostPopular,
     ];
 
@@ -45,6 +48,7 @@ impl Kind {
             Kind::BiLstmAttention => "bi-lstm-attention",
             Kind::CnnPooling => "cnn-pooling",
             Kind::Atrank => "atrank",
+            Kind::Sasrec => "sasrec",
             Kind::MostPopular => "most-popular",
         }
     }
@@ -58,6 +62,7 @@ impl Kind {
             Kind::BiLstmAttention => "Bi-LSTM+Attention",
             Kind::CnnPooling => "CNN+Pooling",
             Kind::Atrank => "ATRank",
+            Kind::Sasrec => "SASRec",
             Kind::MostPopular => "most popular",
         }
     }

@@ -14,6 +14,14 @@ pub struct Rate {
     pub seed: u64,
 }
 
+impl Rate {
+    /// The same rate with a mask of its own for each number: for models that drop in several places.
+    pub fn stream(self, number: u64) -> Rate {
+        // The generator mixes its seed, so seeds apart by any odd number share nothing.
+        Rate { seed: self.seed.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)), ..self }
+    }
+}
+
 struct Dropout {
     x: Var,
     /// 0 or `1 / (1 - rate)`.
@@ -54,6 +62,10 @@ mod tests {
         let ones = vec![1.0; 10_000];
         let got = check::forward(&[[100, 100]], &ones, Engine::Naive, |g, x| dropout(g, g.param(x[0]), rate(0.2)));
         assert!(got.iter().all(|y| *y == 0.0 || (y - 1.25).abs() < 1e-6));
+        let other =
+            check::forward(&[[100, 100]], &ones, Engine::Naive, |g, x| dropout(g, g.param(x[0]), rate(0.2).stream(1)));
+        let both = got.iter().zip(&other).filter(|(a, b)| **a == 0.0 && **b == 0.0).count();
+        assert!((300..500).contains(&both), "{both} of 10,000 dropped by two streams, each at a rate of 0.2");
         let dropped = got.iter().filter(|y| **y == 0.0).count();
         assert!((1800..2200).contains(&dropped), "{dropped} of 10,000 dropped at a rate of 0.2");
         check::gradients(&[[3, 5]], Engine::Naive, |g, x| vec![dropout(g, g.param(x[0]), rate(0.4))]);

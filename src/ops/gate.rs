@@ -10,7 +10,7 @@ use crate::tape::{Grads, Graph, Op, Values, grow};
 use crate::tensor::{Index, Saved, Var};
 use dmran_kernels::gate as kernel;
 use dmran_kernels::gemm::{Matrix, MatrixMut, Output, gemm, gemm_tn};
-use dmran_kernels::pooling::{Pool, pool_rows};
+use dmran_kernels::pooling::{Mask, Pool, pool_rows};
 
 /// One side of the gate.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +90,7 @@ pub fn gate(g: &mut Graph<'_>, sides: [Side; 2], [w_f1, w_f2, b_f]: [ParamId; 3]
                     gemm(v.level, Matrix::new(v.get(x), x.rows, d), w, product, Output::OVERWRITE);
                     let offsets = v.ids(segments);
                     let candidates = rows / (offsets.len() - 1).max(1);
-                    let pool = Pool { d, heads: 1, candidates, offsets };
+                    let pool = Pool { d, heads: 1, candidates, offsets, mask: Mask::Full };
                     pool_rows(v.level, &pool, v.get(weights), table, true, z);
                 }
                 None => {

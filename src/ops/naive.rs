@@ -3,6 +3,7 @@
 //! Segments are given by `offsets` (one entry more than segments). A is stored one row an event, `[N, r]`, which is
 //! the transpose of the paper's `r x n`.
 
+use super::self_attention::Mask;
 use super::{
     add, group_expand, group_sum, layer_norm, linear, mul, relu, row_dot, scale, scale_rows, segment_softmax,
     segment_sum, segment_tn, segments, select_rows, sigmoid, tanh,
@@ -42,6 +43,20 @@ fn pairs(g: &mut Graph<'_>, left: Index, right: Index) -> (Index, Index, Index) 
     let i = g.index(pairs.iter().map(|p| p.0));
     let j = g.index(pairs.iter().map(|p| p.1));
     (i, j, g.index(runs))
+}
+
+/// As [`pairs`] of each segment's rows with themselves, without those whose right row comes after the left one.
+fn causal_pairs(g: &mut Graph<'_>, rows: Index) -> (Index, Index, Index) {
+    let offsets = g.indices(rows).to_vec();
+    let runs: Vec<_> = segments(&offsets).flat_map(|s| s.clone().map(move |i| (i as u32, s.start as u32))).collect();
+    let i = g.index(runs.iter().flat_map(|&(i, first)| (first..=i).map(move |_| i)));
+    let j = g.index(runs.iter().flat_map(|&(i, first)| first..=i));
+    let mut end = 0;
+    let ends = runs.iter().map(|&(i, first)| {
+        end += i - first + 1;
+        end
+    });
+    (i, j, g.index([0].into_iter().chain(ends)))
 }
 
 /// What [`feature_attention`] computes on its way.
@@ -125,25 +140,39 @@ pub struct AtrankVars {
 /// Eq 14, 15 `atrank`: multi-head attention of each candidate over the rows of its own segment, then residual, layer
 /// norm, feed forward, residual, layer norm.
 pub fn pool_atrank(g: &mut Graph<'_>, x: Var, c: Var, w: &AtrankVars, rows: Index, candidates: Index) -> Var {
-    let d = x.cols;
     let dense = |g: &mut Graph<'_>, x: Var, [w, b]: [Var; 2]| {
         let y = linear(g, x, w, Some(b));
         relu(g, y)
     };
     let (q, k, u) = (dense(g, c, w.q), dense(g, x, w.k), dense(g, x, w.u));
-    let (i, j, runs) = pairs(g, candidates, rows);
-    let (qi, kj, uj) = (select_rows(g, q, i), select_rows(g, k, j), select_rows(g, u, j));
-    let products = mul(g, qi, kj);
-    let s = group_sum(g, products, w.heads);
-    let s = scale(g, s, 1.0 / ((d / w.heads) as f32).sqrt(), 0.0);
-    let a = segment_softmax(g, s, runs);
-    let a = group_expand(g, a, d);
-    let weighted = mul(g, a, uj);
-    let attended = segment_sum(g, weighted, runs);
+    let pairs = pairs(g, candidates, rows);
+    let attended = attend(g, [q, k, u], pairs, w.heads);
     let y = add(g, c, attended);
     let y = layer_norm(g, y, w.ln1[0], w.ln1[1], w.eps);
     let y = feed_forward(g, y, w.ff);
     layer_norm(g, y, w.ln2[0], w.ln2[1], w.eps)
+}
+
+/// Multi-head attention over pairs of rows of queries and of keys and values, in runs that share a query.
+fn attend(g: &mut Graph<'_>, [q, k, v]: [Var; 3], (i, j, runs): (Index, Index, Index), heads: usize) -> Var {
+    let d = q.cols;
+    let (qi, kj, vj) = (select_rows(g, q, i), select_rows(g, k, j), select_rows(g, v, j));
+    let products = mul(g, qi, kj);
+    let s = group_sum(g, products, heads);
+    let s = scale(g, s, 1.0 / ((d / heads) as f32).sqrt(), 0.0);
+    let a = segment_softmax(g, s, runs);
+    let a = group_expand(g, a, d);
+    let weighted = mul(g, a, vj);
+    segment_sum(g, weighted, runs)
+}
+
+/// Attention within each segment of `rows`, of each row over all of them or over those up to itself.
+pub fn self_attention(g: &mut Graph<'_>, inputs: [Var; 3], rows: Index, heads: usize, mask: Mask) -> Var {
+    let pairs = match mask {
+        Mask::Full => pairs(g, rows, rows),
+        Mask::Causal => causal_pairs(g, rows),
+    };
+    attend(g, inputs, pairs, heads)
 }
 
 /// `x + W_2 relu(W_1 x + b_1) + b_2`.
@@ -230,6 +259,10 @@ mod tests {
             let (m, c) = (v(0), v(1));
             let (rows, candidates) = (g.index(offsets), g.index([0, 2, 4]));
             vec![pool_atrank(g, m, c, &w, rows, candidates)]
+        });
+        check::gradients(&[[5, 4], [5, 4], [5, 4]], Engine::Naive, |g, x| {
+            let (rows, inputs) = (g.index([0, 3, 3, 5]), [0, 1, 2].map(|i| g.param(x[i])));
+            [Mask::Full, Mask::Causal].map(|mask| self_attention(g, inputs, rows, 2, mask)).to_vec()
         });
         check::gradients(&[[2, 3], [2, 3], [3, 3], [3, 3], [1, 3]], Engine::Naive, |g, x| {
             let (f, h) = gate(g, g.param(x[0]), g.param(x[1]), [2, 3, 4].map(|i| g.params.var(x[i])));

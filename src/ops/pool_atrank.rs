@@ -34,7 +34,7 @@ impl Attend {
     fn pool<'a>(&self, v: Values<'a>) -> kernel::Pool<'a> {
         let offsets = v.ids(self.rows);
         let candidates = self.q.rows / (offsets.len() - 1).max(1);
-        kernel::Pool { d: self.q.cols, heads: self.heads, candidates, offsets }
+        kernel::Pool { d: self.q.cols, heads: self.heads, candidates, offsets, mask: kernel::Mask::Full }
     }
 }
 
@@ -60,7 +60,13 @@ impl Op for Attention {
 pub fn attend(g: &mut Graph<'_>, args: Attend) -> Pooled {
     let offsets = g.indices(args.rows);
     let samples = offsets.len() - 1;
-    let pool = kernel::Pool { d: args.q.cols, heads: args.heads, candidates: args.q.rows / samples.max(1), offsets };
+    let pool = kernel::Pool {
+        d: args.q.cols,
+        heads: args.heads,
+        candidates: args.q.rows / samples.max(1),
+        offsets,
+        mask: kernel::Mask::Full,
+    };
     let len = pool.weights_len();
     let weights = g.alloc(len, 1);
     g.compute(weights, None, |v, out| {

@@ -1,7 +1,9 @@
-//! Multi-head attention of the rows of each segment over all rows of the same segment, themselves included.
+//! Multi-head attention of the rows of each segment over all rows of the same segment, themselves included, or over those up
+//! to themselves.
 
 use crate::tape::{Grads, Graph, Op, Values, grow};
 use crate::tensor::{Index, Saved, Var};
+pub use dmran_kernels::pooling::Mask;
 use dmran_kernels::pooling::{self as kernel, Pool};
 
 struct SelfAttention {
@@ -10,6 +12,7 @@ struct SelfAttention {
     values: Var,
     rows: Index,
     heads: usize,
+    mask: Mask,
     /// Weights, segment by segment `[n, heads, n]`.
     saved: Saved,
     y: Var,
@@ -34,8 +37,8 @@ fn segments(offsets: &[u32], d: usize, heads: usize) -> impl Iterator<Item = Seg
 
 impl Segment {
     /// The rows of a segment attend like so many candidates.
-    fn pool(&self, d: usize, heads: usize) -> Pool<'_> {
-        Pool { d, heads, candidates: self.offsets[1] as usize, offsets: &self.offsets }
+    fn pool(&self, d: usize, heads: usize, mask: Mask) -> Pool<'_> {
+        Pool { d, heads, candidates: self.offsets[1] as usize, offsets: &self.offsets, mask }
     }
 }
 
@@ -46,7 +49,7 @@ impl Op for SelfAttention {
         let (dy, [dq, dkeys, dvalues]) = grads.pull(self.y, [self.q, self.keys, self.values]);
         let saved = v.saved(self.saved);
         for segment in segments(v.ids(self.rows), d, self.heads) {
-            let pool = segment.pool(d, self.heads);
+            let pool = segment.pool(d, self.heads, self.mask);
             let (rows, w) = (segment.elements.clone(), &saved[segment.weights.clone()]);
             let dw = grow(scratch, w.len());
             dw.fill(0.0);
@@ -58,11 +61,12 @@ impl Op for SelfAttention {
     }
 }
 
-/// `softmax(q keys^T / sqrt(d / heads)) values` within each segment of `rows`, head by head; all are `[n, d]`.
+/// `softmax(q keys^T / sqrt(d / heads)) values` within each segment of `rows`, head by head; all are `[n, d]`. With
+/// [`Mask::Causal`] a row attends to the rows of its segment up to itself.
 ///
 /// # Panics
 /// If the shapes differ, `heads` does not divide d, or two of the inputs are the same variable.
-pub fn self_attention(g: &mut Graph<'_>, q: Var, keys: Var, values: Var, rows: Index, heads: usize) -> Var {
+pub fn self_attention(g: &mut Graph<'_>, [q, keys, values]: [Var; 3], rows: Index, heads: usize, mask: Mask) -> Var {
     assert!(q.shape() == keys.shape() && keys.shape() == values.shape(), "self_attention");
     let d = q.cols;
     let y = g.alloc(q.rows, d);
@@ -71,7 +75,7 @@ pub fn self_attention(g: &mut Graph<'_>, q: Var, keys: Var, values: Var, rows: I
     g.compute(y, Some(saved), |v, out| {
         let (q, keys, values) = (v.get(q), v.get(keys), v.get(values));
         for segment in segments(v.ids(rows), d, heads) {
-            let pool = segment.pool(d, heads);
+            let pool = segment.pool(d, heads, mask);
             let rows = segment.elements.clone();
             let w = &mut out.saved[segment.weights.clone()];
             let scratch = grow(out.scratch, pool.scratch_len());
@@ -79,25 +83,27 @@ pub fn self_attention(g: &mut Graph<'_>, q: Var, keys: Var, values: Var, rows: I
             kernel::pool_rows(v.level, &pool, w, &values[rows.clone()], false, &mut out.y[rows]);
         }
     });
-    g.push(SelfAttention { q, keys, values, rows, heads, saved, y });
+    g.push(SelfAttention { q, keys, values, rows, heads, mask, saved, y });
     y
 }
 
 #[cfg(test)]
 mod tests {
-    use super::self_attention;
-    use crate::ops::{self, check};
+    use super::{Mask, self_attention};
+    use crate::ops::{check, naive};
     use crate::tape::{Engine, Graph, Tape};
     use dmran_kernels::Level;
 
     #[test]
     fn gradients() {
-        for (d, heads) in [(4, 2), (18, 1)] {
-            check::gradients(&[[6, d], [6, d], [6, d]], Engine::Fused, |g, x| {
-                let rows = g.index([0, 3, 3, 4, 6]);
-                let [q, k, v] = [0, 1, 2].map(|i| g.param(x[i]));
-                vec![self_attention(g, q, k, v, rows, heads)]
-            });
+        for mask in [Mask::Full, Mask::Causal] {
+            for (d, heads) in [(4, 2), (18, 1)] {
+                check::gradients(&[[6, d], [6, d], [6, d]], Engine::Fused, |g, x| {
+                    let rows = g.index([0, 3, 3, 4, 6]);
+                    let inputs = [0, 1, 2].map(|i| g.param(x[i]));
+                    vec![self_attention(g, inputs, rows, heads, mask)]
+                });
+            }
         }
     }
 
@@ -107,31 +113,15 @@ mod tests {
         let (params, x) = check::inputs(&[[n, d], [n, d], [n, d]], 5);
         let mut tape = Tape::default();
         for level in Level::available() {
-            let mut g = Graph::new(&params, &mut tape, Engine::Fused, *level);
-            let offsets = [0u32, 1, 18, 20];
-            let rows = g.index(offsets);
-            let [q, k, v] = [0, 1, 2].map(|i| params.var(x[i]));
-            let fused = self_attention(&mut g, q, k, v, rows, heads);
-            let (mut i, mut j, mut runs) = (vec![], vec![], vec![0]);
-            for r in ops::segments(&offsets) {
-                for row in r.clone() {
-                    i.extend(r.clone().map(|_| row as u32));
-                    j.extend(r.clone().map(|r| r as u32));
-                    runs.push(j.len() as u32);
+            for mask in [Mask::Full, Mask::Causal] {
+                let g = &mut Graph::new(&params, &mut tape, Engine::Fused, *level);
+                let rows = g.index([0u32, 1, 18, 20]);
+                let inputs = [0, 1, 2].map(|i| params.var(x[i]));
+                let fused = self_attention(g, inputs, rows, heads, mask);
+                let want = naive::self_attention(g, inputs, rows, heads, mask);
+                for (got, want) in g.value(fused).iter().zip(g.value(want)) {
+                    assert!((got - want).abs() < 1e-6, "{level} {mask:?}: {got} is not {want}");
                 }
-            }
-            let [i, j, runs] = [i, j, runs].map(|x| g.index(x));
-            let g = &mut g;
-            let (q, k, v) = (ops::select_rows(g, q, i), ops::select_rows(g, k, j), ops::select_rows(g, v, j));
-            let s = ops::mul(g, q, k);
-            let s = ops::group_sum(g, s, heads);
-            let s = ops::scale(g, s, 1.0 / 8f32.sqrt(), 0.0);
-            let a = ops::segment_softmax(g, s, runs);
-            let a = ops::group_expand(g, a, d);
-            let weighted = ops::mul(g, a, v);
-            let want = ops::segment_sum(g, weighted, runs);
-            for (got, want) in g.value(fused).iter().zip(g.value(want)) {
-                assert!((got - want).abs() < 1e-6, "{level}: {got} is not {want}");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Why an item has its score: the events that carried it, and the dimensions in which the feature level attention
 //! made a choice.
 
-use dmran_kernels::pooling::{self, Pool};
+use dmran_kernels::pooling::{self, Mask, Pool};
 
 use super::encode::{State, fuse, offsets};
 use super::network::FeatureLevel;
@@ -141,7 +141,7 @@ impl Scorer {
             (Head::Mean, _) => return vec![1.0 / n as f32; n],
             _ => (1, rows, c.to_vec()),
         };
-        let pool = Pool { d: s.d, heads, candidates: 1, offsets: &offsets };
+        let pool = Pool { d: s.d, heads, candidates: 1, offsets: &offsets, mask: Mask::Full };
         let mut weights = vec![0.0; pool.weights_len()];
         pooling::weights(level, &pool, &query, keys, &mut weights, &mut vec![0.0; pool.scratch_len()]);
         (0..n).map(|i| weights.iter().skip(i).step_by(n).sum::<f32>() / heads as f32).collect()

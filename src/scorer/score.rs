@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use dmran_kernels::pooling::{self, Pool};
+use dmran_kernels::pooling::{self, Mask, Pool};
 use dmran_kernels::score::{self, Candidates};
 use dmran_kernels::{Level, gate};
 
@@ -218,7 +218,7 @@ fn read(
 ) {
     let d = keys.len() / rows;
     let offsets = offsets(rows);
-    let pool = Pool { d, heads, candidates: c.len() / d, offsets: &offsets };
+    let pool = Pool { d, heads, candidates: c.len() / d, offsets: &offsets, mask: Mask::Full };
     let query = fit(&mut work.query, c.len());
     head.query.forward(level, c, true, query);
     let weights = fit(&mut work.weights, pool.weights_len());

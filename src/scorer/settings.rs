@@ -63,6 +63,8 @@ pub const MAX_WIDTH: usize = 1 << 14;
 pub const MAX_FF_WIDTH: usize = 1 << 16;
 /// The most hops that a model may have.
 pub const MAX_HOPS: usize = 1 << 12;
+/// The most layers that a model may have.
+pub const MAX_LAYERS: usize = 64;
 /// The longest history that a model may ask for.
 pub const MAX_HISTORY: usize = 1 << 24;
 /// The most time buckets: the 64th begins 2^62 days ago.
@@ -90,8 +92,10 @@ pub struct Settings {
     pub block: Block,
     /// How a candidate reads the user's rows.
     pub head: Head,
-    /// Heads of [`Head::Atrank`]; divides `d`.
+    /// Heads of [`Head::Atrank`], and of the rivals that attend in heads; divides `d`.
     pub heads: usize,
+    /// Blocks of the rival SASRec; no DMRAN reads it, and no model file holds it.
+    pub layers: usize,
     /// Inner width of the feed forward part of [`Block::Transformer`].
     pub ff_width: usize,
     /// Inner width of the feed forward part of [`Head::Atrank`].
@@ -100,7 +104,7 @@ pub struct Settings {
     pub item_bias: bool,
     /// Whether an item's vector is half its own, half its category's (eq 1).
     pub categories: bool,
-    /// Added to the variance in the layer norms of [`Block::Transformer`].
+    /// Added to the variance in the layer norms of [`Block::Transformer`], and of SASRec.
     pub block_eps: f32,
     /// Added to the variance in the layer norms of [`Head::Atrank`].
     pub head_eps: f32,
@@ -118,6 +122,7 @@ impl Default for Settings {
             block: Block::Transformer,
             head: Head::Atrank,
             heads: 8,
+            layers: 2,
             ff_width: 32,
             head_ff_width: 32,
             item_bias: true,
@@ -170,6 +175,7 @@ impl Settings {
             ("history_cap", self.history_cap, MAX_HISTORY),
             ("buckets", self.buckets, MAX_BUCKETS),
             ("heads", self.heads, MAX_WIDTH),
+            ("layers", self.layers, MAX_LAYERS),
             ("ff_width", self.ff_width, MAX_FF_WIDTH),
             ("head_ff_width", self.head_ff_width, MAX_FF_WIDTH),
         ];
@@ -308,6 +314,7 @@ mod tests {
         };
         assert_eq!(broken(|s| s.hops = 0), SettingsError::Zero { setting: "hops" });
         assert_eq!(broken(|s| s.buckets = 65), SettingsError::TooLarge { setting: "buckets", value: 65, limit: 64 });
+        assert_eq!(broken(|s| s.layers = 65), SettingsError::TooLarge { setting: "layers", value: 65, limit: 64 });
         assert_eq!(broken(|s| s.d = 127), SettingsError::HeadsDoNotDivide { d: 127, heads: 8 });
         let odd = |s: &mut Settings| {
             s.d = 127;

@@ -67,6 +67,43 @@ const DMRAN: &str = "[train]\ndropout = 0.2\npenalty = 0.0";
 /// Pairs of ids alone overfit at once: a stronger l2 term, and time.
 const BPR_EVERYDAY: &str = "[train]\nlr = 0.001\nl2_weight = 1e-3\nepochs = 30";
 
+/// SASRec's paper and its authors' code: no l2 term, no bias, no categories, one head; the values for its sparse logs.
+const SASREC: &str = "[model]
+d = 50
+heads = 1
+ff_width = 12
+head_ff_width = 12
+history_cap = 50
+item_bias = false
+categories = false
+[train]
+loss = 'bce'
+optimizer = 'adam'
+lr = 0.001
+decay = 1.0
+batch = 128
+clip = 0.0
+l2_weight = 0.0
+init_std = 0.0
+dropout = 0.5
+epochs = 200
+patience = 20
+";
+
+/// What others found to matter most for it: the softmax over all items, and width.
+const SASREC_EVERYDAY: &str = "[model]
+d = 128
+heads = 2
+ff_width = 32
+head_ff_width = 32
+history_cap = 100
+item_bias = true
+[train]
+loss = 'softmax'
+epochs = 100
+patience = 10
+";
+
 /// Changes to the defaults of `[model]` and `[train]`, by preset and model. `everyday` comes on top of `paper`.
 /// A recipe that changes d says what the inner widths of the feed forward parts are.
 const RECIPES: &[(Preset, Kind, &[&str])] = &[
@@ -78,13 +115,15 @@ const RECIPES: &[(Preset, Kind, &[&str])] = &[
     (Preset::Paper, Kind::BiLstmAttention, &[ATRANK_CODE]),
     (Preset::Paper, Kind::CnnPooling, &[ATRANK_CODE]),
     (Preset::Paper, Kind::Atrank, &[ATRANK_CODE]),
-    // Found with `dmran search`.
+    (Preset::Paper, Kind::Sasrec, &[SASREC]),
+    // Found with `dmran search`, SASRec's apart.
     (Preset::Everyday, Kind::Dmran, &[ADAM, DMRAN]),
     (Preset::Everyday, Kind::BprMf, &[ADAM, BPR_EVERYDAY]),
     (Preset::Everyday, Kind::BiLstm, &[ADAM, DROPOUT]),
     (Preset::Everyday, Kind::BiLstmAttention, &[ADAM, DROPOUT]),
     (Preset::Everyday, Kind::CnnPooling, &[ADAM]),
     (Preset::Everyday, Kind::Atrank, &[ADAM]),
+    (Preset::Everyday, Kind::Sasrec, &[SASREC_EVERYDAY]),
 ];
 
 /// Settings as a TOML table.
@@ -121,6 +160,7 @@ pub(super) fn recipe(preset: Preset, model: Kind) -> toml::Table {
 mod tests {
     use super::*;
     use crate::train::config::OptimizerKind;
+    use crate::train::losses::Loss;
 
     #[test]
     fn every_recipe_is_valid_and_changes_only_model_and_training() {
@@ -148,6 +188,9 @@ mod tests {
         assert_eq!((bpr.lr, lstm.lr, lstm.decay, lstm.step_at), (1.0, 1.0, 1.0, 336_000));
         assert_eq!((lstm.l2_weight, lstm.batch, lstm.init_std), (5e-5, 32, 0.0));
         assert_eq!((dmran.decay, dmran.init_std), (0.9, 0.01));
+        let sasrec = Config::of(Preset::Paper, Kind::Sasrec);
+        assert_eq!((sasrec.model.d, sasrec.model.heads, sasrec.model.layers), (50, 1, 2));
+        assert_eq!((sasrec.train.lr, sasrec.train.dropout, sasrec.train.batch), (0.001, 0.5, 128));
     }
 
     #[test]
@@ -158,6 +201,9 @@ mod tests {
         assert_eq!((bpr.l2_weight, bpr.epochs, bpr.clip), (1e-3, 30, 0.0));
         assert_eq!((lstm.lr, lstm.dropout, lstm.init_std, lstm.decay), (0.0015, 0.3, 0.0, 1.0));
         assert_eq!((atrank.optimizer, atrank.dropout, atrank.batch), (OptimizerKind::Adam, 0.0, 64));
+        let sasrec = Config::of(Preset::Everyday, Kind::Sasrec);
+        assert_eq!((sasrec.model.d, sasrec.model.heads, sasrec.model.categories), (128, 2, false));
+        assert_eq!((sasrec.train.loss, sasrec.train.decay, sasrec.train.patience), (Loss::Softmax, 1.0, 10));
         assert_eq!((dmran.penalty, dmran.dropout, dmran.decay, dmran.init_std), (0.0, 0.2, 0.9, 0.01));
     }
 

@@ -8,8 +8,8 @@ sequences, conv1d, scaled_dot_product_attention, layer_norm), so that they share
 
 Keys of a file (float64 unless noted):
   w/NAME, g/NAME   weights under the crate's names and shapes ([out, in]; tables [rows, width]) and their gradients
-  in/history, in/buckets, in/offsets, in/candidates, in/users, in/item_category   int64, ragged as in the crate
-  out/scores [B, C], out/u [B C, d] (BPR-MF: [B, d])
+  in/history, in/buckets, in/offsets, in/rows, in/candidates, in/users, in/item_category   int64, ragged as in the crate
+  out/scores [B, C], out/u [B C, d] (BPR-MF: [B, d]); for SASRec, whose every event is scored, B is the number of events
   loss/rank, loss/l2   the terms before their weights; gradients are those of rank + l2_weight * l2
 """
 
@@ -28,6 +28,9 @@ CASES = {
     "plain": dict(seed=1, d=8, heads=2, ff=3, filters=4, buckets=4, time=False, cats=0, lens=[1, 3, 7, 2], C=2),
     "full": dict(seed=2, d=16, heads=4, ff=5, filters=3, buckets=5, time=True, cats=4, lens=[4, 1, 7, 5, 2], C=3),
 }
+# SASRec's blocks and positions.
+CASES["plain"] |= dict(layers=1, cap=9)
+CASES["full"] |= dict(layers=3, cap=7)
 USERS, ITEMS, EPS, L2_WEIGHT = 6, 11, 1e-8, 0.05
 
 
@@ -148,12 +151,48 @@ def atrank(w, case, x, c, mask, lens, buckets):
     return block(w, case, "candidate", c, block(w, case, "history", h, h, mask), mask)
 
 
+def sasrec(w, case, x, c, mask, lens, buckets):
+    """Padded on the left, so that a position counted from the end is a column of its own. A row an event."""
+    d, heads, B, n = case["d"], case["heads"], *mask.shape
+    from_right = torch.arange(n) - (n - lens)[:, None]
+    real = from_right >= 0
+    x = x.gather(1, from_right.clamp(min=0)[..., None].expand(-1, -1, d))
+    x = d**0.5 * x + w.make("P", case["cap"], d, scale=0.6)[:n].flip(0)
+    # Padding sees itself, lest its softmax has no terms.
+    seen = torch.ones(n, n, dtype=torch.bool).tril() & real[:, None] | torch.eye(n, dtype=torch.bool)
+    hidden = ~seen.repeat_interleave(heads, 0)
+
+    def norm(y, name):
+        gain = w.make(f"{name}.g", 1, d, scale=0.3, shift=1.0).reshape(d)
+        return F.layer_norm(y, (d,), gain, w.make(f"{name}.b", 1, d, scale=0.3).reshape(d), EPS)
+
+    for name in [f"block{k + 1}" for k in range(case["layers"])]:
+        weight = {part: w.make(f"{name}.W_{part}", d, d) for part in "qkvo"}
+        bias = {part: w.make(f"{name}.b_{part}", 1, d, scale=0.2).reshape(d) for part in "qvo"}
+        # Of no effect: it adds the same to all scores of a query.
+        bias["k"] = torch.randn(d, generator=w.generator)
+        values = {
+            "in_proj_weight": torch.cat([weight[part] for part in "qkv"]),
+            "in_proj_bias": torch.cat([bias[part] for part in "qkv"]),
+            "out_proj.weight": weight["o"],
+            "out_proj.bias": bias["o"],
+        }
+        q = norm(x, f"{name}.ln1")
+        attention = torch.nn.MultiheadAttention(d, heads, batch_first=True)
+        how = dict(attn_mask=hidden, need_weights=False)
+        z = norm(q + torch.func.functional_call(attention, values, (q, x, x), how)[0], f"{name}.ln2")
+        x = z + dense(w, f"{name}.", F.relu(dense(w, f"{name}.", z, d, "1")), d, "2")
+    u = norm(x, "ln")[real]
+    return u[:, None].expand(-1, case["C"], -1)
+
+
 MODELS = {
     "bpr-mf": None,
     "bi-lstm": bi_lstm,
     "bi-lstm-attention": bi_lstm_attention,
     "cnn-pooling": cnn_pooling,
     "atrank": atrank,
+    "sasrec": sasrec,
 }
 
 
@@ -182,7 +221,9 @@ def make(model, case_name):
     def draw(high, *shape):
         return torch.randint(0, high, shape, generator=g)
 
-    history, buckets, candidates = draw(ITEMS, B, n), draw(case["buckets"], B, n), draw(ITEMS, B, C)
+    every = model == "sasrec"
+    rows = int(lens.sum()) if every else B
+    history, buckets, candidates = draw(ITEMS, B, n), draw(case["buckets"], B, n), draw(ITEMS, rows, C)
     users, category = draw(USERS, B), draw(max(case["cats"], 1), ITEMS)
     mask = torch.arange(n)[None] < lens[:, None]
     c = item_vectors(w, case, candidates, category)
@@ -196,7 +237,7 @@ def make(model, case_name):
     if model == "bpr-mf":
         rank = F.softplus(scores[:, 1:] - scores[:, :1]).mean()
     else:
-        target = torch.zeros(B, C)
+        target = torch.zeros(rows, C)
         target[:, 0] = 1.0
         rank = F.binary_cross_entropy_with_logits(scores, target)
     l2 = 0.5 * (counted.square().sum() + c.square().sum())
@@ -206,11 +247,15 @@ def make(model, case_name):
     out |= {f"g/{name}": value.grad for name, value in w.items()}
     out |= {"in/history": history[mask], "in/buckets": buckets[mask], "in/candidates": candidates.reshape(-1)}
     out |= {"in/users": users, "in/item_category": category}
+    if every:
+        out["in/rows"] = torch.arange(rows)
     out["in/offsets"] = torch.cat([torch.zeros(1, dtype=torch.int64), lens.cumsum(0)])
     out |= {"out/scores": scores.detach(), "out/u": counted.detach().reshape(-1, case["d"])}
     out |= {"loss/rank": rank.detach().reshape(1), "loss/l2": l2.detach().reshape(1)}
     meta = {k: str(case[k]) for k in ("d", "heads", "ff", "filters", "buckets", "cats", "C")}
     meta |= {"time": str(case["time"]).lower(), "users": str(USERS), "items": str(ITEMS), "eps": str(EPS)}
+    if every:
+        meta |= {k: str(case[k]) for k in ("layers", "cap")}
     meta |= {"l2_weight": str(L2_WEIGHT), "weights": ",".join(w)}
     path = os.path.join(HERE, f"{model}_{case_name}.safetensors")
     save(path, out, meta)

@@ -13,7 +13,9 @@ pub fn weights(_level: Level, p: &Pool, q: &[f32], keys: &[f32], w: &mut [f32], 
         for (w, j) in w.iter_mut().zip(at.rows.clone()) {
             *w = dot(&q[at.query.clone()], &keys[at.row(j)]) as f32 * scale;
         }
-        softmax(w);
+        let (seen, hidden) = w.split_at_mut(at.rows.len());
+        softmax(seen);
+        hidden.fill(0.0);
     });
 }
 
@@ -31,8 +33,9 @@ pub fn weights_backward(
 ) {
     let scale = 1.0 / (p.width() as f32).sqrt();
     each(p, |at| {
-        let ds = &mut dw[at.weights.clone()];
-        softmax_backward(&w[at.weights.clone()], ds);
+        let (ds, hidden) = dw[at.weights.clone()].split_at_mut(at.rows.len());
+        softmax_backward(&w[at.weights.clone()][..ds.len()], ds);
+        hidden.fill(0.0);
         for (ds, j) in ds.iter_mut().zip(at.rows.clone()) {
             *ds *= scale;
             add_scaled(&mut dq[at.query.clone()], *ds, &keys[at.row(j)]);
@@ -89,6 +92,7 @@ pub fn mean_backward(_level: Level, d: usize, offsets: &[u32], dout: &[f32], dx:
 
 /// One head of one candidate.
 struct At {
+    /// The rows that it sees.
     rows: core::ops::Range<usize>,
     query: core::ops::Range<usize>,
     weights: core::ops::Range<usize>,
@@ -113,7 +117,7 @@ fn each(p: &Pool, mut f: impl FnMut(At)) {
                 let query = (b * p.candidates + c) * p.d + h * width;
                 let end = weights + rows.len();
                 f(At {
-                    rows: rows.clone(),
+                    rows: rows.start..rows.start + p.seen(c, rows.len()),
                     query: query..query + width,
                     weights: weights..end,
                     d: p.d,

@@ -2,7 +2,7 @@
 
 use super::{gate, pooling};
 use crate::Level;
-use crate::pooling::Pool;
+use crate::pooling::{Mask, Pool};
 use crate::score::{Candidates, Vanilla};
 
 /// See [`crate::score::vanilla`].
@@ -36,13 +36,13 @@ pub fn fixed(level: Level, hc: &[f32], c: Candidates, bias: &[f32], score: &mut 
 fn head(level: Level, d: usize, x: &[f32], c: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let rows = x.len() / d;
     let (mut w, mut h) = (vec![0.0; rows], vec![0.0; d]);
-    let p = Pool { d, heads: 1, candidates: 1, offsets: &[0, rows as u32] };
+    let p = Pool { d, heads: 1, candidates: 1, offsets: &[0, rows as u32], mask: Mask::Full };
     pooling::weights(level, &p, c, x, &mut w, &mut []);
     pool(level, d, &w, x, &mut h);
     (w, h)
 }
 
 fn pool(level: Level, d: usize, w: &[f32], y: &[f32], out: &mut [f32]) {
-    let p = Pool { d, heads: 1, candidates: 1, offsets: &[0, w.len() as u32] };
+    let p = Pool { d, heads: 1, candidates: 1, offsets: &[0, w.len() as u32], mask: Mask::Full };
     pooling::pool_rows(level, &p, w, y, true, out);
 }

@@ -1,6 +1,6 @@
 //! The loops of the pooling heads.
 
-use super::Pool;
+use super::{Mask, Pool};
 use crate::math;
 use crate::segment::ranges;
 use crate::simd::{Kernel, LANES, Simd};
@@ -39,6 +39,19 @@ fn head_mut<'a>(p: &Pool, width: usize, data: &'a mut [f32], h: usize) -> RowsMu
     RowsMut { first: h * width, width, ..RowsMut::new(data, p.d) }
 }
 
+/// Queries or rows that the backward pass takes at a time where each sees another number of rows.
+const STRIP: usize = 10;
+
+/// Cuts `count` queries or rows into strips, within which a causal mask cuts little off: a single one without a mask.
+#[inline(always)]
+fn strips(p: &Pool, count: usize) -> impl Iterator<Item = core::ops::Range<usize>> {
+    let step = match p.mask {
+        Mask::Full => count.max(1),
+        Mask::Causal => STRIP,
+    };
+    (0..count).step_by(step).map(move |start| start..(start + step).min(count))
+}
+
 pub(super) struct Weights<'a> {
     pub p: &'a Pool<'a>,
     pub q: &'a [f32],
@@ -70,8 +83,10 @@ impl Kernel for Weights<'_> {
                     _ => scores::<S, 4>(s, p, c, q, transposed, w),
                 }
             }
-            for w in w.chunks_exact_mut(at.n) {
-                softmax(s, w);
+            for (i, w) in w.chunks_exact_mut(at.n).enumerate() {
+                let (seen, hidden) = w.split_at_mut(p.seen(i / p.heads, at.n));
+                softmax(s, seen);
+                hidden.fill(0.0);
             }
         }
     }
@@ -96,10 +111,12 @@ fn relative<S: Simd>(s: S, d: usize, n: usize, transposed: &mut [f32]) {
 fn scores<S: Simd, const C: usize>(s: S, p: &Pool, first: usize, q: &[f32], keys: &[f32], w: &mut [f32]) -> usize {
     let width = p.d / p.heads;
     let n = w.len() / (p.candidates * p.heads);
+    // What only some of the candidates see is computed for all and overwritten later.
+    let seen = p.seen(first + C - 1, n);
     let scale = s.splat(1.0 / (width as f32).sqrt());
     for h in 0..p.heads {
         let mut at = 0;
-        while at < n {
+        while at < seen {
             let end = (at + LANES).min(n);
             let keys = &keys[at * p.d + h * width * LANES..][..width * LANES];
             let mut acc = [s.zero(); C];
@@ -166,19 +183,42 @@ impl Kernel for WeightsBackward<'_> {
             }
             let (n, c) = (at.n, p.candidates);
             let dw = &mut dw[at.weights.clone()];
-            for (w, dw) in w[at.weights].chunks_exact(n).zip(dw.chunks_exact_mut(n)) {
-                softmax_backward(s, w, dw, scale);
+            for (i, (w, dw)) in w[at.weights].chunks_exact(n).zip(dw.chunks_exact_mut(n)).enumerate() {
+                let seen = p.seen(i / p.heads, n);
+                let (dw, hidden) = dw.split_at_mut(seen);
+                softmax_backward(s, &w[..seen], dw, scale);
+                hidden.fill(0.0);
             }
+            let (q, keys) = (&q[at.queries.clone()], &keys[at.rows.clone()]);
+            let (dq, dkeys) = (&mut dq[at.queries], &mut dkeys[at.rows]);
             for h in 0..p.heads {
                 let dw = &dw[h * n..];
-                let dq = &mut head_mut(p, width, &mut dq[at.queries.clone()], h);
-                let coefs = Coefs { data: dw, row: p.heads * n, term: 1 };
-                combine(s, (c, n), coefs, head(p, width, &keys[at.rows.clone()], h), dq, Old::Add);
-                let dkeys = &mut head_mut(p, width, &mut dkeys[at.rows.clone()], h);
-                let coefs = Coefs { data: dw, row: 1, term: p.heads * n };
-                combine(s, (n, c), coefs, head(p, width, &q[at.queries.clone()], h), dkeys, Old::Add);
+                for strip in strips(p, c) {
+                    let coefs = Coefs { data: &dw[strip.start * p.heads * n..], row: p.heads * n, term: 1 };
+                    let terms = p.seen(strip.end - 1, n);
+                    let dq = &mut head_mut(p, width, &mut dq[strip.start * p.d..], h);
+                    combine(s, (strip.len(), terms), coefs, head(p, width, keys, h), dq, Old::Add);
+                }
+                spread(s, p, (c, n), dw, head(p, width, q, h), dkeys, h);
             }
         }
+    }
+}
+
+/// Adds `sum_i coefs(i, j) x_i` to each row j of a sample's `out`, in head `h`, over the queries i of `c` that see row j of `n`.
+#[inline(always)]
+fn spread<S: Simd>(s: S, p: &Pool, (c, n): (usize, usize), coefs: &[f32], x: Rows, out: &mut [f32], h: usize) {
+    let width = p.d / p.heads;
+    for strip in strips(p, n) {
+        let first = match p.mask {
+            Mask::Full => 0,
+            Mask::Causal => strip.start,
+        };
+        let coefs =
+            Coefs { data: coefs.get(first * p.heads * n + strip.start..).unwrap_or(&[]), row: 1, term: p.heads * n };
+        let x = Rows { first: x.first + first * x.stride, ..x };
+        let out = &mut head_mut(p, width, &mut out[strip.start * p.d..], h);
+        combine(s, (strip.len(), c - first), coefs, x, out, Old::Add);
     }
 }
 
@@ -227,10 +267,10 @@ impl Kernel for PoolRows<'_> {
                 let mut c = 0;
                 while c < p.candidates {
                     c += match p.candidates - c {
-                        1 => pooled::<S, 1>(s, c, at.n, w, y, out, accumulate),
-                        2 => pooled::<S, 2>(s, c, at.n, w, y, out, accumulate),
-                        3 => pooled::<S, 3>(s, c, at.n, w, y, out, accumulate),
-                        _ => pooled::<S, 4>(s, c, at.n, w, y, out, accumulate),
+                        1 => pooled::<S, 1>(s, p, c, at.n, w, y, out, accumulate),
+                        2 => pooled::<S, 2>(s, p, c, at.n, w, y, out, accumulate),
+                        3 => pooled::<S, 3>(s, p, c, at.n, w, y, out, accumulate),
+                        _ => pooled::<S, 4>(s, p, c, at.n, w, y, out, accumulate),
                     }
                 }
             }
@@ -240,8 +280,10 @@ impl Kernel for PoolRows<'_> {
 
 /// The sums of `C` candidates from `first` over `n` rows, at least one.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)]
 fn pooled<S: Simd, const C: usize>(
     s: S,
+    p: &Pool,
     first: usize,
     n: usize,
     w: Coefs,
@@ -258,9 +300,17 @@ fn pooled<S: Simd, const C: usize>(
                 *acc = s.add(load(s, &out.row(first + c)[at..end]), y_0);
             }
         }
-        for j in 1..n {
+        let seen = p.seen(first, n);
+        for j in 1..seen {
             let y = s.sub(load(s, &y.row(j)[at..end]), y_0);
             for (c, acc) in acc.iter_mut().enumerate() {
+                *acc = s.mul_add(s.splat(w.data[(first + c) * w.row + j * w.term]), y, *acc);
+            }
+        }
+        // What the first of the candidates does not see, the others do in part.
+        for (c, acc) in acc.iter_mut().enumerate() {
+            for j in seen.max(1)..p.seen(first + c, n) {
+                let y = s.sub(load(s, &y.row(j)[at..end]), y_0);
                 *acc = s.mul_add(s.splat(w.data[(first + c) * w.row + j * w.term]), y, *acc);
             }
         }
@@ -292,14 +342,16 @@ impl Kernel for PoolRowsBackward<'_> {
             if at.weights.is_empty() {
                 continue;
             }
-            let (w, dw) = (&w[at.weights.clone()], &mut dw[at.weights]);
+            let (w, dw, c) = (&w[at.weights.clone()], &mut dw[at.weights], p.candidates);
             for h in 0..p.heads {
                 let dout = head(p, width, &dout[at.queries.clone()], h);
                 let y = head(p, width, &y[at.rows.clone()], h);
-                add_dots(s, (p.candidates, at.n), dout, y, &mut dw[h * at.n..], p.heads * at.n);
-                let coefs = Coefs { data: &w[h * at.n..], row: 1, term: p.heads * at.n };
-                let dy = &mut head_mut(p, width, &mut dy[at.rows.clone()], h);
-                combine(s, (at.n, p.candidates), coefs, dout, dy, Old::Add);
+                for strip in strips(p, c) {
+                    let dw = &mut dw[(strip.start * p.heads + h) * at.n..];
+                    let rows = Rows { first: dout.first + strip.start * dout.stride, ..dout };
+                    add_dots(s, (strip.len(), p.seen(strip.end - 1, at.n)), rows, y, dw, p.heads * at.n);
+                }
+                spread(s, p, (c, at.n), &w[h * at.n..], dout, &mut dy[at.rows.clone()], h);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::{Candidates, Vanilla};
 use crate::gate;
 use crate::level::Level;
-use crate::pooling::{self, Pool};
+use crate::pooling::{self, Mask, Pool};
 
 /// Most candidates for which it pays.
 pub(super) const MOST: usize = 8;
@@ -12,7 +12,7 @@ pub(super) const MOST: usize = 8;
 pub(super) fn scratch_len(d: usize, rows: usize, rows_hat: usize) -> usize {
     let longest = rows.max(rows_hat);
     let offsets = [0, u32::try_from(longest).unwrap_or(u32::MAX)];
-    let pool = Pool { d, heads: 1, candidates: MOST, offsets: &offsets };
+    let pool = Pool { d, heads: 1, candidates: MOST, offsets: &offsets, mask: Mask::Full };
     pool.scratch_len() + MOST * (2 * longest + 6 * d)
 }
 
@@ -35,7 +35,8 @@ pub(super) fn vanilla(
         c.copy_from_slice(candidates.rows(d).row(i));
     }
     let offsets = [rows, rows_hat].map(|rows| [0, rows as u32]);
-    let [pool, pool_hat] = offsets.each_ref().map(|offsets| Pool { d, heads: 1, candidates: n, offsets });
+    let [pool, pool_hat] =
+        offsets.each_ref().map(|offsets| Pool { d, heads: 1, candidates: n, offsets, mask: Mask::Full });
 
     pooling::weights(level, &pool, c, user.m, w, rest);
     pooling::pool_rows(level, &pool, w, user.m, false, h);
