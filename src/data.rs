@@ -46,7 +46,8 @@ pub(crate) use report::{date, grouped};
 pub use rows::SkipReport;
 pub(crate) use rows::parse_time;
 pub use split::{
-    Moments, Protocol, Sample, Split, known_events, learned_events, test_samples, train_samples, validation_samples,
+    Moments, Protocol, Sample, Split, known_events, last_of_each_user, learned_events, test_samples, train_samples,
+    validation_samples,
 };
 pub use vocabulary::Vocabulary;
 

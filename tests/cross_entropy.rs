@@ -87,7 +87,7 @@ impl Problem {
     }
 
     fn catalogue(&self, level: Level) -> Catalogue {
-        let categories = if self.category_width > 0 { self.categories.len() / self.category_width } else { 0 };
+        let categories = self.categories.len().checked_div(self.category_width).unwrap_or(0);
         Catalogue::new(
             level,
             &Sizes {

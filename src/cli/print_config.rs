@@ -4,7 +4,7 @@ use dmran::train::Config;
 
 /// What each setting is, by section and key.
 const COMMENTS: &[(&str, &str)] = &[
-    ("preset", "where the settings started from: paper, everyday"),
+    ("preset", "where the settings started from: paper, auc, everyday"),
     ("data.format", "auto, csv, tsv, jsonl, amazon"),
     ("data.time_unit", "seconds, milliseconds"),
     ("data.on_error", "a malformed line: fail, skip"),

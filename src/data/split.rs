@@ -120,6 +120,18 @@ pub fn train_samples(dataset: &Dataset, split: impl Into<Split>) -> Vec<Sample> 
     (0..).zip(learned).flat_map(|(user, end)| (1..end).map(move |target| Sample { user, target })).collect()
 }
 
+/// Keeps the last sample of each user, for models that learn from every position of a history: it stands for the user's
+/// earlier ones.
+pub fn last_of_each_user(samples: &mut Vec<Sample>) {
+    samples.dedup_by(|later, sample| {
+        let same = later.user == sample.user;
+        if same {
+            *sample = *later;
+        }
+        same
+    });
+}
+
 /// The second to last event of every user with three events or more; nothing for [`Protocol::Paper`]; for
 /// [`Protocol::Time`] each user's first event between the moments, if there is one before it.
 pub fn validation_samples(dataset: &Dataset, split: impl Into<Split>) -> Vec<Sample> {

@@ -164,6 +164,17 @@ impl Catalogue {
         }
     }
 
+    /// Bytes that a catalogue of these sizes comes to hold with batches of `rows` rows, about.
+    pub fn estimate(sizes: &Sizes, rows: usize) -> u64 {
+        let rows = rows.min(ROWS);
+        let d = sizes.width + sizes.category_width;
+        let an_item = d + usize::from(sizes.bias) + stride(rows) + 1;
+        // A run has sums of the users' gradients, and a block's vectors where they are put together.
+        let run = rows * (2 * d + 6) + if sizes.category_width > 0 { BLOCK * d } else { 0 };
+        let runs = sizes.items.div_ceil(BLOCK).div_ceil(RUN_BLOCKS).min(MOST_RUNS);
+        4 * (sizes.items * an_item + sizes.categories * sizes.category_width + runs * run) as u64
+    }
+
     /// Equation 19: the sum of the weighted losses, the gradient of the users' vectors, written to `d_users` `[B, d]`, and
     /// those of the tables, kept here until the next call. Runs on the current pool of threads.
     ///

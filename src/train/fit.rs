@@ -4,7 +4,8 @@ mod state;
 mod watch;
 
 use crate::data::{
-    Dataset, Negatives, Protocol, Sample, known_events, learned_events, test_samples, train_samples, validation_samples,
+    Dataset, Negatives, Protocol, Sample, known_events, last_of_each_user, learned_events, test_samples, train_samples,
+    validation_samples,
 };
 use crate::train::Trainer;
 use crate::train::config::{Config, OnNan, StopMetric};
@@ -41,7 +42,7 @@ pub struct Fit<'a> {
 
 impl<'a> Fit<'a> {
     /// A run of `trainer` on a data set.
-    pub fn new(mut trainer: Trainer, dataset: &'a Dataset, config: Config) -> Fit<'a> {
+    pub fn new(trainer: Trainer, dataset: &'a Dataset, config: Config) -> Fit<'a> {
         let split = config.eval.split();
         // Nothing after the moment of the protocol `time` may be known, not even that it is no negative.
         let (negatives, validation_negatives) = match split.protocol {
@@ -63,16 +64,8 @@ impl<'a> Fit<'a> {
             Protocol::Honest | Protocol::Time => validation_samples(dataset, split),
         };
         if trainer.model().every_position() {
-            // The last sample of a user stands for all of its prefixes.
-            train.dedup_by(|later, sample| {
-                let same = later.user == sample.user;
-                if same {
-                    *sample = *later;
-                }
-                same
-            });
+            last_of_each_user(&mut train);
         }
-        trainer.count_targets(dataset, &train);
         let (state, order, rollback) = (State::default(), Vec::new(), None);
         Fit {
             trainer,

@@ -7,11 +7,14 @@
 
 mod probe;
 
-use crate::data::{Dataset, Negatives, Protocol, Sample, test_samples, train_samples, validation_samples};
+use crate::data::{
+    Dataset, Negatives, Protocol, Sample, last_of_each_user, test_samples, train_samples, validation_samples,
+};
 use crate::model::BuildError;
 use crate::scorer::{Counts, TensorSpec, expected_tensors};
 use crate::train::config::{Config, OnNan, OptimizerKind};
 use crate::train::evaluate::USERS;
+use crate::train::losses::Against;
 use crate::train::rank::{self, RanksBy};
 use crate::train::rivals::ItemKnn;
 use crate::train::sampler::epoch_order;
@@ -92,19 +95,26 @@ impl Memory {
         let listed = (samples.len() + validation.len() + test.len()) as u64;
 
         let mut shards = Shards::default();
-        let source = Source::new(dataset, &config.model);
+        let every_position = probe.every_position();
+        let source = Source { every_position, ..Source::new(dataset, &config.model) };
+        if every_position {
+            last_of_each_user(&mut samples);
+        }
         let mut order = Vec::new();
         epoch_order(samples.len(), train.seed, 0, &mut order);
         let per = train.candidates_per_row();
         let mut lookups = [0u64; 2];
         let load = probe.training(per);
+        let whole_batches = train.loss.against() != Against::Own;
+        let mut most_rows = 0;
         for batch in order.chunks(train.batch).take(BATCHES) {
             let batch: Vec<Sample> = batch.iter().map(|at| samples[*at as usize]).collect();
-            shards.take(&source, &batch, train.shard_count(), &load, per, probe.in_blocks());
+            shards.take(&source, &batch, train.shard_count(), &load, per, probe.in_blocks() && !whole_batches);
+            let rows: usize = batch.iter().map(|s| source.rows(*s)).sum();
+            most_rows = most_rows.max(rows);
             let events: usize = batch.iter().map(|s| source.length(*s)).sum();
             lookups[0] = lookups[0].max(events as u64);
-            let shared = probe.shared() * train.shard_count();
-            lookups[1] = lookups[1].max((batch.len() * per + shared) as u64);
+            lookups[1] = lookups[1].max(probe.candidates(rows, per, train.shard_count()) as u64);
         }
         let threads = match train.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -150,6 +160,7 @@ impl Memory {
             samples: 8 * listed + 4 * samples.len() as u64 + 4 * dataset.events() as u64 + 8 * users,
             workspaces: with_holes(shards.bytes())
                 + sizes.dense
+                + probe.catalogue(most_rows)
                 + probe.lookups(lookups)
                 + probe.row_gradients(lookups)
                 + with_holes(scoring) * threads as u64

@@ -103,6 +103,11 @@ impl SharedSampler {
         }
     }
 
+    /// Whether this sampler was made for a log, and is not the empty one.
+    pub fn is_ready(&self) -> bool {
+        self.items > 0
+    }
+
     /// The number of items that [`SharedSampler::draw`] draws.
     pub fn drawn(&self) -> usize {
         match (self.active, self.count) {

@@ -204,6 +204,9 @@ impl Trainer {
         epoch: usize,
         first: usize,
     ) -> Result<StepReport, TrainError> {
+        if !self.shared.is_ready() {
+            self.count_targets(dataset, samples);
+        }
         self.draw(dataset, negatives, samples, batch, epoch);
         let lr = self.config.learning_rate(epoch, self.optimizer.step) * self.lr_factor;
         let report = self.gradients(dataset);
@@ -264,9 +267,8 @@ impl Trainer {
         Source { every_position: self.model.every_position(), ..Source::new(dataset, &self.settings) }
     }
 
-    /// The distribution of shared items depends on how often each is a target of `samples`. To be called before the first
-    /// step; without it they are drawn uniformly.
-    pub fn count_targets(&mut self, dataset: &Dataset, samples: &[Sample]) {
+    /// The distribution of shared items depends on how often each is a target of `samples`.
+    fn count_targets(&mut self, dataset: &Dataset, samples: &[Sample]) {
         let mut counts = vec![0; dataset.items()];
         let source = self.source(dataset);
         let mut targets = Vec::new();

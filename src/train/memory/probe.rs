@@ -3,11 +3,13 @@
 use crate::data::Dataset;
 use crate::model::build::{Sizes, Start, build};
 use crate::model::{BuildError, Model};
+use crate::train::catalogue;
 use crate::train::config::{Config, TrainConfig};
 use crate::train::loss::Extent;
 use crate::train::rank::RanksBy;
 use crate::train::sampler::SharedSampler;
 use crate::train::shard::{Job, Shard};
+use crate::train::trainer::compares_with_all;
 use dmran_kernels::Level;
 use dmran_kernels::feature_attention::KEEP_ROWS;
 
@@ -97,6 +99,7 @@ pub(super) struct Probe<'a> {
     level: Level,
     counts: [usize; 3],
     shared: SharedSampler,
+    whole: bool,
 }
 
 impl<'a> Probe<'a> {
@@ -110,8 +113,10 @@ impl<'a> Probe<'a> {
         let [users, items, categories] = ROWS;
         let sizes = Sizes { users, items, categories, item_category: vec![0; items] };
         let model = build(name, &config.model, &sizes, Start { seed: 1, table_std: None })?;
-        let shared = SharedSampler::new(&config.train, &vec![0; dataset.items()]);
-        Ok(Probe { model, config: &config.train, level, counts, shared })
+        let whole = compares_with_all(&*model, &config.train);
+        let drawn = if whole { vec![] } else { vec![0; dataset.items()] };
+        let shared = SharedSampler::new(&config.train, &drawn);
+        Ok(Probe { model, config: &config.train, level, counts, shared, whole })
     }
 
     /// The real number of rows of a table that has `rows` here.
@@ -130,9 +135,36 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// Candidates that the samples of a shard share.
-    pub(super) fn shared(&self) -> usize {
-        self.shared.drawn()
+    /// What the softmax over all items takes with `rows` targets a batch, if that is the loss.
+    pub(super) fn catalogue(&self, rows: usize) -> u64 {
+        if !self.whole {
+            return 0;
+        }
+        let (params, items) = (self.model.params(), self.model.items());
+        let [_, count, categories] = self.counts;
+        let c = items.c.map(|c| params.table(c).cols);
+        let sizes = catalogue::Sizes {
+            items: count,
+            width: params.table(items.v).cols,
+            categories: c.map_or(0, |_| categories),
+            category_width: c.unwrap_or(0),
+            item_category: &[],
+            bias: items.bias.is_some(),
+        };
+        catalogue::Catalogue::estimate(&sizes, rows)
+    }
+
+    /// Candidates that a batch looks up for `rows` targets with `per` of their own each.
+    pub(super) fn candidates(&self, rows: usize, per: usize, shards: usize) -> usize {
+        match self.shared.drawn() {
+            shared if self.model.has_user_vectors() => rows * per + shards * shared,
+            shared => rows * (per + shared),
+        }
+    }
+
+    /// Whether every event is a target.
+    pub(super) fn every_position(&self) -> bool {
+        self.model.every_position()
     }
 
     /// Whether the model trains block by block.
