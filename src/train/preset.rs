@@ -91,6 +91,7 @@ l2_weight = 0.0
 init_std = 0.0
 dropout = 0.5
 epochs = 200
+early_stop_metric = 'ndcg'
 patience = 20
 ";
 
