@@ -105,6 +105,7 @@ history_cap = 100
 item_bias = true
 [train]
 loss = 'softmax'
+batch = 64
 epochs = 100
 patience = 10
 ";
