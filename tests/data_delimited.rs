@@ -65,7 +65,7 @@ fn byte_order_marks_line_ends_quotes_blanks_and_spaces_do_not_matter() {
         let log = read_from(tabs.as_bytes(), name, &ReadOptions::default()).unwrap();
         assert_eq!(log, plain, "{name}");
     }
-    let options = ReadOptions { delimiter: Some(';'), ..ReadOptions::default() };
+    let options = ReadOptions { delimiter: Some(";".into()), ..ReadOptions::default() };
     let text = "user;item;timestamp\nann lee;a;1\nbob;\"b,\"\"c\"\"\";2\n";
     assert_eq!(read(text, &options).unwrap(), plain);
     assert_eq!(log(text), plain, "a semicolon is found as well");
@@ -229,7 +229,7 @@ fn skipping_counts_every_malformed_line_and_keeps_ten() {
     assert_eq!(log.skipped.first[9].line, 12);
     let report = DataReport::new(&log).to_string();
     assert!(report.contains("malformed lines skipped   27"), "{report}");
-    assert!(report.contains("log.csv:3: column \"timestamp\" is not a number"), "{report}");
+    assert!(report.contains("log.csv:3: column \"timestamp\" is not a time"), "{report}");
 }
 
 #[test]
