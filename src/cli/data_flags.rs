@@ -158,21 +158,19 @@ pub fn open(file: Option<&Path>, options: &ReadOptions) -> Result<Opened, Failur
     Ok(opened)
 }
 
-/// As [`open`], with several files as one log.
+/// As [`open_silently`], with several files as one log.
 pub fn open_all(files: &[PathBuf], options: &ReadOptions) -> Result<Opened, Failure> {
-    let opened = match files {
-        [] => open_silently(None, options)?,
-        [file] => open_silently(Some(file), options)?,
+    match files {
+        [] => open_silently(None, options),
+        [file] => open_silently(Some(file), options),
         [first, ..] if files.iter().any(|file| file == Path::new("-")) => {
-            return Err(Failure::Input(format!("{}: standard input cannot be one of several files", first.display())));
+            Err(Failure::Input(format!("{}: standard input cannot be one of several files", first.display())))
         }
         [first, others @ ..] => {
             let name = format!("{} and {} more", name_of(first), others.len());
-            Opened { log: data::read_all(files, options)?, name }
+            Ok(Opened { log: data::read_all(files, options)?, name })
         }
-    };
-    opened.tell_choices();
-    Ok(opened)
+    }
 }
 
 /// As [`open`], telling of malformed lines alone.

@@ -1,12 +1,13 @@
 //! Amazon's reviews of 2014, 2018 and 2023: which keys they use, and categories from their meta files.
 
 use super::batch::{Kind, Rejected, SkipReport, id};
-use super::columns::Role;
+use super::columns::{Plan, Role};
 use super::error::{DataError, LineError, Problem};
 use super::interner::{Interner, NONE};
 use super::object::{self, Values, Wanted};
 use super::options::{Column, Columns, OnError, ReadOptions};
 use super::source::{Lines, Source};
+use super::time::{self, TimeUnit};
 use super::vocabulary::Vocabulary;
 
 /// The keys of the reviews, wherever the caller did not ask for others; `first_line` tells the year.
@@ -23,6 +24,15 @@ pub(crate) fn columns(asked: &Columns, first_line: &[u8]) -> Columns {
         category: asked.category.clone(),
         position: asked.position.clone(),
     }
+}
+
+/// The unit of the times: Amazon's reviews of 2023 have milliseconds, as `sampled` must show.
+pub(crate) fn unit<'a>(options: &ReadOptions, plan: &Plan, mut sampled: impl Iterator<Item = &'a [u8]>) -> TimeUnit {
+    let of_2023 = plan.name(Role::Item) == Some("parent_asin") && plan.name(Role::Time) == Some("timestamp");
+    let is_milliseconds =
+        |text: &[u8]| time::integer(text).is_ok_and(|number| TimeUnit::fitting(number) == Some(TimeUnit::Milliseconds));
+    let by_default = options.time_unit == TimeUnit::Seconds && options.time_format.is_none();
+    if by_default && of_2023 && sampled.all(is_milliseconds) { TimeUnit::Milliseconds } else { options.time_unit }
 }
 
 /// A meta file: one object a line with an item's name and its categories, of which the last one counts (the last element of

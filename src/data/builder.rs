@@ -8,13 +8,15 @@ use super::error::DataError;
 use super::options::{Column, Columns, OnError, ReadOptions};
 use super::taken::Taken;
 use super::time::{Moment, of_integer};
-use super::{Log, ReadStats};
+use super::{Log, ReadStats, TimeUnit};
 
 /// What a reader got out of one file.
 pub(crate) struct FileRead {
     pub file: String,
     /// Lines above the first batch.
     pub lines_before: u64,
+    /// What its times were read as.
+    pub unit: TimeUnit,
     /// The columns; `None` for files without.
     pub plan: Option<Plan>,
     /// In the order of the file.
@@ -191,6 +193,7 @@ impl LogBuilder {
         self.add(FileRead {
             file: HANDED_IN.into(),
             lines_before: 0,
+            unit: self.options.time_unit,
             plan: Some(plan),
             batches: vec![batch],
             how,
@@ -200,7 +203,7 @@ impl LogBuilder {
 
     /// Takes what was read from a file.
     pub(crate) fn add(&mut self, read: FileRead) -> Result<(), DataError> {
-        let FileRead { file, lines_before, plan, batches, how, notes } = read;
+        let FileRead { file, lines_before, unit, plan, batches, how, notes } = read;
         let (mut base, mut odd, mut times) =
             (lines_before, Oddities::default(), super::plausible::Plausible::default());
         let (mut kept, mut rows, mut skipped) = (0u64, 0u64, SkipReport::default());
@@ -237,10 +240,10 @@ impl LogBuilder {
         self.filtered += odd.filtered;
         self.skipped.append(skipped);
         let of_times = match plan.as_ref().and_then(|plan| plan.name(Role::Time)) {
-            Some(column) => times.check(&file, column, &self.options)?,
+            Some(column) => times.check(&file, column, unit)?,
             None => Vec::new(),
         };
-        let time_kind = times.kind(&self.options);
+        let time_kind = times.kind(unit);
         self.same_columns(&file, plan.as_ref())?;
         self.taken
             .notes
@@ -313,6 +316,11 @@ impl LogBuilder {
             self.taken.category = self.options.meta.as_ref().map(|path| path.display().to_string());
         }
         let (rows, filtered) = (self.rows, self.filtered);
+        if category_conflicts > 0 {
+            self.taken.notes.push(format!(
+                "{category_conflicts} of {rows} rows have another category than their item had first: the first one counts"
+            ));
+        }
         let stats = ReadStats { rows, filtered, duplicates_dropped, core_dropped, category_conflicts };
         Ok(Log { dataset, users, items, categories, skipped: self.skipped, stats, taken: self.taken })
     }

@@ -20,6 +20,7 @@ pub(crate) fn read(
 ) -> Result<(), DataError> {
     let file = source.file().to_owned();
     let layout = layout::find(&file, options, format, extension, source.head())?;
+    let options = &ReadOptions { time_unit: layout.unit, ..options.clone() };
     let (bytes, lines) = layout.skipped;
     source.skip(bytes);
     let parse = |block: &Block, batch: &mut Batch| {
@@ -32,7 +33,15 @@ pub(crate) fn read(
         return Err(if layout.has_header { DataError::HeaderOnly { file } } else { DataError::Empty { file } });
     }
     let how = how(&layout);
-    log.add(FileRead { file, lines_before: lines, plan: Some(layout.plan), batches, how, notes: layout.notes })
+    log.add(FileRead {
+        file,
+        lines_before: lines,
+        unit: options.time_unit,
+        plan: Some(layout.plan),
+        batches,
+        how,
+        notes: layout.notes,
+    })
 }
 
 /// What the file is, in words.

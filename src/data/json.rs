@@ -1,5 +1,6 @@
 //! JSON Lines, and lines of Python dictionaries: one object a line; the columns are its keys.
 
+use super::amazon;
 use super::batch::{Batch, Rejected};
 use super::blocks::{self, Block};
 use super::builder::{FileRead, LogBuilder};
@@ -8,6 +9,7 @@ use super::error::{DataError, Problem, shown};
 use super::object::{self, Unwanted, Values, Wanted};
 use super::options::{Column, ReadOptions};
 use super::source::Source;
+use super::time::TimeUnit;
 
 /// Objects whose values are looked at to tell a column's kind.
 const SAMPLE: usize = 100;
@@ -32,7 +34,9 @@ pub(crate) fn read(mut source: Source<'_>, options: &ReadOptions, log: &mut LogB
             objects.push(line.to_vec());
         }
     }
-    let plan = if keys.is_empty() { None } else { Some(plan(&file, options, &keys, &objects)?) };
+    let planned = if keys.is_empty() { None } else { Some(plan(&file, options, &keys, &objects)?) };
+    let (plan, unit) = planned.map_or((None, options.time_unit), |(plan, unit)| (Some(plan), unit));
+    let options = &ReadOptions { time_unit: unit, ..options.clone() };
     let wanted = Wanted::new(plan.iter().flat_map(|plan| plan.columns.iter().map(|looked| looked.name.as_str())));
 
     let parse = |block: &Block, batch: &mut Batch| {
@@ -63,10 +67,15 @@ pub(crate) fn read(mut source: Source<'_>, options: &ReadOptions, log: &mut LogB
     };
     let batches = blocks::parse_all(&mut source, 0, &blocks::Lines, options, log.names(), parse)?;
     let how = "one object a line".to_owned();
-    log.add(FileRead { file, lines_before: 0, plan, batches, how, notes: Vec::new() })
+    log.add(FileRead { file, lines_before: 0, unit: options.time_unit, plan, batches, how, notes: Vec::new() })
 }
 
-fn plan(file: &str, options: &ReadOptions, keys: &[String], objects: &[Vec<u8>]) -> Result<Plan, DataError> {
+fn plan(
+    file: &str,
+    options: &ReadOptions,
+    keys: &[String],
+    objects: &[Vec<u8>],
+) -> Result<(Plan, TimeUnit), DataError> {
     let mut names: Vec<&str> = keys.iter().map(String::as_str).collect();
     // The names of a Python dictionary's inner keys are not among those that were collected.
     let of = &options.columns;
@@ -92,7 +101,9 @@ fn plan(file: &str, options: &ReadOptions, keys: &[String], objects: &[Vec<u8>])
     if let Some((column, example)) = unclear(&plan, options, &names, sampled) {
         return Err(DataError::UnclearTime { file: file.into(), column, example });
     }
-    Ok(plan)
+    let when = plan.index(Role::Time).unwrap_or(names.len());
+    let unit = amazon::unit(options, &plan, rows.iter().filter_map(|row| row.get(when)).map(Vec::as_slice));
+    Ok((plan, unit))
 }
 
 fn unclear<'a>(

@@ -1,10 +1,11 @@
 //! The top of a delimited file: delimiter, header, and what to make of a file without one.
 
+use super::amazon;
 use super::columns::{self, Plan, Role};
 use super::error::{DataError, shown};
 use super::fields::{Dialect, Fields, Record, Records, RowShape};
 use super::options::{Column, Format, Quote, ReadOptions};
-use super::time;
+use super::time::{self, TimeUnit};
 
 /// Rows that are looked at to tell a column's kind.
 const SAMPLE: usize = 100;
@@ -20,6 +21,8 @@ pub(crate) struct Layout {
     /// Bytes and lines above the first row.
     pub skipped: (usize, u64),
     pub notes: Vec<String>,
+    /// What its times count.
+    pub unit: TimeUnit,
 }
 
 /// The lines above the header.
@@ -144,10 +147,12 @@ pub(crate) fn find(
     if let Some((column, example)) = columns::unclear_time(&plan, options, &names, column) {
         return Err(DataError::UnclearTime { file: file.into(), column: column.into(), example });
     }
+    let when = plan.index(Role::Time).unwrap_or(header.len());
+    let unit = amazon::unit(options, &plan, sampled.iter().filter_map(|row| row.get(when)).map(String::as_bytes));
     if options.quote.is_none() {
         dialect.rows = Some(RowShape { fields: header.len(), time: plan.index(Role::Time) });
     }
-    Ok(Layout { dialect, plan, header, has_header, skipped, notes: top.notes })
+    Ok(Layout { dialect, plan, header, has_header, skipped, notes: top.notes, unit })
 }
 
 fn first_line(text: &[u8], at: usize) -> &[u8] {
@@ -235,7 +240,7 @@ fn is_movie_lens(dialect: &Dialect, rows: &[Vec<String>]) -> bool {
         row.len() == 4
             && row.iter().all(|field| field.parse::<f64>().is_ok())
             && row[2].parse::<f64>().is_ok_and(|rating| (0.0..=10.0).contains(&rating))
-            && row[3].parse::<i64>().is_ok_and(|time| time::TimeUnit::fitting(time) == Some(time::TimeUnit::Seconds))
+            && row[3].parse::<i64>().is_ok_and(|time| TimeUnit::fitting(time) == Some(TimeUnit::Seconds))
     };
     matches!(&dialect.delimiter[..], b"\t" | b"::") && !rows.is_empty() && rows.iter().all(is_row)
 }

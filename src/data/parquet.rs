@@ -110,7 +110,15 @@ fn read_chunks<R: ChunkReader + 'static>(
         return Err(DataError::HeaderOnly { file: name.into() });
     }
     let (file, how) = (name.to_owned(), "Parquet".to_owned());
-    log.add(FileRead { file, lines_before: 0, plan: Some(plan), batches, how, notes: Vec::new() })
+    log.add(FileRead {
+        file,
+        lines_before: 0,
+        unit: options.time_unit,
+        plan: Some(plan),
+        batches,
+        how,
+        notes: Vec::new(),
+    })
 }
 
 fn undecodable(file: &str, error: &ArrowError) -> DataError {
@@ -132,7 +140,15 @@ impl LogBuilder {
         let mut batch = rows_of(NAME, &options, &plan, &leaves, rows)?;
         batch.intern(self.names())?;
         let (file, how) = (NAME.to_owned(), "Arrow record batches".to_owned());
-        self.add(FileRead { file, lines_before: 0, plan: Some(plan), batches: vec![batch], how, notes: Vec::new() })
+        self.add(FileRead {
+            file,
+            lines_before: 0,
+            unit: options.time_unit,
+            plan: Some(plan),
+            batches: vec![batch],
+            how,
+            notes: Vec::new(),
+        })
     }
 }
 

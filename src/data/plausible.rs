@@ -98,18 +98,17 @@ impl Plausible {
     }
 
     /// What the times are, in words.
-    pub(crate) fn kind(&self, options: &ReadOptions) -> String {
+    pub(crate) fn kind(&self, unit: TimeUnit) -> String {
         match (self.dates, self.numbers()) {
             (_, 0) => "dates".into(),
-            (0, _) => options.time_unit.name().into(),
-            _ => format!("dates and {}", options.time_unit.name()),
+            (0, _) => unit.name().into(),
+            _ => format!("dates and {}", unit.name()),
         }
     }
 
     /// Refuses times that cannot be what they were read as; says what is odd about the others.
-    pub(crate) fn check(&self, file: &str, column: &str, options: &ReadOptions) -> Result<Vec<String>, DataError> {
+    pub(crate) fn check(&self, file: &str, column: &str, asked: TimeUnit) -> Result<Vec<String>, DataError> {
         let (file, column) = (file.to_owned(), column.to_owned());
-        let asked = options.time_unit;
         if let (true, Some((_, example))) = (self.compact.count == self.numbers(), self.compact.first) {
             let format = time::compact_format(example).unwrap_or("%Y%m%d");
             return Err(DataError::CompactDates { file, column, example, format });

@@ -30,7 +30,7 @@ pub(crate) fn read(mut source: Source<'_>, options: &ReadOptions, log: &mut LogB
         return Err(DataError::Empty { file });
     }
     let (how, notes) = ("one user a line, then the items in order".to_owned(), Vec::new());
-    log.add(FileRead { file, lines_before: 0, plan: None, batches, how, notes })
+    log.add(FileRead { file, lines_before: 0, unit: options.time_unit, plan: None, batches, how, notes })
 }
 
 /// Adds the events of one line; all of it is checked before any of it is kept.
