@@ -1,7 +1,7 @@
 //! Logs of events: reading, vocabularies, histories, splits and negatives. Knows nothing of models.
 //!
 //! A log is rows of (user, item, time or position, category). [`read`] takes it from a file,
-//! [`bundled`] from this program itself. The result is a [`Log`]: a [`Dataset`] of dense ids, one
+//! [`LogBuilder`] from whoever hands rows or columns in, [`bundled`] from this program itself. The result is a [`Log`]: a [`Dataset`] of dense ids, one
 //! flat array in which a history is a slice, and a [`Vocabulary`] each for users, items and
 //! categories. [`train_samples`], [`validation_samples`] and [`test_samples`] say which events are
 //! predicted, [`Negatives`] draws what a user never had, [`DataReport`] tells what is in a log.
@@ -17,42 +17,62 @@
 
 mod amazon;
 mod assemble;
+mod batch;
+mod blocks;
+mod builder;
 mod columns;
+mod containers;
 mod dataset;
 mod delimited;
 mod error;
+mod fields;
+mod files;
+mod filter;
+mod interner;
 mod json;
+mod layout;
 mod moment;
 mod negatives;
+mod object;
 mod options;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod plausible;
 mod python;
 mod read;
 mod report;
-mod rows;
+mod sequences;
 mod source;
 mod split;
+mod taken;
+pub mod time;
+mod units;
 mod vocabulary;
 
+pub use batch::SkipReport;
+pub use builder::{Event, EventColumns, LogBuilder};
 pub use dataset::{Dataset, Events};
 pub use error::{DataError, LineError, Problem};
+pub use filter::Filter;
 pub use moment::{SplitAt, SplitAtError};
 pub use negatives::Negatives;
-pub use options::{Column, Columns, Duplicates, Format, OnError, ReadOptions, Ties, TimeUnit};
-pub use plausible::{LooksLike, unit_of};
-pub use read::{read, read_from};
+pub use options::{Column, Columns, Duplicates, Format, OnError, Quote, ReadOptions, Ties};
+pub use read::{read, read_all, read_from};
 pub use report::{DataReport, LengthBin, Lengths, TimeRange};
 pub(crate) use report::{date, grouped};
-pub use rows::SkipReport;
-pub(crate) use rows::parse_time;
 pub use split::{
     Moments, Protocol, Sample, Split, known_events, last_of_each_user, learned_events, test_samples, train_samples,
     validation_samples,
 };
+pub use taken::Taken;
+pub use time::TimeUnit;
+pub use units::{LooksLike, unit_of};
 pub use vocabulary::Vocabulary;
 
 /// A log that was read: events, names, and what happened on the way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// Two logs are equal if their events, names, malformed lines and figures are, whatever files they were read from.
+#[derive(Debug, Clone)]
 pub struct Log {
     /// All events, in dense ids.
     pub dataset: Dataset,
@@ -66,7 +86,19 @@ pub struct Log {
     pub skipped: SkipReport,
     /// What reading did besides.
     pub stats: ReadStats,
+    /// What was taken for what.
+    pub taken: Taken,
 }
+
+impl PartialEq for Log {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { dataset, users, items, categories, skipped, stats, taken: _ } = self;
+        (dataset, users, items) == (&other.dataset, &other.users, &other.items)
+            && (categories, skipped, stats) == (&other.categories, &other.skipped, &other.stats)
+    }
+}
+
+impl Eq for Log {}
 
 impl Log {
     /// A fingerprint of events and names: equal on every machine and in every run. See
@@ -89,6 +121,8 @@ impl Log {
 pub struct ReadStats {
     /// Rows in the log, malformed ones included; lines of a meta file are not counted.
     pub rows: u64,
+    /// Rows that the filters left out.
+    pub filtered: u64,
     /// Events dropped by [`Duplicates::KeepFirst`].
     pub duplicates_dropped: u64,
     /// Events dropped by the k-core.

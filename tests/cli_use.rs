@@ -23,7 +23,8 @@ fn evaluate_repeats_the_figures_of_the_training() {
     let folder = Folder::with_log();
     let trained = folder.run(&[&["train", "log.csv"], TINY].concat()).ok();
     let measured = folder.run(&["evaluate", "model.dmran", "log.csv"]).ok();
-    assert_eq!(measured.err, "");
+    let choices = "log.csv: user = user, item = item, time = timestamp (seconds), category = category; read as CSV\n";
+    assert_eq!(measured.err, choices);
     let table = |text: &str| {
         let rows = text.lines().skip_while(|line| !line.contains("most popular")).take(7);
         rows.map(str::to_owned).collect::<Vec<_>>()

@@ -66,8 +66,9 @@ fn a_missing_column_is_named_with_those_that_are_there() {
     let error = read("who,item\nu,a\n").unwrap_err().to_string();
     assert_eq!(
         error,
-        "log.csv: no column for the user: looked for \"user\", \"user_id\", \"userid\", \
-         \"reviewerID\"; the columns are \"who\", \"item\""
+        "log.csv: no column for the user: looked for \"user\", \"user_id\", \"uid\", \"reviewerID\", \"customer_id\", \
+         \"customer\", \"visitor_id\", \"visitor\" and the like; the columns are \"who\", \"item\"; name it with \
+         --user-column NAME"
     );
     let mut options = ReadOptions::default();
     options.columns.time = Column::Named("day".into());
@@ -81,7 +82,11 @@ fn a_missing_column_is_named_with_those_that_are_there() {
 #[test]
 fn a_malformed_line_is_named_by_file_line_column_and_value() {
     let error = line_error("user,item,timestamp\nu,a,1\nu,b,yester\tday\n");
-    assert_eq!(error.to_string(), "log.csv:3: column \"timestamp\" is not a number of seconds: \"yester\\tday\"");
+    assert_eq!(
+        error.to_string(),
+        "log.csv:3: column \"timestamp\" is not a time: neither a number nor a date such as 2018-08-23 22:00:58: \
+         \"yester\\tday\""
+    );
     let cases: [(&[u8], u64, Problem); 9] = [
         (b"user,item\nu,a\nu\n", 3, Problem::FieldCount { expected: 2, found: 1 }),
         (b"user,item\nu,a,b\n", 2, Problem::FieldCount { expected: 2, found: 3 }),
@@ -170,8 +175,8 @@ fn all_rows_malformed_is_an_error_even_when_skipping() {
 
 #[test]
 fn options_that_make_no_sense() {
-    for delimiter in ['"', '\n', 'é'] {
-        let options = ReadOptions { delimiter: Some(delimiter), ..ReadOptions::default() };
+    for delimiter in ["\"", "\n", "é", ""] {
+        let options = ReadOptions { delimiter: Some(delimiter.into()), ..ReadOptions::default() };
         let error = read_from(&b"user,item\nu,a\n"[..], "log.csv", &options).unwrap_err();
         assert!(matches!(error, DataError::Options(_)), "{error}");
     }

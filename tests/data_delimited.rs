@@ -60,12 +60,13 @@ fn byte_order_marks_line_ends_quotes_blanks_and_spaces_do_not_matter() {
     ] {
         assert_eq!(log(text), plain, "{text:?}");
     }
-    let tabs = "user\titem\ttimestamp\nann lee\ta\t1\nbob\t\"b,\"\"c\"\"\"\t2\n";
+    // Quotes mean nothing in a TSV.
+    let tabs = "user\titem\ttimestamp\nann lee\ta\t1\nbob\tb,\"c\"\t2\n";
     for name in ["log.tsv", "log.TSV.gz", "log.csv", "log.txt", "log"] {
         let log = read_from(tabs.as_bytes(), name, &ReadOptions::default()).unwrap();
         assert_eq!(log, plain, "{name}");
     }
-    let options = ReadOptions { delimiter: Some(';'), ..ReadOptions::default() };
+    let options = ReadOptions { delimiter: Some(";".into()), ..ReadOptions::default() };
     let text = "user;item;timestamp\nann lee;a;1\nbob;\"b,\"\"c\"\"\";2\n";
     assert_eq!(read(text, &options).unwrap(), plain);
     assert_eq!(log(text), plain, "a semicolon is found as well");
@@ -136,7 +137,7 @@ fn negative_and_huge_times_neither_overflow_nor_lose_their_order() {
     let report = DataReport::new(&log);
     let time = report.time.as_ref().unwrap();
     assert_eq!((time.first, time.last), (i64::MIN, i64::MAX));
-    assert!(report.to_string().contains("look like milliseconds"));
+    assert!(report.to_string().contains("after the year 2099"));
     let events = log.dataset.history(0);
     let last = dmran::scorer::time::bucket(dmran::scorer::TimeKind::Paper, 14, events.times[0], events.times[3]);
     assert_eq!(last, 13);
@@ -229,7 +230,7 @@ fn skipping_counts_every_malformed_line_and_keeps_ten() {
     assert_eq!(log.skipped.first[9].line, 12);
     let report = DataReport::new(&log).to_string();
     assert!(report.contains("malformed lines skipped   27"), "{report}");
-    assert!(report.contains("log.csv:3: column \"timestamp\" is not a number"), "{report}");
+    assert!(report.contains("log.csv:3: column \"timestamp\" is not a time"), "{report}");
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use super::failure::Failure;
 use super::note;
 use clap::Args;
-use dmran::data::{self, Column, DataReport, Duplicates, Format, Log, OnError, Protocol, ReadOptions, Ties, TimeUnit};
+use dmran::data::{
+    self, Column, DataReport, Duplicates, Filter, Format, Log, OnError, Protocol, Quote, ReadOptions, Ties, TimeUnit,
+};
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,33 +14,53 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Reading the log")]
 pub struct DataFlags {
-    /// What the file holds: auto, csv, tsv, jsonl or amazon. Compression (gzip, zstd) is found by itself
+    /// What the file holds: auto, csv, tsv, jsonl, amazon, sequences (a user and then the items, a line) or parquet.
+    /// Compression (gzip, zstd) is found by itself
     #[arg(long, value_parser = named::<Format>)]
     format: Option<Format>,
     /// Amazon's meta file beside the reviews: where categories come from
     #[arg(long, value_name = "FILE")]
     meta: Option<PathBuf>,
-    /// Column of the user; auto tries user, user_id, userid, reviewerID
+    /// Column of the user; auto tries user, user_id, customer_id, reviewerID and the like. A number is a place from 1; in
+    /// JSON a.b is b within a
     #[arg(long, value_name = "NAME")]
     user_column: Option<Column>,
-    /// Column of the item; auto tries item, item_id, itemid, asin, product_id, movieId
+    /// Column of the item; auto tries item, item_id, asin, product_id, movieId, article_id and the like
     #[arg(long, value_name = "NAME")]
     item_column: Option<Column>,
-    /// Column of the time, or none; auto tries timestamp, time, unixReviewTime
+    /// Column of the time, or none; auto tries timestamp, time, date, datetime, event_time, created_at and the like
     #[arg(long, value_name = "NAME")]
     time_column: Option<Column>,
-    /// Column of the item's category, or none; auto tries category, category_id
+    /// Column of the item's category, or none; auto tries category, category_id, genres and the like
     #[arg(long, value_name = "NAME")]
     category_column: Option<Column>,
     /// Column of the event's place in its user's order, or none; auto tries position
     #[arg(long, value_name = "NAME")]
     position_column: Option<Column>,
-    /// What sets fields apart: one ASCII character, or tab
-    #[arg(long, value_name = "CHAR", value_parser = delimiter)]
-    delimiter: Option<char>,
-    /// What times count: seconds or milliseconds since 1970
+    /// What sets fields apart: ASCII characters such as ; or ::, or tab, or space
+    #[arg(long, value_name = "TEXT", value_parser = delimiter)]
+    delimiter: Option<String>,
+    /// The first line is a row already: columns are named by their numbers, from 1
+    #[arg(long)]
+    no_header: bool,
+    /// What quotes mean: none, or the character that encloses fields [default: " in CSV, none in TSV]
+    #[arg(long, value_name = "CHAR|none")]
+    quote: Option<Quote>,
+    /// What makes a quote within quotes a character, beside doubling it: most often a backslash
+    #[arg(long, value_name = "CHAR")]
+    escape: Option<char>,
+    /// What lines begin with that are no rows [default: # above the header]
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    /// Only rows with this: COLUMN=VALUE, or !=, <, <=, >, >= in place of =; given again, all must hold; none for all rows
+    #[arg(long = "where", value_name = "CONDITION", value_parser = condition)]
+    filters: Vec<Condition>,
+    /// What times count that are numbers: s, ms, us or ns since 1970
     #[arg(long, value_parser = named::<TimeUnit>)]
     time_unit: Option<TimeUnit>,
+    /// How times are written, for strptime: '%d.%m.%Y %H:%M' [default: numbers, or dates as 2018-08-23T22:00:58Z]
+    #[arg(long, value_name = "FORMAT")]
+    time_format: Option<String>,
     /// A malformed line: fail, or skip it and count
     #[arg(long, value_parser = named::<OnError>)]
     on_error: Option<OnError>,
@@ -79,7 +101,21 @@ impl DataFlags {
         if self.meta.is_some() {
             options.meta.clone_from(&self.meta);
         }
-        options.delimiter = self.delimiter.or(options.delimiter);
+        if !self.filters.is_empty() {
+            options.filters = self.filters.iter().filter_map(|condition| condition.0.clone()).collect();
+        }
+        options.no_header |= self.no_header;
+        for (flag, option) in [
+            (&self.delimiter, &mut options.delimiter),
+            (&self.comment, &mut options.comment),
+            (&self.time_format, &mut options.time_format),
+        ] {
+            if flag.is_some() {
+                option.clone_from(flag);
+            }
+        }
+        options.quote = self.quote.or(options.quote);
+        options.escape = self.escape.or(options.escape);
     }
 }
 
@@ -89,13 +125,22 @@ pub fn named<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     T::deserialize(text).map_err(|error| error.to_string())
 }
 
-fn delimiter(text: &str) -> Result<char, String> {
-    let mut chars = text.chars();
-    match (text, chars.next(), chars.next()) {
-        ("tab" | "\\t", ..) => Ok('\t'),
-        (_, Some(c), None) => Ok(c),
-        _ => Err("one character, or tab".into()),
+fn delimiter(text: &str) -> Result<String, String> {
+    match text {
+        "tab" | "\\t" => Ok("\t".into()),
+        "space" => Ok(" ".into()),
+        "comma" => Ok(",".into()),
+        "" => Err("one character or more, or tab, or space".into()),
+        text => Ok(text.into()),
     }
+}
+
+/// A condition on rows; the word none stands for no condition, to take back those of a model's training.
+#[derive(Debug, Clone)]
+struct Condition(Option<Filter>);
+
+fn condition(text: &str) -> Result<Condition, String> {
+    if text == "none" { Ok(Condition(None)) } else { text.parse().map(|filter| Condition(Some(filter))) }
 }
 
 /// A log that was read, and what to call it.
@@ -106,16 +151,35 @@ pub struct Opened {
     pub name: String,
 }
 
-/// Reads a log (`-` is standard input; no file is the bundled log) and tells what was left out.
+/// Reads a log (`-` is standard input; no file is the bundled log) and tells what was taken for what and what was left out.
 pub fn open(file: Option<&Path>, options: &ReadOptions) -> Result<Opened, Failure> {
+    let opened = open_silently(file, options)?;
+    opened.tell_choices();
+    Ok(opened)
+}
+
+/// As [`open_silently`], with several files as one log.
+pub fn open_all(files: &[PathBuf], options: &ReadOptions) -> Result<Opened, Failure> {
+    match files {
+        [] => open_silently(None, options),
+        [file] => open_silently(Some(file), options),
+        [first, ..] if files.iter().any(|file| file == Path::new("-")) => {
+            Err(Failure::Input(format!("{}: standard input cannot be one of several files", first.display())))
+        }
+        [first, others @ ..] => {
+            let name = format!("{} and {} more", name_of(first), others.len());
+            Ok(Opened { log: data::read_all(files, options)?, name })
+        }
+    }
+}
+
+/// As [`open`], telling of malformed lines alone.
+pub fn open_silently(file: Option<&Path>, options: &ReadOptions) -> Result<Opened, Failure> {
     let (log, name) = match file {
         Some(file) if file == Path::new("-") => {
             (data::read_from(io::stdin().lock(), "stdin", options)?, "stdin".into())
         }
-        Some(file) => {
-            let name = file.file_name().unwrap_or(file.as_os_str());
-            (data::read(file, options)?, name.to_string_lossy().into_owned())
-        }
+        Some(file) => (data::read(file, options)?, name_of(file)),
         None if *options != ReadOptions::default() => {
             return Err(Failure::input("the bundled log is read as it is: settings of how a log is read need a FILE"));
         }
@@ -139,10 +203,23 @@ pub fn check_times(opened: &Opened, protocol: Protocol) -> Result<(), Failure> {
     Ok(())
 }
 
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
+}
+
 impl Opened {
     /// The log's fingerprint as text.
     pub fn hash(&self) -> String {
         format!("{:016x}", self.log.hash())
+    }
+
+    /// Says what was taken for what, and what is odd. Of the bundled log nothing was to be chosen.
+    pub fn tell_choices(&self) {
+        if self.name == data::BUNDLED_NAME {
+            return;
+        }
+        note(format_args!("{}: {}", self.name, self.log.taken));
+        self.log.taken.notes.iter().for_each(|odd| note(format_args!("note: {odd}")));
     }
 
     /// The log in one line.
@@ -174,8 +251,10 @@ mod tests {
 
     #[test]
     fn delimiters() {
-        assert_eq!((delimiter(";"), delimiter("tab"), delimiter("\\t")), (Ok(';'), Ok('\t'), Ok('\t')));
-        assert!(delimiter("").is_err() && delimiter("ab").is_err());
+        for (text, want) in [(";", ";"), ("::", "::"), ("tab", "\t"), ("\\t", "\t"), ("space", " ")] {
+            assert_eq!(delimiter(text).as_deref(), Ok(want));
+        }
+        assert!(delimiter("").is_err());
     }
 
     #[test]
@@ -187,5 +266,10 @@ mod tests {
         assert_eq!((options.k_core_users, options.k_core_items), (5, 3));
         assert_eq!(options.columns.item, Column::Named("thing".into()));
         assert_eq!(options.columns.user, Column::Auto);
+        let mut options = ReadOptions { filters: vec!["a=b".parse().unwrap()], ..ReadOptions::default() };
+        DataFlags { filters: vec![condition("none").unwrap()], ..Default::default() }.apply(&mut options);
+        assert!(options.filters.is_empty());
+        DataFlags { filters: vec![condition("c>1").unwrap()], ..Default::default() }.apply(&mut options);
+        assert_eq!(options.filters[0].to_string(), "c>1");
     }
 }

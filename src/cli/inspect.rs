@@ -18,8 +18,8 @@ pub struct Args {
 enum What {
     /// The data report of a log: users, items, lengths, times, ties, duplicates, malformed lines.
     Data {
-        /// The log; - is standard input. Without it the bundled one
-        file: Option<PathBuf>,
+        /// The log: files, folders or patterns, as one; - is standard input. Without it the bundled one
+        files: Vec<PathBuf>,
         /// One JSON object instead of a table
         #[arg(long)]
         json: bool,
@@ -37,10 +37,10 @@ enum What {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match &args.what {
-        What::Data { file, json, data } => {
+        What::Data { files, json, data } => {
             let mut options = ReadOptions::default();
             data.apply(&mut options);
-            let opened = data_flags::open(file.as_deref(), &options)?;
+            let opened = data_flags::open_all(files, &options)?;
             let report = DataReport::new(&opened.log);
             if *json {
                 serde_json::to_writer(&mut out, &report)?;

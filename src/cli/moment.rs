@@ -1,12 +1,13 @@
-//! Moments on the command line: seconds since 1970.
+//! Moments on the command line: seconds since 1970, or a date.
 
-use dmran::data::unit_of;
+use dmran::data::{TimeUnit, time, unit_of};
 
-/// Reads a moment; one that is hardly meant in seconds is refused.
+/// Reads a moment; a number that is hardly meant in seconds is refused.
 pub fn moment(text: &str) -> Result<i64, String> {
-    let seconds: i64 = text.trim().parse().map_err(|_| "a whole number of seconds since 1970 is needed".to_owned())?;
+    let text = text.trim();
+    let seconds = time::parse(text, TimeUnit::Seconds, None).map_err(|error| error.to_string())?;
     match unit_of([seconds]) {
-        Some((_, unit)) => Err(format!("looks like {unit}; seconds since 1970 are needed")),
+        Some((_, unit)) => Err(format!("looks like {unit}; seconds since 1970 or a date are needed")),
         None => Ok(seconds),
     }
 }

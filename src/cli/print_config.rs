@@ -5,8 +5,14 @@ use dmran::train::Config;
 /// What each setting is, by section and key.
 const COMMENTS: &[(&str, &str)] = &[
     ("preset", "where the settings started from: paper, auc, everyday"),
-    ("data.format", "auto, csv, tsv, jsonl, amazon"),
-    ("data.time_unit", "seconds, milliseconds"),
+    ("data.format", "auto, csv, tsv, jsonl, amazon, sequences, parquet"),
+    ("data.time_unit", "seconds, milliseconds, microseconds, nanoseconds"),
+    ("data.time_format", "how times are written, for strptime; left out: numbers or ISO dates"),
+    ("data.no_header", "the first line is a row; columns are numbers"),
+    ("data.quote", "none, or the character that encloses fields; left out: by format"),
+    ("data.escape", "what makes a quote within quotes a character"),
+    ("data.comment", "what lines begin with that are no rows"),
+    ("data.where", "conditions that rows must hold"),
     ("data.on_error", "a malformed line: fail, skip"),
     ("data.duplicates", "keep-all, keep-first"),
     ("data.ties", "events of a user at one time: file, random(SEED)"),
@@ -101,7 +107,13 @@ mod tests {
     #[test]
     fn every_setting_has_its_comment_and_reads_back() {
         let mut config = Config::default();
-        config.data.delimiter = Some(';');
+        config.data.delimiter = Some(";".into());
+        config.data.time_format = Some("%d.%m.%Y".into());
+        config.data.no_header = true;
+        config.data.quote = Some("none".parse().unwrap());
+        config.data.escape = Some('\\');
+        config.data.comment = Some("--".into());
+        config.data.filters = vec!["rating>=4".parse().unwrap(), "event=buy".parse().unwrap()];
         config.data.meta = Some("meta # 1.json.gz".into());
         config.train.l2_weight = 5e-5;
         config.train.from = "0123".into();

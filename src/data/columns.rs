@@ -1,7 +1,9 @@
-//! Finding the columns of a log by name.
+//! Which columns of a log play which role.
 
 use super::error::{DataError, shown};
-use super::options::{Column, Columns};
+use super::filter::Test;
+use super::options::{Column, ReadOptions};
+use super::time;
 
 /// What a column is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,86 +18,281 @@ pub(crate) enum Role {
 impl Role {
     pub(crate) const ALL: [Role; 5] = [Role::User, Role::Item, Role::Time, Role::Category, Role::Position];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         ["user", "item", "time", "category", "position"][self as usize]
     }
 
-    /// The names that [`Column::Auto`] tries, in this order.
+    /// The names that [`Column::Auto`] tries, in this order, in any spelling that [`squashed`] makes equal.
     fn usual_names(self) -> &'static [&'static str] {
         match self {
-            Role::User => &["user", "user_id", "userid", "reviewerID"],
-            Role::Item => &["item", "item_id", "itemid", "asin", "product_id", "movieId"],
-            Role::Time => &["timestamp", "time", "unixReviewTime"],
-            Role::Category => &["category", "category_id"],
+            Role::User => &[
+                "user",
+                "user_id",
+                "uid",
+                "reviewerID",
+                "customer_id",
+                "customer",
+                "visitor_id",
+                "visitor",
+                "client_id",
+                "member_id",
+                "account_id",
+                "buyer_id",
+                "shopper_id",
+                "reader_id",
+                "listener_id",
+                "player_id",
+                "profile_id",
+                "session_id",
+            ],
+            Role::Item => &[
+                "item",
+                "item_id",
+                "iid",
+                "parent_asin",
+                "asin",
+                "product_id",
+                "movieId",
+                "product",
+                "movie",
+                "article_id",
+                "article",
+                "business_id",
+                "isbn",
+                "book_id",
+                "track_id",
+                "song_id",
+                "artist_id",
+                "video_id",
+                "game_id",
+                "app_id",
+                "news_id",
+                "recipe_id",
+                "content_id",
+                "location_id",
+                "venue_id",
+                "poi_id",
+                "place_id",
+                "sku",
+                "stock_code",
+                "product_code",
+                "item_code",
+                "good_id",
+                "offer_id",
+                "anime_id",
+                "show_id",
+                "post_id",
+            ],
+            Role::Time => &[
+                "timestamp",
+                "time",
+                "unixReviewTime",
+                "unix_timestamp",
+                "unix_time",
+                "event_timestamp",
+                "event_time",
+                "datetime",
+                "date_time",
+                "date",
+                "created_at",
+                "created",
+                "create_time",
+                "creation_date",
+                "t_dat",
+                "ts",
+                "review_time",
+                "review_date",
+                "rating_timestamp",
+                "rating_date",
+                "check_in_time",
+                "checkin_time",
+                "invoice_date",
+                "order_date",
+                "purchase_date",
+                "purchased_at",
+                "transaction_date",
+                "transaction_time",
+                "event_date",
+                "click_time",
+                "view_time",
+                "viewed_at",
+                "watched_at",
+                "listened_at",
+                "rated_at",
+                "action_time",
+                "order_time",
+                "when",
+            ],
+            Role::Category => &[
+                "category",
+                "category_id",
+                "category_name",
+                "category_code",
+                "main_category",
+                "categories",
+                "item_category",
+                "item_category_id",
+                "product_category",
+                "product_category_id",
+                "genre",
+                "genres",
+            ],
             Role::Position => &["position"],
         }
     }
 
-    fn of(self, columns: &Columns) -> &Column {
+    fn of(self, options: &ReadOptions) -> &Column {
         match self {
-            Role::User => &columns.user,
-            Role::Item => &columns.item,
-            Role::Time => &columns.time,
-            Role::Category => &columns.category,
-            Role::Position => &columns.position,
+            Role::User => &options.columns.user,
+            Role::Item => &options.columns.item,
+            Role::Time => &options.columns.time,
+            Role::Category => &options.columns.category,
+            Role::Position => &options.columns.position,
         }
     }
 }
 
-/// The place and the name of the column of every role that has one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Found([Option<(usize, String)>; 5]);
+/// A name without what spellings differ in: case, white space, dashes, dots, underscores, and a type behind a colon.
+pub(crate) fn squashed(name: &str) -> String {
+    let letters = untyped(name).chars().filter(|c| !c.is_whitespace() && !"_-.".contains(*c));
+    letters.flat_map(char::to_lowercase).collect()
+}
 
-impl Found {
-    /// Place of the column among those of the header.
-    pub(crate) fn index(&self, role: Role) -> Option<usize> {
-        self.0[role as usize].as_ref().map(|(index, _)| *index)
+/// A name without its type: `timestamp` of `timestamp:float`.
+fn untyped(name: &str) -> &str {
+    match name.rsplit_once(':') {
+        Some((name, kind)) if !name.is_empty() && kind.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_') => name,
+        _ => name,
+    }
+}
+
+/// A column that is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Looked {
+    pub name: String,
+    /// Its place in the header, from 0.
+    pub index: usize,
+}
+
+/// The columns that are looked at, and what for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Plan {
+    /// Each once, whatever it is for.
+    pub columns: Vec<Looked>,
+    /// For each role the place of its column in `columns`.
+    role: [Option<usize>; 5],
+    /// Conditions on columns.
+    pub tests: Vec<(usize, Test)>,
+    /// Names of the other columns.
+    pub unused: Vec<String>,
+}
+
+impl Plan {
+    /// Place of a role's column in `columns`.
+    pub(crate) fn slot(&self, role: Role) -> Option<usize> {
+        self.role[role as usize]
     }
 
-    /// Name of the column.
+    /// Name of a role's column.
     pub(crate) fn name(&self, role: Role) -> Option<&str> {
-        self.0[role as usize].as_ref().map(|(_, name)| name.as_str())
+        self.slot(role).map(|slot| self.columns[slot].name.as_str())
+    }
+
+    /// Place of a role's column in the header.
+    pub(crate) fn index(&self, role: Role) -> Option<usize> {
+        self.slot(role).map(|slot| self.columns[slot].index)
+    }
+
+    fn look(&mut self, header: &[&str], index: usize) -> usize {
+        if let Some(slot) = self.columns.iter().position(|looked| looked.index == index) {
+            return slot;
+        }
+        self.columns.push(Looked { name: header[index].to_owned(), index });
+        self.columns.len() - 1
     }
 }
 
 /// Finds every role's column in a header.
-pub(crate) fn find(file: &str, columns: &Columns, header: &[&str]) -> Result<Found, DataError> {
-    let mut found = Found(Default::default());
+pub(crate) fn plan(file: &str, options: &ReadOptions, header: &[&str]) -> Result<Plan, DataError> {
+    let mut plan = Plan { columns: Vec::new(), role: [None; 5], tests: Vec::new(), unused: Vec::new() };
     for role in Role::ALL {
-        let place = match role.of(columns) {
+        let asked = role.of(options);
+        let place = match asked {
             Column::Ignore => None,
-            Column::Named(name) => only(file, header, |column| column == name)?,
-            Column::Auto => {
-                let mut place = None;
-                for usual in role.usual_names() {
-                    place = only(file, header, |column| column.eq_ignore_ascii_case(usual))?;
-                    if place.is_some() {
-                        break;
-                    }
-                }
-                place
-            }
+            Column::Named(name) => named(file, header, name, role.name())?,
+            Column::Auto => usual(file, header, role)?,
         };
-        let needed = match role.of(columns) {
+        let needed = match asked {
             Column::Named(_) => true,
             Column::Auto | Column::Ignore => matches!(role, Role::User | Role::Item),
         };
         if needed && place.is_none() {
-            return Err(missing(file, role, role.of(columns), header));
+            return Err(missing(file, role, asked, header));
         }
-        found.0[role as usize] = place.map(|index| (index, header[index].to_owned()));
+        plan.role[role as usize] = place.map(|index| plan.look(header, index));
     }
-    Ok(found)
+    for filter in &options.filters {
+        let Some(index) = named(file, header, &filter.column, "user")? else {
+            return Err(DataError::Options(format!(
+                "{file}: --where {filter}: there is no column {:?}; the columns are {}",
+                filter.column,
+                some(header).join(", ")
+            )));
+        };
+        let slot = plan.look(header, index);
+        plan.tests.push((slot, filter.test()));
+    }
+    let used = |index: &usize| plan.columns.iter().any(|looked| looked.index == *index);
+    plan.unused = (0..header.len()).filter(|index| !used(index)).map(|index| header[index].to_owned()).collect();
+    Ok(plan)
+}
+
+/// The column of the first usual name that is there.
+fn usual(file: &str, header: &[&str], role: Role) -> Result<Option<usize>, DataError> {
+    let spelled: Vec<String> = header.iter().map(|name| squashed(name)).collect();
+    for usual in role.usual_names() {
+        let usual = squashed(usual);
+        let place = only(file, header, role.name(), |index| spelled[index] == usual)?;
+        if place.is_some() {
+            return Ok(place);
+        }
+    }
+    Ok(None)
+}
+
+/// The column of exactly this name, with or without its type; or else of this number, counted from 1.
+fn named(file: &str, header: &[&str], name: &str, role: &'static str) -> Result<Option<usize>, DataError> {
+    for exact in [true, false] {
+        let fits = |index: usize| header[index] == name || (!exact && untyped(header[index]) == name);
+        let place = only(file, header, role, fits)?;
+        if place.is_some() {
+            return Ok(place);
+        }
+    }
+    let number = name.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    Ok(number.filter(|index| *index < header.len()))
 }
 
 /// The one column that fits, if any.
-fn only(file: &str, header: &[&str], fits: impl Fn(&str) -> bool) -> Result<Option<usize>, DataError> {
-    let mut places = (0..header.len()).filter(|&index| fits(header[index]));
+fn only(
+    file: &str,
+    header: &[&str],
+    role: &'static str,
+    fits: impl Fn(usize) -> bool,
+) -> Result<Option<usize>, DataError> {
+    let mut places = (0..header.len()).filter(|&index| fits(index));
     let first = places.next();
-    match places.next() {
-        None => Ok(first),
-        Some(second) => Err(DataError::AmbiguousColumn { file: file.into(), column: header[second].into() }),
+    let (Some(one), Some(other)) = (first, places.next()) else { return Ok(first) };
+    let (file, name) = (file.to_owned(), |index: usize| shown(header[index].as_bytes()));
+    if header[one] == header[other] {
+        return Err(DataError::AmbiguousColumn { file, column: name(one), role, place: one + 1 });
     }
+    Err(DataError::TwoCandidates { file, role, first: name(one), second: name(other) })
+}
+
+/// Names for a message.
+fn some(header: &[&str]) -> Vec<String> {
+    header.iter().take(50).map(|name| shown(name.as_bytes())).collect()
 }
 
 fn missing(file: &str, role: Role, column: &Column, header: &[&str]) -> DataError {
@@ -103,44 +300,129 @@ fn missing(file: &str, role: Role, column: &Column, header: &[&str]) -> DataErro
         Column::Named(name) => format!("{name:?}"),
         Column::Ignore => "nothing (users and items cannot be left out)".into(),
         Column::Auto => {
-            let names: Vec<String> = role.usual_names().iter().map(|name| format!("{name:?}")).collect();
-            names.join(", ")
+            let names = role.usual_names();
+            let few: Vec<String> = names.iter().take(8).map(|name| format!("{name:?}")).collect();
+            few.join(", ") + if names.len() > 8 { " and the like" } else { "" }
         }
     };
-    let found = header.iter().take(50).map(|name| shown(name.as_bytes())).collect();
-    DataError::MissingColumn { file: file.into(), role: role.name(), wanted, found }
+    DataError::MissingColumn { file: file.into(), role: role.name(), wanted, found: some(header) }
+}
+
+/// A column that looks like times in every one of some rows although none was taken, with one of its values. `fields`
+/// gives the values of a column by its place in the header.
+pub(crate) fn unclear_time<'a>(
+    plan: &Plan,
+    options: &ReadOptions,
+    header: &[&'a str],
+    fields: impl Fn(usize) -> Vec<&'a [u8]>,
+) -> Option<(&'a str, String)> {
+    if options.columns.time != Column::Auto || plan.slot(Role::Time).is_some() || plan.slot(Role::Position).is_some() {
+        return None;
+    }
+    let used = |index: &usize| plan.columns.iter().any(|looked| looked.index == *index);
+    (0..header.len()).filter(|index| !used(index)).find_map(|index| {
+        let values: Vec<&[u8]> = fields(index).into_iter().filter(|value| !value.trim_ascii().is_empty()).collect();
+        let all = !values.is_empty() && values.iter().all(|value| time::looks_like_one(value));
+        all.then(|| (header[index], shown(values[0])))
+    })
+}
+
+/// Whether a name that was not there before would have been taken for a role, with what it is then for.
+pub(crate) fn would_be_taken(plan: &Plan, options: &ReadOptions, name: &str) -> Option<Role> {
+    let spelled = squashed(name);
+    let place = |role: Role, spelled: &str| role.usual_names().iter().position(|usual| squashed(usual) == spelled);
+    Role::ALL.into_iter().filter(|role| *role.of(options) == Column::Auto).find(|&role| {
+        let Some(new) = place(role, &spelled) else { return false };
+        plan.name(role).and_then(|taken| place(role, &squashed(taken))).is_none_or(|taken| new < taken)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Columns;
+
+    fn found(header: &[&str]) -> Plan {
+        plan("f", &ReadOptions::default(), header).unwrap()
+    }
 
     #[test]
-    fn usual_names_in_any_case_and_in_their_order() {
-        let header = ["Rating", "userId", "movieId", "TIMESTAMP", "time"];
-        let found = find("f", &Columns::default(), &header).unwrap();
-        assert_eq!(found.index(Role::User), Some(1));
-        assert_eq!(found.index(Role::Item), Some(2));
-        assert_eq!(found.index(Role::Time), Some(3), "timestamp goes before time");
-        assert_eq!(found.index(Role::Category), None);
+    fn usual_names_in_any_spelling_and_in_their_order() {
+        let found = found(&["Rating", "userId", "movieId", "TIMESTAMP", "time"]);
+        let index = |role| found.index(role);
+        assert_eq!(index(Role::User), Some(1));
+        assert_eq!(index(Role::Item), Some(2));
+        assert_eq!(index(Role::Time), Some(3), "timestamp goes before time");
+        assert_eq!(index(Role::Category), None);
         assert_eq!(found.name(Role::Time), Some("TIMESTAMP"));
+        assert_eq!(found.unused, ["Rating", "time"]);
+        for header in [
+            ["user_id:token", "item_id:token", "timestamp:float"],
+            ["User ID", "Item-ID", "Time Stamp"],
+            ["customer_id", "article_id", "t_dat"],
+            ["USER_ID", "ITEM_ID", "Event Time"],
+            ["user.id", "product", "created_at"],
+        ] {
+            let found = super::plan("f", &ReadOptions::default(), &header).unwrap();
+            let places = [Role::User, Role::Item, Role::Time].map(|role| found.index(role));
+            assert_eq!(places, [Some(0), Some(1), Some(2)], "{header:?}");
+        }
     }
 
     #[test]
     fn names_are_exact_and_none_is_left_out() {
         let columns = Columns { user: Column::Named("who".into()), time: Column::Ignore, ..Columns::default() };
-        let found = find("f", &columns, &["user", "who", "item", "time"]).unwrap();
+        let options = ReadOptions { columns, ..ReadOptions::default() };
+        let found = plan("f", &options, &["user", "who", "item", "time"]).unwrap();
         assert_eq!(found.index(Role::User), Some(1));
         assert_eq!(found.index(Role::Time), None);
-        let error = find("f", &columns, &["user", "Who", "item"]).unwrap_err().to_string();
-        let want = "f: no column for the user: looked for \"who\"; \
-                    the columns are \"user\", \"Who\", \"item\"";
+        let error = plan("f", &options, &["user", "Who", "item"]).unwrap_err().to_string();
+        let want = "f: no column for the user: looked for \"who\"; the columns are \"user\", \"Who\", \"item\"; \
+                    name it with --user-column NAME";
         assert_eq!(error, want);
     }
 
     #[test]
-    fn two_columns_of_one_name_are_refused() {
-        let error = find("f", &Columns::default(), &["user", "item", "Item"]).unwrap_err();
-        assert_eq!(error.to_string(), "f: two columns are named \"Item\"");
+    fn a_number_names_a_column_that_no_name_does() {
+        let mut options = ReadOptions::default();
+        options.columns.time = Column::Named("4".into());
+        let header = ["user", "item", "timestamp", "timestamp"];
+        assert_eq!(plan("f", &options, &header).unwrap().index(Role::Time), Some(3));
+        let error = plan("f", &ReadOptions::default(), &header).unwrap_err().to_string();
+        assert!(error.contains("two columns are named \"timestamp\"") && error.contains("--time-column 3"), "{error}");
+        assert_eq!(plan("f", &options, &["user", "item", "4"]).unwrap().index(Role::Time), Some(2));
+        assert!(plan("f", &options, &["user", "item", "x"]).is_err());
+    }
+
+    #[test]
+    fn two_columns_that_could_be_meant_are_refused() {
+        let error = plan("f", &ReadOptions::default(), &["user", "item", "Item"]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "f: \"item\" and \"Item\" could both be the item: say which with --item-column NAME"
+        );
+    }
+
+    #[test]
+    fn times_that_were_not_taken_are_noticed() {
+        let header = ["user", "item", "at", "n"];
+        let rows = [["u", "i", "1535061658", "5"], ["u", "j", "", "1535061658"]];
+        let fields = |index: usize| rows.iter().map(|row| row[index].as_bytes()).collect();
+        let options = ReadOptions::default();
+        let unclear = unclear_time(&found(&header), &options, &header, fields);
+        assert_eq!(unclear, Some(("at", "1535061658".into())));
+        let mut options = options;
+        options.columns.time = Column::Ignore;
+        assert_eq!(unclear_time(&plan("f", &options, &header).unwrap(), &options, &header, fields), None);
+    }
+
+    #[test]
+    fn late_names_count_where_they_would_have_been_taken() {
+        let options = ReadOptions::default();
+        let plan = found(&["user_id", "item", "time"]);
+        assert_eq!(would_be_taken(&plan, &options, "timestamp"), Some(Role::Time));
+        assert_eq!(would_be_taken(&plan, &options, "category"), Some(Role::Category));
+        assert_eq!(would_be_taken(&plan, &options, "date"), None);
+        assert_eq!(would_be_taken(&plan, &options, "price"), None);
     }
 }

@@ -1,88 +1,107 @@
-//! CSV and TSV with a header.
+//! CSV, TSV and their like: one record a row.
 
-use std::io;
-
-use csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
-
-use super::columns::{self, Role};
+use super::batch::{Batch, Cell, Rejected};
+use super::blocks::{self, Block};
+use super::builder::{FileRead, LogBuilder};
+use super::columns::Role;
 use super::error::{DataError, Problem};
-use super::options::Columns;
-use super::rows::{Rejected, Row, Rows};
+use super::fields::{Fields, Record, Records};
+use super::layout::{self, Layout};
+use super::options::{Format, ReadOptions};
 use super::source::Source;
 
 /// Reads all rows below the header.
-pub(crate) fn read(source: Source<'_>, delimiter: u8, columns: &Columns, rows: &mut Rows<'_>) -> Result<(), DataError> {
+pub(crate) fn read(
+    mut source: Source<'_>,
+    format: Format,
+    extension: &str,
+    options: &ReadOptions,
+    log: &mut LogBuilder,
+) -> Result<(), DataError> {
     let file = source.file().to_owned();
-    let mut reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        // Carriage returns are trimmed with other white space: the parser would otherwise end a
-        // record at \r and count the \n for the next one, and lines could not be told exactly.
-        .terminator(Terminator::Any(b'\n'))
-        .buffer_capacity(64 << 10)
-        .from_reader(source);
-    let mut record = ByteRecord::new();
-    if !next(&mut reader, &mut record)? {
-        return Err(DataError::Empty { file });
+    let layout = layout::find(&file, options, format, extension, source.head())?;
+    let options = &ReadOptions { time_unit: layout.unit, ..options.clone() };
+    let (bytes, lines) = layout.skipped;
+    source.skip(bytes);
+    let parse = |block: &Block, batch: &mut Batch| {
+        rows(&file, &layout, block, options, batch);
+        Ok(())
+    };
+    let batches = blocks::parse_all(&mut source, lines, &layout.dialect, options, log.names(), parse)?;
+    let rows: u64 = batches.iter().map(|batch| batch.rows).sum();
+    if rows == 0 {
+        return Err(if layout.has_header { DataError::HeaderOnly { file } } else { DataError::Empty { file } });
     }
-    let header: Vec<String> =
-        record.iter().map(|name| String::from_utf8_lossy(name.trim_ascii()).into_owned()).collect();
-    let names: Vec<&str> = header.iter().map(String::as_str).collect();
-    let found = columns::find(&file, columns, &names)?;
-    let [user, item, time, category, position] = Role::ALL.map(|role| found.index(role));
-
-    let mut any = false;
-    loop {
-        let before = reader.position().line();
-        if !next(&mut reader, &mut record)? {
-            break;
-        }
-        any = true;
-        let pushed = if record.len() == header.len() {
-            let field = |index: Option<usize>| index.map(|index| &record[index]);
-            rows.push(&Row {
-                user: field(user).unwrap_or_default(),
-                item: field(item).unwrap_or_default(),
-                time: field(time),
-                category: field(category),
-                position: field(position),
-            })?
-        } else {
-            let problem = Problem::FieldCount { expected: header.len(), found: record.len() };
-            Err(Rejected::line(problem, record.iter().next().unwrap_or_default()))
-        };
-        if let Err(rejected) = pushed {
-            rows.reject(&file, start_line(&reader, &record, before), Some(&found), rejected)?;
-        }
-    }
-    if any { Ok(()) } else { Err(DataError::HeaderOnly { file }) }
+    let how = how(&layout);
+    log.add(FileRead {
+        file,
+        lines_before: lines,
+        unit: options.time_unit,
+        plan: Some(layout.plan),
+        batches,
+        how,
+        notes: layout.notes,
+    })
 }
 
-/// Reads the next record that is not blank; `false` at the end.
-fn next(reader: &mut Reader<Source<'_>>, record: &mut ByteRecord) -> Result<bool, DataError> {
-    loop {
-        let line = reader.position().line();
-        reader.get_mut().mark();
-        let more = reader.read_byte_record(record).map_err(|error| {
-            let error = match error.into_kind() {
-                csv::ErrorKind::Io(error) => error,
-                other => io::Error::other(format!("{other:?}")),
-            };
-            reader.get_ref().error(error, line)
-        })?;
-        let blank = record.len() == 1 && record[0].trim_ascii().is_empty();
-        if !more || !blank {
-            return Ok(more);
-        }
-    }
+/// What the file is, in words.
+fn how(layout: &Layout) -> String {
+    let name = match &layout.dialect.delimiter[..] {
+        b"," => "CSV".to_owned(),
+        b"\t" => "TSV".to_owned(),
+        b" " => "fields set apart by blanks".to_owned(),
+        delimiter => format!("fields set apart by {:?}", String::from_utf8_lossy(delimiter)),
+    };
+    if layout.has_header { name } else { name + " without a header" }
 }
 
-/// The physical line on which a record that was just read starts.
-///
-/// The parser stands behind the record's line break; line breaks inside quotes are in its fields.
-/// The record cannot start before the line at which the parser stood `before`.
-fn start_line(reader: &Reader<Source<'_>>, record: &ByteRecord, before: u64) -> u64 {
-    let inside = record.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64;
-    reader.position().line().saturating_sub(1 + inside).max(before)
+/// Reads the rows of a block.
+fn rows(file: &str, layout: &Layout, block: &Block, options: &ReadOptions, batch: &mut Batch) {
+    let Layout { dialect, plan, header, .. } = layout;
+    let text = &block.text[..];
+    let mut records = Records::new(dialect, text, true);
+    let mut fields = Fields::default();
+    let names =
+        [Role::User, Role::Item].map(|role| (plan.index(role).unwrap_or(0), plan.name(role).unwrap_or_default()));
+    let mut line = 1;
+    loop {
+        let start = records.at();
+        match records.next(dialect, &mut fields) {
+            Record::End | Record::Incomplete => return,
+            Record::Nothing => line += 1,
+            Record::Bad(problem) => {
+                batch.rows += 1;
+                let shown = text[start..records.at()].trim_ascii();
+                batch.reject(file, line, None, Rejected::line(problem, shown));
+                line += 1;
+            }
+            Record::Row(inside) => {
+                // A delimiter at the end of every row but not of the header.
+                if fields.len() == header.len() + 1 && fields.get(text, header.len()).trim_ascii().is_empty() {
+                    fields.pop();
+                }
+                let is_name = |(index, name): (usize, &str)| fields.get(text, index).trim_ascii() == name.as_bytes();
+                if layout.has_header && names.into_iter().all(is_name) {
+                    batch.odd.headers.add(line, &[]);
+                    line += 1 + inside;
+                    continue;
+                }
+                batch.rows += 1;
+                if inside > 0 {
+                    batch.odd.several_lines.add(line, &[]);
+                }
+                let pushed = if fields.len() == header.len() {
+                    let cell = |slot: usize| Cell::text(fields.get(text, plan.columns[slot].index));
+                    batch.push(options, plan, line, cell)
+                } else {
+                    let problem = Problem::FieldCount { expected: header.len(), found: fields.len() };
+                    Err(Rejected::line(problem, fields.get(text, 0)))
+                };
+                if let Err(rejected) = pushed {
+                    batch.reject(file, line, Some(plan), rejected);
+                }
+                line += 1 + inside;
+            }
+        }
+    }
 }

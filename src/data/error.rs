@@ -35,9 +35,12 @@ pub enum Problem {
         /// Longest length that is accepted.
         limit: usize,
     },
-    /// The time is neither an integer nor a decimal number of seconds.
-    #[error("is not a number of seconds")]
+    /// The time is neither a number nor a date in one of its usual forms.
+    #[error("is not a time: neither a number nor a date such as 2018-08-23 22:00:58")]
     NotATime,
+    /// The time is not written as [`time_format`](super::ReadOptions::time_format) says.
+    #[error("is not of the format {0}")]
+    NotOfFormat(String),
     /// The position is not an integer.
     #[error("is not an integer")]
     NotAnInteger,
@@ -47,6 +50,21 @@ pub enum Problem {
     /// The identifier is neither a string nor an integer (JSON only).
     #[error("is neither a string nor an integer")]
     NotAnId,
+    /// A quote is opened in this record and never closed.
+    #[error("opens a quote that is never closed")]
+    OpenQuote,
+    /// Something stands between a closing quote and the next delimiter.
+    #[error("has text after a closing quote")]
+    TextAfterQuote,
+    /// A quoted field runs over lines that are rows themselves.
+    #[error("opens a quote that is closed {lines} lines further down, and what lies between looks like rows")]
+    SwallowedRows {
+        /// How many line breaks are in the record.
+        lines: u64,
+    },
+    /// The text has half a surrogate pair (`\ud83d` alone), so it is no name that could be told from others.
+    #[error("has half a surrogate pair")]
+    HalfSurrogate,
     /// The line is not a JSON object, or a meta line is not a Python dictionary.
     #[error("does not parse: {0}")]
     Syntax(String),
@@ -78,11 +96,33 @@ impl fmt::Display for LineError {
         if !self.value.is_empty() {
             write!(f, ": \"{}\"", self.value)?;
         }
-        Ok(())
+        f.write_str(&self.problem.fix(&self.value))
     }
 }
 
 impl std::error::Error for LineError {}
+
+impl Problem {
+    /// What to do about it, as the end of a message; empty where that is plain.
+    fn fix(&self, value: &str) -> String {
+        match self {
+            Problem::NotATime => super::time::hint(value),
+            Problem::NotUtf8 => " (if it is Windows-1252: iconv -f CP1252 -t UTF-8 OLD > NEW)".into(),
+            Problem::Missing => " (--on-error skip leaves such lines out)".into(),
+            Problem::OpenQuote | Problem::SwallowedRows { .. } => {
+                " (--quote none takes quotes as they are; --quote '\"' insists on them)".into()
+            }
+            Problem::TextAfterQuote if value.contains('\\') => {
+                " (--escape '\\' where a quote inside quotes is written \\\"; --quote none takes quotes as they are)"
+                    .into()
+            }
+            Problem::TextAfterQuote => {
+                " (a quote inside quotes is written twice; --quote none takes quotes as they are)".into()
+            }
+            _ => String::new(),
+        }
+    }
+}
 
 /// A value made fit for a message: lossy UTF-8, control characters escaped, cut after 60 characters.
 pub(crate) fn shown(value: &[u8]) -> String {
@@ -114,7 +154,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// The path is a folder.
-    #[error("{}: is a folder, a file is needed", path.display())]
+    #[error("{}: is a folder without a file to read, or is where a file is needed", path.display())]
     Directory {
         /// The path that was given.
         path: PathBuf,
@@ -154,7 +194,10 @@ pub enum DataError {
         file: String,
     },
     /// The header (or the first JSON object) lacks a column.
-    #[error("{file}: no column for the {role}: looked for {wanted}; the columns are {}", quoted(found))]
+    #[error(
+        "{file}: no column for the {role}: looked for {wanted}; the columns are {}; name it with --{role}-column NAME",
+        quoted(found)
+    )]
     MissingColumn {
         /// The file.
         file: String,
@@ -166,12 +209,164 @@ pub enum DataError {
         found: Vec<String>,
     },
     /// Two columns carry the name that was asked for.
-    #[error("{file}: two columns are named {column:?}")]
+    #[error("{file}: two columns are named {column:?}: name one by its number, for instance --{role}-column {place}")]
     AmbiguousColumn {
         /// The file.
         file: String,
         /// The name.
         column: String,
+        /// What the column is for.
+        role: &'static str,
+        /// Place of the first one, counted from 1.
+        place: usize,
+    },
+    /// There are two columns that could be meant.
+    #[error("{file}: {first:?} and {second:?} could both be the {role}: say which with --{role}-column NAME")]
+    TwoCandidates {
+        /// The file.
+        file: String,
+        /// What the column is for.
+        role: &'static str,
+        /// One name.
+        first: String,
+        /// The other name.
+        second: String,
+    },
+    /// The first line holds values where names were expected.
+    #[error("{file}: this file seems to have no header: its first line is {line:?}; {hint}")]
+    NoHeader {
+        /// The file.
+        file: String,
+        /// The first line, cut after 60 characters.
+        line: String,
+        /// The flags that would read it.
+        hint: String,
+    },
+    /// A column looks like times, but none was taken, so that the order of the file would count.
+    #[error(
+        "{file}: no column was taken for the time, but {column:?} looks like one ({example:?}): \
+         say --time-column {column:?}, or --time-column none to go by the order of the file"
+    )]
+    UnclearTime {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+        /// A value of it.
+        example: String,
+    },
+    /// A key that would have been taken first appears far into the file.
+    #[error(
+        "{file}:{line}: {column:?} appears here for the first time, too late to be taken for the {role}: \
+         say --{role}-column {column:?} or --{role}-column none"
+    )]
+    LateColumn {
+        /// The file.
+        file: String,
+        /// The line.
+        line: u64,
+        /// The key.
+        column: String,
+        /// What it would be for.
+        role: &'static str,
+    },
+    /// Times are moments of these centuries in another unit alone.
+    #[error(
+        "{file}: column {column:?} was read as {}, but its times fit {}: {example} is {}; say --time-unit {}",
+        unit.name(), fits.name(), super::time::date_of(*example, *fits), fits.short()
+    )]
+    WrongUnit {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+        /// The unit that was asked for.
+        unit: super::TimeUnit,
+        /// The unit that fits.
+        fits: super::TimeUnit,
+        /// One of the numbers.
+        example: i64,
+    },
+    /// Times of several units in one column.
+    #[error(
+        "{file}: column {column:?} mixes units: {first} fits {}, {second} fits {}; \
+         --where '{column}<LIMIT' or '{column}>LIMIT' keeps those of one unit",
+        kinds.0, kinds.1
+    )]
+    MixedUnits {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+        /// A time of one unit, with its line.
+        first: String,
+        /// A time of another unit, with its line.
+        second: String,
+        /// What each is.
+        kinds: (&'static str, &'static str),
+    },
+    /// Digits that are a date, such as 20180823.
+    #[error("{file}: column {column:?} holds dates without separators ({example}): say --time-format {format}")]
+    CompactDates {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+        /// One of the numbers.
+        example: i64,
+        /// The format that reads it.
+        format: &'static str,
+    },
+    /// Times that a spreadsheet has rounded to a few digits.
+    #[error(
+        "{file}: column {column:?} was rounded by whoever wrote it ({example:?}): the times are lost. Write the file \
+         again with whole numbers, or go by the order of the file with --time-column none"
+    )]
+    RoundedTimes {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+        /// One of the values.
+        example: String,
+    },
+    /// A kind of file that is not read here.
+    #[error("{file}: this is {what}: {fix}")]
+    Container {
+        /// The file.
+        file: String,
+        /// What it is.
+        what: &'static str,
+        /// What makes a log of it.
+        fix: String,
+    },
+    /// No row passes the filters.
+    #[error("{file}: not one of {rows} rows holds --where {filters}; the columns' values are {seen}")]
+    NothingHolds {
+        /// The file.
+        file: String,
+        /// How many rows there are.
+        rows: u64,
+        /// The filters.
+        filters: String,
+        /// Values of the first row.
+        seen: String,
+    },
+    /// Some files of a log have times and others not.
+    #[error("{first} has a column for the {role}, {second} has none: one log needs the same columns in all its files")]
+    UnlikeFiles {
+        /// A file with the column.
+        first: String,
+        /// A file without it.
+        second: String,
+        /// What the column is for.
+        role: &'static str,
+    },
+    /// A pattern that no file fits, or a folder without a file.
+    #[error("{}: there is no file to read", path.display())]
+    NoFiles {
+        /// The path or pattern.
+        path: PathBuf,
     },
     /// A malformed line, with [`OnError::Fail`](super::OnError::Fail).
     #[error(transparent)]
@@ -255,6 +450,8 @@ mod tests {
             problem: Problem::NotATime,
             value: "noon".into(),
         };
-        assert_eq!(error.to_string(), "log.csv:7: column \"timestamp\" is not a number of seconds: \"noon\"");
+        let text = error.to_string();
+        assert!(text.starts_with("log.csv:7: column \"timestamp\" is not a time:"), "{text}");
+        assert!(text.ends_with(": \"noon\""), "{text}");
     }
 }

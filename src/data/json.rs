@@ -1,246 +1,173 @@
-//! JSON Lines: one object a line; the columns are its keys.
+//! JSON Lines, and lines of Python dictionaries: one object a line; the columns are its keys.
 
-use std::fmt;
-use std::io::Write;
+use super::amazon;
+use super::batch::{Batch, Rejected};
+use super::blocks::{self, Block};
+use super::builder::{FileRead, LogBuilder};
+use super::columns::{self, Plan, Role};
+use super::error::{DataError, Problem, shown};
+use super::object::{self, Unwanted, Values, Wanted};
+use super::options::{Column, ReadOptions};
+use super::source::Source;
+use super::time::TimeUnit;
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+/// Objects whose values are looked at to tell a column's kind.
+const SAMPLE: usize = 100;
 
-use super::columns::{self, Found, Role};
-use super::error::{DataError, Problem};
-use super::options::Columns;
-use super::rows::{Rejected, Row, Rows};
-use super::source::{Lines, Source};
-
-/// Reads all lines. The keys of the first object decide which column is which.
-pub(crate) fn read(source: Source<'_>, columns: &Columns, rows: &mut Rows<'_>) -> Result<(), DataError> {
+/// Reads all lines. The keys of the objects at the beginning decide which column is which; one that comes later and would
+/// have been taken is an error.
+pub(crate) fn read(mut source: Source<'_>, options: &ReadOptions, log: &mut LogBuilder) -> Result<(), DataError> {
     let file = source.file().to_owned();
-    let mut lines = Lines::new(source);
-    let mut found: Option<Found> = None;
-    let mut fields = Fields::default();
-    let mut any = false;
-    while let Some((number, line)) = lines.next_line()? {
-        any = true;
-        if found.is_none()
-            && let Ok(keys) = parse(line, Keys)
-        {
-            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            found = Some(columns::find(&file, columns, &keys)?);
+    if source.first_line().is_none() && source.head().1 {
+        return Err(DataError::Empty { file });
+    }
+    refuse_other_layouts(&file, &source)?;
+    let mut keys: Vec<String> = Vec::new();
+    let mut objects: Vec<Vec<u8>> = Vec::new();
+    let (head, whole) = source.head();
+    let mut lines: Vec<&[u8]> = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).collect();
+    if !whole {
+        lines.pop();
+    }
+    for line in lines.into_iter().filter(|line| !line.is_empty()) {
+        if object::keys(line, &mut keys) && objects.len() < SAMPLE {
+            objects.push(line.to_vec());
         }
-        let pushed = match &found {
-            // Not an object: say what is wrong with it.
-            None => parse(line, Keys).map(drop),
-            Some(found) => {
-                fields.clear();
-                match parse(line, Object { found, fields: &mut fields }).and_then(|()| fields.row(found)) {
-                    Ok(row) => rows.push(&row)?,
-                    Err(rejected) => Err(rejected),
-                }
+    }
+    let planned = if keys.is_empty() { None } else { Some(plan(&file, options, &keys, &objects)?) };
+    let (plan, unit) = planned.map_or((None, options.time_unit), |(plan, unit)| (Some(plan), unit));
+    let options = &ReadOptions { time_unit: unit, ..options.clone() };
+    let wanted = Wanted::new(plan.iter().flat_map(|plan| plan.columns.iter().map(|looked| looked.name.as_str())));
+
+    let parse = |block: &Block, batch: &mut Batch| {
+        let count = plan.as_ref().map_or(0, |plan| plan.columns.len());
+        let (mut values, mut late) = (Values::new(count), Late { known: &keys, next: 0, new: None });
+        for (number, line) in block.text.split(|byte| *byte == b'\n').enumerate() {
+            let (number, line) = (number as u64 + 1, line.trim_ascii());
+            if line.is_empty() {
+                continue;
             }
-        };
-        if let Err(rejected) = pushed {
-            rows.reject(&file, number, found.as_ref(), rejected)?;
-        }
-    }
-    if any { Ok(()) } else { Err(DataError::Empty { file }) }
-}
-
-/// Parses one whole line.
-fn parse<'de, S: DeserializeSeed<'de>>(line: &'de [u8], seed: S) -> Result<S::Value, Rejected> {
-    let text = std::str::from_utf8(line).map_err(|_| Rejected::line(Problem::NotUtf8, line))?;
-    let mut parser = serde_json::Deserializer::from_str(text);
-    let syntax = |error: serde_json::Error| {
-        // The parser's own "at line 1" would be taken for a line of the file.
-        let message = error.to_string();
-        let message = message.split(" at line ").next().unwrap_or_default();
-        let message = format!("{message} at byte {}", error.column());
-        Rejected::line(Problem::Syntax(message), line)
-    };
-    let value = seed.deserialize(&mut parser).map_err(syntax)?;
-    parser.end().map_err(syntax)?;
-    Ok(value)
-}
-
-/// What kind of value a field holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Kind {
-    #[default]
-    Absent,
-    Text,
-    Integer,
-    Float,
-    Other,
-}
-
-/// The fields of one object, as text in buffers that are used again for the next one.
-#[derive(Default)]
-struct Fields([(Kind, Vec<u8>); 5]);
-
-impl Fields {
-    fn clear(&mut self) {
-        for (kind, text) in &mut self.0 {
-            *kind = Kind::Absent;
-            text.clear();
-        }
-    }
-
-    /// The row, with `Some` for every column that the log has.
-    fn row(&self, found: &Found) -> Result<Row<'_>, Rejected> {
-        for role in Role::ALL {
-            let (kind, text) = &self.0[role as usize];
-            let problem = match (role, kind) {
-                (Role::Time, Kind::Other) => Problem::NotATime,
-                (Role::Position, Kind::Other) => Problem::NotAnInteger,
-                (Role::User | Role::Item | Role::Category, Kind::Other | Kind::Float) => Problem::NotAnId,
-                _ => continue,
+            batch.rows += 1;
+            late.next = 0;
+            let read = object::read(line, &wanted, &mut values, &mut late);
+            let pushed = match (&plan, read) {
+                (_, Err(rejected)) => Err(rejected),
+                (None, Ok(())) => Err(Rejected::line(Problem::Syntax("no object among the first ones".into()), line)),
+                (Some(plan), Ok(())) => batch.push(options, plan, number, |slot| values.cell(slot)),
             };
-            return Err(Rejected::new(role, problem, text));
+            if let Err(rejected) = pushed {
+                batch.reject(&file, number, plan.as_ref(), rejected);
+            }
+            let Some((plan, key)) = plan.as_ref().zip(late.new.take()) else { continue };
+            if let Some(role) = columns::would_be_taken(plan, options, &key) {
+                batch.late.get_or_insert((number, key, role));
+            }
         }
-        let text = |role: Role| self.0[role as usize].1.as_slice();
-        let optional = |role: Role| found.index(role).map(|_| text(role));
-        Ok(Row {
-            user: text(Role::User),
-            item: text(Role::Item),
-            time: optional(Role::Time),
-            position: optional(Role::Position),
-            category: optional(Role::Category),
+        Ok(())
+    };
+    let batches = blocks::parse_all(&mut source, 0, &blocks::Lines, options, log.names(), parse)?;
+    let how = "one object a line".to_owned();
+    log.add(FileRead { file, lines_before: 0, unit: options.time_unit, plan, batches, how, notes: Vec::new() })
+}
+
+fn plan(
+    file: &str,
+    options: &ReadOptions,
+    keys: &[String],
+    objects: &[Vec<u8>],
+) -> Result<(Plan, TimeUnit), DataError> {
+    let mut names: Vec<&str> = keys.iter().map(String::as_str).collect();
+    // The names of a Python dictionary's inner keys are not among those that were collected.
+    let of = &options.columns;
+    for column in [&of.user, &of.item, &of.time, &of.category, &of.position] {
+        if let Column::Named(name) = column
+            && !names.contains(&name.as_str())
+            && name.split_once('.').is_some_and(|(key, _)| names.contains(&key))
+        {
+            names.push(name);
+        }
+    }
+    let plan = columns::plan(file, options, &names)?;
+    let mut values = Values::new(names.len());
+    let wanted = Wanted::new(names.iter().copied());
+    let rows: Vec<Vec<Vec<u8>>> = objects
+        .iter()
+        .filter_map(|line| {
+            object::read(line, &wanted, &mut values, &mut ()).ok()?;
+            Some((0..names.len()).map(|place| values.cell(place).text.to_vec()).collect())
         })
+        .collect();
+    let sampled = |index: usize| rows.iter().map(|row| &row[index][..]).collect();
+    if let Some((column, example)) = unclear(&plan, options, &names, sampled) {
+        return Err(DataError::UnclearTime { file: file.into(), column, example });
     }
+    let when = plan.index(Role::Time).unwrap_or(names.len());
+    let unit = amazon::unit(options, &plan, rows.iter().filter_map(|row| row.get(when)).map(Vec::as_slice));
+    Ok((plan, unit))
 }
 
-/// Collects the keys of an object.
-struct Keys;
-
-impl<'de> DeserializeSeed<'de> for Keys {
-    type Value = Vec<String>;
-    fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<Self::Value, D::Error> {
-        parser.deserialize_map(self)
-    }
+fn unclear<'a>(
+    plan: &Plan,
+    options: &ReadOptions,
+    names: &[&'a str],
+    fields: impl Fn(usize) -> Vec<&'a [u8]>,
+) -> Option<(String, String)> {
+    columns::unclear_time(plan, options, names, fields).map(|(column, example)| (column.to_owned(), example))
 }
 
-impl<'de> Visitor<'de> for Keys {
-    type Value = Vec<String>;
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut keys: Vec<String> = Vec::new();
-        while let Some((key, IgnoredAny)) = map.next_entry()? {
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
+/// JSON that is not one object a line: an array, an object over several lines, or one object of columns.
+fn refuse_other_layouts(file: &str, source: &Source<'_>) -> Result<(), DataError> {
+    let refused = |what, fix: String| Err(DataError::Container { file: file.into(), what, fix });
+    let first = source.first_line().unwrap_or_default();
+    let (head, whole) = source.head();
+    let slurp = format!("write one object a line: jq -c '.[]' {file} > log.jsonl");
+    match first {
+        b"[" => return refused("a JSON array", slurp),
+        [b'[', rest @ ..] if rest.trim_ascii_start().starts_with(b"{") => return refused("a JSON array", slurp),
+        b"{" => {
+            return refused("JSON over several lines", format!("write one object a line: jq -c . {file} > log.jsonl"));
         }
-        Ok(keys)
+        _ => {}
     }
+    // {"user": {"0": ..., "1": ...}, ...} or {"user": [...], ...}: one line alone.
+    let others = head.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count();
+    let start = &first[..first.len().min(4096)];
+    let opens = memchr::memchr(b':', start).map(|at| start[at + 1..].trim_ascii_start());
+    let of_columns = opens.is_some_and(|value| value.starts_with(b"{\"0\":") || value.starts_with(b"{\"0\" :"));
+    let of_lists =
+        others == 1 && (!whole || first.len() > 64 << 10) && opens.is_some_and(|value| value.starts_with(b"["));
+    if others == 1 && (of_columns || of_lists) {
+        let fix = "write it with DataFrame.to_json(FILE, orient=\"records\", lines=True)".to_owned();
+        return refused("a JSON object of columns", fix);
+    }
+    if start.starts_with(b"{\"schema\":") {
+        let fix = "write it with DataFrame.to_json(FILE, orient=\"records\", lines=True)".to_owned();
+        return refused("a JSON table with a schema", fix);
+    }
+    Ok(())
 }
 
-/// Fills the fields from an object; other keys are passed over without being kept.
-struct Object<'a> {
-    found: &'a Found,
-    fields: &'a mut Fields,
+/// Notices keys that were not there at the beginning. Keys come in the same order most of the time.
+struct Late<'a> {
+    known: &'a [String],
+    next: usize,
+    new: Option<String>,
 }
 
-impl<'de> DeserializeSeed<'de> for Object<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<(), D::Error> {
-        parser.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Object<'_> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(roles) = map.next_key_seed(Key(self.found))? {
-            let mut roles = Role::ALL.into_iter().filter(|&role| roles[role as usize]);
-            match roles.next() {
-                None => drop(map.next_value::<IgnoredAny>()?),
-                Some(first) => {
-                    map.next_value_seed(Scalar(&mut self.fields.0[first as usize]))?;
-                    // One column may play two roles.
-                    for role in roles {
-                        self.fields.0[role as usize] = self.fields.0[first as usize].clone();
-                    }
-                }
-            }
+impl Unwanted for Late<'_> {
+    fn key(&mut self, key: &str) {
+        let ahead = &self.known[self.next.min(self.known.len())..];
+        // An object's keys are known by longer names.
+        let is = |known: &String| {
+            known == key || (known.len() > key.len() && known.starts_with(key) && known.as_bytes()[key.len()] == b'.')
+        };
+        if let Some(found) = ahead.iter().position(is) {
+            self.next += found + 1;
+        } else if !self.known.iter().any(is) && self.new.is_none() && key.len() <= 100 {
+            self.new = Some(shown(key.as_bytes()));
         }
-        Ok(())
     }
 }
 
-/// Tells which roles a key plays, without keeping it.
-struct Key<'a>(&'a Found);
-
-impl<'de> DeserializeSeed<'de> for Key<'_> {
-    type Value = [bool; 5];
-    fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<[bool; 5], D::Error> {
-        parser.deserialize_identifier(self)
-    }
-}
-
-impl Visitor<'_> for Key<'_> {
-    type Value = [bool; 5];
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-    fn visit_str<E: de::Error>(self, key: &str) -> Result<[bool; 5], E> {
-        Ok(Role::ALL.map(|role| self.0.name(role) == Some(key)))
-    }
-}
-
-/// Writes a string or a number into a buffer.
-struct Scalar<'a>(&'a mut (Kind, Vec<u8>));
-
-impl Scalar<'_> {
-    fn set<E: de::Error>(self, kind: Kind, value: fmt::Arguments<'_>) -> Result<(), E> {
-        let (slot, text) = self.0;
-        *slot = kind;
-        text.clear();
-        text.write_fmt(value).map_err(E::custom)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Scalar<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<(), D::Error> {
-        parser.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Scalar<'_> {
-    type Value = ();
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
-        let (kind, text) = self.0;
-        *kind = Kind::Text;
-        text.clear();
-        text.extend_from_slice(value.as_bytes());
-        Ok(())
-    }
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
-        self.set(Kind::Integer, format_args!("{value}"))
-    }
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
-        self.set(Kind::Integer, format_args!("{value}"))
-    }
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
-        self.set(Kind::Float, format_args!("{value}"))
-    }
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
-        self.set(Kind::Other, format_args!("{value}"))
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        self.set(Kind::Absent, format_args!(""))
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        self.set(Kind::Other, format_args!("[...]"))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        self.set(Kind::Other, format_args!("{{...}}"))
-    }
-}
+/// What a late key is for, with its line.
+pub(crate) type LateKey = (u64, String, Role);

@@ -1,5 +1,6 @@
 //! A moment at which a log is cut in two: a share of its events, a date or a time.
 
+use super::time::{self, TimeUnit};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -59,15 +60,9 @@ impl FromStr for SplitAt {
         match text.parse::<f64>() {
             Ok(share) if share > 0.0 && share < 1.0 => Ok(SplitAt::Share(share)),
             Ok(_) => Err(wrong()),
-            Err(_) => first_second(text).map(SplitAt::Time).ok_or_else(wrong),
+            Err(_) => time::parse(text, TimeUnit::Seconds, None).map(SplitAt::Time).map_err(|_| wrong()),
         }
     }
-}
-
-/// The first second of a day `YYYY-MM-DD`.
-fn first_second(text: &str) -> Option<i64> {
-    let date = time::Date::parse(text, time::macros::format_description!("[year]-[month]-[day]")).ok()?;
-    Some(date.midnight().assume_utc().unix_timestamp())
 }
 
 impl fmt::Display for SplitAt {

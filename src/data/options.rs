@@ -6,15 +6,19 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::filter::Filter;
+use super::time::TimeUnit;
+
 /// Which column plays a role. As text: `auto`, `none`, or the column's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum Column {
-    /// The first of the usual names that is there, in any case of letters. The user and the item
-    /// must be found; time, category and position may be absent.
+    /// The first of the usual names that is there, in any case of letters, with or without spaces, dashes and
+    /// underscores. The user and the item must be found; time, category and position may be absent.
     #[default]
     Auto,
-    /// Exactly this name; it must be there.
+    /// Exactly this name; it must be there. Where no column has it and it is a number, the column at that place,
+    /// counted from 1. In JSON, `a.b` is the key `b` of the object at the key `a`.
     Named(String),
     /// Do without, even if a usual name is there.
     Ignore,
@@ -57,27 +61,17 @@ impl fmt::Display for Column {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
-    /// Who. Auto: `user`, `user_id`, `userid`, `reviewerID`.
+    /// Who. Auto: `user`, `user_id`, `customer_id`, `reviewerID`, `visitorid` and the like.
     pub user: Column,
-    /// What. Auto: `item`, `item_id`, `itemid`, `asin`, `product_id`, `movieId`.
+    /// What. Auto: `item`, `item_id`, `parent_asin`, `asin`, `product_id`, `movieId`, `article_id` and the like.
     pub item: Column,
-    /// When, in [`TimeUnit`]s since 1970. Auto: `timestamp`, `time`, `unixReviewTime`.
+    /// When: numbers in [`TimeUnit`]s since 1970, or dates. Auto: `timestamp`, `time`, `unixReviewTime`, `date`,
+    /// `datetime`, `event_time`, `created_at`, `t_dat` and the like.
     pub time: Column,
-    /// Category of the item. Auto: `category`, `category_id`.
+    /// Category of the item. Auto: `category`, `category_id`, `genres` and the like.
     pub category: Column,
     /// Order of the events of a user, an integer. Auto: `position`.
     pub position: Column,
-}
-
-/// What the numbers in the time column count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TimeUnit {
-    /// Seconds since 1970; decimals order events within a second.
-    #[default]
-    Seconds,
-    /// Milliseconds since 1970.
-    Milliseconds,
 }
 
 /// What to do with a malformed line.
@@ -160,8 +154,53 @@ pub enum Format {
     Tsv,
     /// One JSON object a line.
     Jsonl,
-    /// Amazon 2014 reviews: JSON lines with `reviewerID`, `asin` and `unixReviewTime`.
+    /// Amazon reviews of 2014, 2018 or 2023: JSON lines.
     Amazon,
+    /// One user a line: the user, then the items in order.
+    Sequences,
+    /// Parquet.
+    Parquet,
+}
+
+/// Whether quotes mean anything in a CSV or TSV. As text: `none`, or the character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Quote {
+    /// They are characters like all others.
+    None,
+    /// A field may stand between two of these, an ASCII character; within them, line breaks and delimiters count as text.
+    Char(u8),
+}
+
+impl FromStr for Quote {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.as_bytes() {
+            b"none" => Ok(Self::None),
+            [byte] if byte.is_ascii_graphic() => Ok(Self::Char(*byte)),
+            _ => Err(format!("quotes are none or one ASCII character, not {text:?}")),
+        }
+    }
+}
+
+impl TryFrom<String> for Quote {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Quote> for String {
+    fn from(quote: Quote) -> Self {
+        match quote {
+            Quote::None => "none".into(),
+            Quote::Char(byte) => char::from(byte).into(),
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How to read a log.
@@ -179,10 +218,28 @@ pub struct ReadOptions {
     pub format: Format,
     /// The columns' names.
     pub columns: Columns,
-    /// What separates fields, an ASCII character; by default found from the extension and the
-    /// header.
-    pub delimiter: Option<char>,
-    /// What times count.
+    /// What separates fields, of ASCII characters; by default found from the extension and the header.
+    pub delimiter: Option<String>,
+    /// Whether the first line is a row already; columns then have numbers for names.
+    #[serde(skip_serializing_if = "is_default")]
+    pub no_header: bool,
+    /// What quotes mean; by default `"` in CSV, nothing in TSV. Given, it also stands for records over several lines that
+    /// look as if quotes did not pair.
+    #[serde(skip_serializing_if = "is_default")]
+    pub quote: Option<Quote>,
+    /// What makes a quote within quotes a character, beside doubling it; an ASCII character, most often a backslash.
+    #[serde(skip_serializing_if = "is_default")]
+    pub escape: Option<char>,
+    /// What lines begin with that are no rows; by default `#`, above the header alone.
+    #[serde(skip_serializing_if = "is_default")]
+    pub comment: Option<String>,
+    /// How times are written, for strptime: `%d.%m.%Y %H:%M`. By default numbers, or dates in their usual forms.
+    #[serde(skip_serializing_if = "is_default")]
+    pub time_format: Option<String>,
+    /// Rows count only where all of these hold.
+    #[serde(rename = "where", skip_serializing_if = "is_default")]
+    pub filters: Vec<Filter>,
+    /// What times count that are numbers.
     pub time_unit: TimeUnit,
     /// What to do with malformed lines.
     pub on_error: OnError,
@@ -197,7 +254,7 @@ pub struct ReadOptions {
     pub k_core_items: u32,
     /// Longest identifier (user, item or category) in bytes.
     pub max_id_bytes: usize,
-    /// `meta_X.json.gz` beside Amazon's reviews: where categories come from.
+    /// Amazon's meta file beside the reviews: where categories come from.
     pub meta: Option<PathBuf>,
 }
 
@@ -207,6 +264,12 @@ impl Default for ReadOptions {
             format: Format::default(),
             columns: Columns::default(),
             delimiter: None,
+            no_header: false,
+            quote: None,
+            escape: None,
+            comment: None,
+            time_format: None,
+            filters: Vec::new(),
             time_unit: TimeUnit::default(),
             on_error: OnError::default(),
             duplicates: Duplicates::default(),
@@ -249,8 +312,10 @@ mod tests {
     fn options_survive_toml() {
         let options = ReadOptions {
             ties: Ties::Random(3),
-            delimiter: Some(';'),
+            delimiter: Some("::".into()),
             meta: Some("meta.json.gz".into()),
+            quote: Some(Quote::None),
+            filters: vec!["rating>=4".parse().unwrap()],
             ..ReadOptions::default()
         };
         let text = toml::to_string(&options).unwrap();
@@ -259,6 +324,9 @@ mod tests {
         let options: ReadOptions = toml::from_str(text).unwrap();
         assert_eq!(options.on_error, OnError::Skip);
         assert_eq!(options.columns.time, Column::Ignore);
+        let units = ["seconds", "s", "ms", "us", "ns"].map(|unit| format!("time_unit = \"{unit}\""));
+        let units = units.map(|text| toml::from_str::<ReadOptions>(&text).unwrap().time_unit.short());
+        assert_eq!(units, ["s", "s", "ms", "us", "ns"]);
         assert!(toml::from_str::<ReadOptions>("on_eror = \"skip\"").is_err());
     }
 

@@ -1,88 +1,171 @@
-//! Whether numbers that are said to be seconds since 1970 can be that.
+//! Whether the times of a column can be what they were read as: the one check that every command makes.
 
-use std::fmt;
+use super::batch::{Cell, Kind, Seen};
+use super::error::DataError;
+use super::options::ReadOptions;
+use super::time::{self, Moment, TimeUnit};
 
-/// What a number looks like that is hardly a number of seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LooksLike {
-    /// Milliseconds since 1970.
-    Milliseconds,
-    /// Microseconds since 1970.
-    Microseconds,
-    /// Nanoseconds since 1970.
-    Nanoseconds,
-    /// A date written as one number, 20181231.
-    YearMonthDay,
+/// What kinds of times were seen, with the first of each.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Plausible {
+    /// Numbers that are moments from 1980 to 2099 in each unit.
+    units: [Number; 4],
+    /// Numbers that fit no unit.
+    other: Number,
+    /// Those of them that are digits of a date.
+    compact: Number,
+    /// Numbers that their writer has rounded.
+    rounded: Seen,
+    /// Dates.
+    pub dates: u64,
+    /// Moments after 2099.
+    late: Number,
+    /// Numbers that are moments before 1980.
+    early: Number,
 }
 
-impl fmt::Display for LooksLike {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            LooksLike::Milliseconds => "milliseconds since 1970",
-            LooksLike::Microseconds => "microseconds since 1970",
-            LooksLike::Nanoseconds => "nanoseconds since 1970",
-            LooksLike::YearMonthDay => "a date written as year, month and day",
-        })
+/// How many numbers of a kind there were; the first one and its line.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Number {
+    count: u64,
+    first: Option<(u64, i64)>,
+}
+
+impl Number {
+    fn add(&mut self, line: u64, value: i64) {
+        self.count += 1;
+        self.first.get_or_insert((line, value));
+    }
+
+    fn append(&mut self, later: Number, base: u64) {
+        self.count += later.count;
+        self.first = self.first.or(later.first.map(|(line, value)| (line + base, value)));
     }
 }
 
-/// Moments that people have logs of: 1985 to 2100.
-const MOMENTS: std::ops::Range<i64> = 473_385_600..4_102_444_800;
-
-/// The first of `seconds` that looks like something else, and what it looks like.
-///
-/// Other units show in a single number: as seconds they are tens of thousands of years away. A date shows only where all
-/// numbers (two or more) are dates, or where others are moments: as seconds it is a day of August 1970, which a log that
-/// counts from some moment of its own may well hold. Numbers that no unit makes plausible are taken as they are.
-pub fn unit_of(seconds: impl IntoIterator<Item = i64, IntoIter: Clone>) -> Option<(i64, LooksLike)> {
-    let seconds = seconds.into_iter();
-    let of_moment = |time: i64| {
-        let units = [
-            (1_000, LooksLike::Milliseconds),
-            (1_000_000, LooksLike::Microseconds),
-            (1_000_000_000, LooksLike::Nanoseconds),
-        ];
-        units.into_iter().find(|(a_second, _)| MOMENTS.contains(&(time / a_second)) && time > MOMENTS.end)
-    };
-    let is_date = |time: i64| {
-        (1985..2100).contains(&(time / 10_000))
-            && (1..=12).contains(&(time / 100 % 100))
-            && (1..=31).contains(&(time % 100))
-    };
-    if let Some((time, (_, unit))) = seconds.clone().find_map(|time| Some((time, of_moment(time)?))) {
-        return Some((time, unit));
-    }
-    let date = seconds.clone().find(|time| is_date(*time))?;
-    let all = seconds.clone().all(is_date) && seconds.clone().any(|time| time != date);
-    let beside_moments = seconds.clone().any(|time| MOMENTS.contains(&time));
-    (all || beside_moments).then_some((date, LooksLike::YearMonthDay))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn other_units_show_and_odd_seconds_pass() {
-        let of = |times: &[i64]| unit_of(times.iter().copied()).map(|(_, unit)| unit);
-        let moment = 1_542_329_050;
-        assert_eq!(of(&[moment * 1_000 + 116]), Some(LooksLike::Milliseconds));
-        assert_eq!(of(&[moment, moment * 1_000_000]), Some(LooksLike::Microseconds));
-        assert_eq!(of(&[moment * 1_000_000_000]), Some(LooksLike::Nanoseconds));
-        assert_eq!(of(&[20_181_231, 20_190_102]), Some(LooksLike::YearMonthDay));
-        assert_eq!(of(&[20_181_231, moment]), Some(LooksLike::YearMonthDay));
-        for seconds in [
-            &[][..],
-            &[0, 1, 2, 3],
-            &[moment, moment + 1],
-            &[-moment],
-            &[i64::MIN, i64::MAX],
-            &[-86_400_000, moment],
-            &[20_181_231],
-            &[20_181_231, 20_181_232],
-            &[4_102_444_800],
-        ] {
-            assert_eq!(of(seconds), None, "{seconds:?}");
+impl Plausible {
+    /// Looks at one time that was read.
+    pub(crate) fn see(&mut self, options: &ReadOptions, cell: Cell<'_>, read: Moment, line: u64) {
+        let per_second = options.time_unit.per_second();
+        let is_integer = cell.text.iter().all(u8::is_ascii_digit);
+        let is_number = match cell.kind {
+            Kind::Moment(_) => false,
+            _ => options.time_format.is_none() && (is_integer || !is_date(cell.text)),
+        };
+        if !is_number {
+            self.dates += 1;
+            if read.seconds >= LATE {
+                self.late.add(line, read.seconds);
+            }
+            return;
+        }
+        let nanos_each = 1_000_000_000 / per_second;
+        let value = read.seconds.saturating_mul(per_second).saturating_add(i64::from(read.nanos) / nanos_each);
+        if !is_integer && time::is_rounded(cell.text) {
+            self.rounded.add(line, cell.text);
+        }
+        match TimeUnit::fitting(value) {
+            Some(unit) => self.units[unit as usize].add(line, value),
+            None => {
+                self.other.add(line, value);
+                if time::compact_format(value).is_some() {
+                    self.compact.add(line, value);
+                }
+                if read.seconds >= LATE {
+                    self.late.add(line, read.seconds);
+                } else {
+                    self.early.add(line, value);
+                }
+            }
         }
     }
+
+    /// Adds what later lines had, which were counted from `base`.
+    pub(crate) fn append(&mut self, later: Plausible, base: u64) {
+        for (unit, of_later) in self.units.iter_mut().zip(later.units) {
+            unit.append(of_later, base);
+        }
+        self.other.append(later.other, base);
+        self.compact.append(later.compact, base);
+        self.rounded.append(later.rounded, base);
+        self.dates += later.dates;
+        self.late.append(later.late, base);
+        self.early.append(later.early, base);
+    }
+
+    fn numbers(&self) -> u64 {
+        self.other.count + self.units.iter().map(|unit| unit.count).sum::<u64>()
+    }
+
+    /// What the times are, in words.
+    pub(crate) fn kind(&self, unit: TimeUnit) -> String {
+        match (self.dates, self.numbers()) {
+            (_, 0) => "dates".into(),
+            (0, _) => unit.name().into(),
+            _ => format!("dates and {}", unit.name()),
+        }
+    }
+
+    /// Refuses times that cannot be what they were read as; says what is odd about the others.
+    pub(crate) fn check(&self, file: &str, column: &str, asked: TimeUnit) -> Result<Vec<String>, DataError> {
+        let (file, column) = (file.to_owned(), column.to_owned());
+        if let (true, Some((_, example))) = (self.compact.count == self.numbers(), self.compact.first) {
+            let format = time::compact_format(example).unwrap_or("%Y%m%d");
+            return Err(DataError::CompactDates { file, column, example, format });
+        }
+        let mut kinds: Vec<(&'static str, u64, i64)> = Vec::new();
+        for unit in TimeUnit::ALL {
+            if let Some((line, value)) = self.units[unit as usize].first {
+                kinds.push((unit.name(), line, value));
+            }
+        }
+        if let (false, Some((line, value))) = (kinds.is_empty(), self.compact.first) {
+            kinds.push(("a date without separators", line, value));
+        }
+        kinds.sort_by_key(|(_, line, _)| *line);
+        match kinds.as_slice() {
+            [] | [_] => {}
+            [first, second, ..] => {
+                let at = |kind: &(&str, u64, i64)| format!("{} (line {})", kind.2, kind.1);
+                let kinds = (first.0, second.0);
+                return Err(DataError::MixedUnits { file, column, first: at(first), second: at(second), kinds });
+            }
+        }
+        let fits = TimeUnit::ALL.into_iter().find(|unit| self.units[*unit as usize].count > 0);
+        if let Some(fits) = fits.filter(|fits| *fits != asked) {
+            let example = self.units[fits as usize].first.map_or(0, |(_, value)| value);
+            return Err(DataError::WrongUnit { file, column, unit: asked, fits, example });
+        }
+        if let (true, Some((_, example))) = (self.units[asked as usize].count > 0, &self.rounded.first) {
+            return Err(DataError::RoundedTimes { file, column, example: example.clone() });
+        }
+        let mut odd = Vec::new();
+        if let Some((line, value)) = &self.rounded.first {
+            let count = self.rounded.count;
+            odd.push(format!("{count} times of {column:?} were rounded by whoever wrote them ({value}, line {line})"));
+        }
+        if let Some((line, seconds)) = self.late.first {
+            let (count, date) = (self.late.count, super::report::date(seconds));
+            odd.push(format!("{count} times of {column:?} are after the year 2099 (line {line}: {date})"));
+        }
+        if let Some((line, value)) = self.early.first {
+            odd.push(format!(
+                "times of {column:?} are from before 1980 as {} since 1970 (line {line}: {value}): if they count something \
+                 else, ages of events will be wrong",
+                asked.name()
+            ));
+        }
+        Ok(odd)
+    }
+}
+
+/// The end of 2099, in seconds.
+const LATE: i64 = 4_102_444_800;
+
+/// Whether a time that was read is a date: it has colons, letters, or dashes and slashes behind a digit.
+fn is_date(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    let after_digit = |pair: &[u8]| matches!(pair[1], b'-' | b'/') && pair[0].is_ascii_digit();
+    let letter = |byte: &u8| *byte == b':' || (byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E'));
+    text.windows(2).any(after_digit) || text.iter().any(letter)
 }

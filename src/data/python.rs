@@ -1,38 +1,37 @@
-//! One Python dictionary a line, as Amazon's meta files have them: just enough of a parser to find
-//! `asin` and `categories`, and to pass over everything else without keeping it.
+//! Objects as Python writes them, and as its JSON does: enough of a parser to find some keys' values, and to pass over
+//! everything else without keeping it.
 //!
-//! Understood: strings in single or double quotes with Python's escapes (and a `u` in front),
-//! numbers, `None`, `True`, `False`, lists, tuples and dictionaries. JSON objects parse too.
+//! Understood: strings in single or double quotes with Python's escapes (and a `u` or `b` in front), numbers, `None`, `True`,
+//! `False`, `NaN`, `Infinity`, lists, tuples and dictionaries. JSON objects parse too, with half surrogate pairs as well.
+
+use super::batch::Kind;
+use super::object::{Unwanted, Values, Wanted, float};
 
 /// Deepest nesting accepted; a line of brackets must not exhaust the stack.
 const MAX_DEPTH: usize = 64;
 
-/// What is taken from a line; used again for the next one.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub asin: String,
-    /// Last element of the last list in `categories`; empty if there is none.
-    pub category: String,
-}
-
-/// Parses one line into `entry`; the error says what was expected at which byte.
-pub(crate) fn parse(line: &str, entry: &mut Entry) -> Result<(), String> {
-    entry.asin.clear();
-    entry.category.clear();
-    let mut parser = Parser { text: line, at: 0, scratch: String::new() };
+/// Parses one line; the error says what was expected at which byte.
+pub(crate) fn read(
+    line: &str,
+    wanted: &Wanted,
+    values: &mut Values,
+    unwanted: &mut dyn Unwanted,
+) -> Result<(), String> {
+    let mut parser = Parser { text: line, at: 0, broken: false };
     parser.space();
-    parser.entry(entry)?;
+    parser.object(wanted, values, unwanted, 0)?;
     parser.space();
     if parser.at < line.len() {
         return Err(parser.expected("the end of the line"));
     }
-    if entry.asin.is_empty() { Err("no asin".into()) } else { Ok(()) }
+    Ok(())
 }
 
 struct Parser<'a> {
     text: &'a str,
     at: usize,
-    scratch: String,
+    /// Whether the string that was read last has half a surrogate pair.
+    broken: bool,
 }
 
 impl Parser<'_> {
@@ -60,20 +59,94 @@ impl Parser<'_> {
         if self.accept(byte) { Ok(()) } else { Err(self.expected(&format!("'{}'", byte as char))) }
     }
 
-    fn entry(&mut self, entry: &mut Entry) -> Result<(), String> {
+    /// A dictionary. Its unwanted keys are told at the top alone.
+    fn object(
+        &mut self,
+        wanted: &Wanted,
+        values: &mut Values,
+        unwanted: &mut dyn Unwanted,
+        depth: usize,
+    ) -> Result<(), String> {
+        self.deep(depth)?;
         self.expect(b'{')?;
         let mut key = String::new();
         self.sequence(b'}', |parser| {
-            parser.string(&mut key)?;
+            // Keys of no interest need not be strings.
+            match parser.peek() {
+                Some(b'\'' | b'"' | b'u' | b'b') => parser.string(&mut key)?,
+                _ => {
+                    key.clear();
+                    parser.skip(depth + 1)?;
+                }
+            }
             parser.space();
             parser.expect(b':')?;
             parser.space();
-            match (key.as_str(), parser.peek()) {
-                ("asin", _) => parser.string(&mut entry.asin),
-                ("categories", Some(b'[' | b'(')) => parser.last_string(&mut entry.category, 1),
-                _ => parser.skip(1),
+            match wanted.get(&key) {
+                Some((place, inner)) => parser.value(place, inner, values, depth + 1),
+                None => {
+                    if depth == 0 {
+                        unwanted.key(&key);
+                    }
+                    parser.skip(depth + 1)
+                }
             }
         })
+    }
+
+    /// A value that is wanted at a place, or in which something is wanted.
+    fn value(&mut self, place: Option<usize>, inner: &Wanted, values: &mut Values, depth: usize) -> Result<(), String> {
+        let set = |values: &mut Values, kind: Kind, text: &str| {
+            if let Some(place) = place {
+                values.set(place, kind, text.as_bytes());
+            }
+        };
+        match self.peek() {
+            Some(b'{') => {
+                set(values, Kind::Other, "{...}");
+                self.object(inner, values, &mut (), depth)
+            }
+            Some(b'[' | b'(') => {
+                self.deep(depth)?;
+                let close = self.open().ok_or_else(|| self.expected("a list"))?;
+                set(values, Kind::Absent, "");
+                self.sequence(close, |parser| parser.value(place, &Wanted::default(), values, depth + 1))?;
+                if let Some(place) = place {
+                    values.make_last(place);
+                }
+                Ok(())
+            }
+            Some(b'\'' | b'"' | b'u' | b'b') => {
+                let mut text = String::new();
+                self.string(&mut text)?;
+                set(values, if self.broken { Kind::Broken } else { Kind::Text }, &text);
+                Ok(())
+            }
+            _ => {
+                let start = self.at;
+                self.word()?;
+                let word = self.text[start..self.at].trim_end_matches(['L', 'l']);
+                let (kind, text) = match word {
+                    "None" | "null" | "nan" | "NaN" | "Infinity" | "-Infinity" | "inf" | "-inf" => {
+                        (Kind::Absent, String::new())
+                    }
+                    "True" | "False" | "true" | "false" => (Kind::Other, word.to_owned()),
+                    _ if word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
+                        (Kind::Integer, word.to_owned())
+                    }
+                    _ => float(word.parse().unwrap_or(f64::NAN)),
+                };
+                set(values, kind, &text);
+                Ok(())
+            }
+        }
+    }
+
+    fn deep(&self, depth: usize) -> Result<(), String> {
+        if depth > MAX_DEPTH {
+            return Err(format!("nested deeper than {MAX_DEPTH} at byte {}", self.at + 1));
+        }
+        Ok(())
     }
 
     /// Elements with commas between them (one may trail) up to the closing bracket.
@@ -103,31 +176,10 @@ impl Parser<'_> {
         Some(close)
     }
 
-    /// The last string of a list; where its last element is a list, the last string of that one.
-    fn last_string(&mut self, out: &mut String, depth: usize) -> Result<(), String> {
-        let close = self.open().ok_or_else(|| self.expected("a list"))?;
-        self.sequence(close, |parser| {
-            out.clear();
-            match parser.peek() {
-                Some(b'[' | b'(') if depth < MAX_DEPTH => parser.last_string(out, depth + 1),
-                Some(b'\'' | b'"' | b'u') => parser.string(out),
-                _ => parser.skip(depth + 1),
-            }
-        })
-    }
-
     /// Passes over any value.
     fn skip(&mut self, depth: usize) -> Result<(), String> {
-        if depth > MAX_DEPTH {
-            return Err(format!("nested deeper than {MAX_DEPTH} at byte {}", self.at + 1));
-        }
+        self.deep(depth)?;
         match self.peek() {
-            Some(b'\'' | b'"') => {
-                let mut scratch = std::mem::take(&mut self.scratch);
-                let result = self.string(&mut scratch);
-                self.scratch = scratch;
-                result
-            }
             Some(b'{') => {
                 self.at += 1;
                 self.sequence(b'}', |parser| {
@@ -142,7 +194,7 @@ impl Parser<'_> {
                 let close = self.open().ok_or_else(|| self.expected("a list"))?;
                 self.sequence(close, |parser| parser.skip(depth + 1))
             }
-            Some(b'u') => self.string(&mut String::new()),
+            Some(b'\'' | b'"' | b'u' | b'b') => self.string(&mut String::new()),
             _ => self.word(),
         }
     }
@@ -152,7 +204,8 @@ impl Parser<'_> {
         let rest = &self.text[self.at..];
         let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+-._".contains(c))).unwrap_or(rest.len());
         let word = &rest[..end];
-        let constant = ["None", "True", "False", "null", "true", "false", "nan", "inf"];
+        let constant =
+            ["None", "True", "False", "null", "true", "false", "nan", "inf", "-inf", "NaN", "Infinity", "-Infinity"];
         if constant.contains(&word) || word.trim_end_matches(['L', 'l']).parse::<f64>().is_ok() {
             self.at += end;
             Ok(())
@@ -163,8 +216,9 @@ impl Parser<'_> {
 
     fn string(&mut self, out: &mut String) -> Result<(), String> {
         out.clear();
+        self.broken = false;
         let start = self.at;
-        self.accept(b'u');
+        let _ = self.accept(b'u') || self.accept(b'b');
         let quote = match self.peek() {
             Some(quote @ (b'\'' | b'"')) => quote,
             _ => {
@@ -221,6 +275,7 @@ impl Parser<'_> {
                 other.into()
             }
         };
+        self.broken |= (0xd800..0xe000).contains(&code);
         out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
         Ok(())
     }
@@ -254,8 +309,11 @@ mod tests {
     use super::*;
 
     fn of(line: &str) -> Result<(String, String), String> {
-        let mut entry = Entry { asin: "old".into(), category: "old".into() };
-        parse(line, &mut entry).map(|()| (entry.asin, entry.category))
+        let wanted = Wanted::new(["asin", "categories"]);
+        let mut values = Values::new(2);
+        read(line, &wanted, &mut values, &mut ())?;
+        let text = |place| String::from_utf8(values.cell(place).text.to_vec()).unwrap();
+        Ok((text(0), text(1)))
     }
 
     fn ok(asin: &str, category: &str) -> Result<(String, String), String> {
@@ -264,7 +322,7 @@ mod tests {
 
     #[test]
     fn the_last_element_of_the_last_list() {
-        let line = r#"{'asin': '00013', 'salesRank': {'Beauty': 12}, 'price': 9.5, "title": "It's", 'related': {'also_bought': ['A', 'B'], 'x': None}, 'categories': [['Beauty', 'Hair'], ['Beauty', 'Skin', "Men's Care"]], 'new': True}"#;
+        let line = r#"{'asin': '00013', 'salesRank': {'Beauty': 12}, 'price': 9.5, "title": "It's", 'related': {'also_bought': ['A', 'B'], 'x': None}, 'categories': [['Beauty', 'Hair'], ['Beauty', 'Skin', "Men's Care"]], 'new': True, 3: b'x'}"#;
         assert_eq!(of(line), ok("00013", "Men's Care"));
         assert_eq!(of("{'categories': [['a']], 'asin': 'x'}"), ok("x", "a"), "any order of keys");
         assert_eq!(of("{'asin': 'x', 'categories': ['a', 'b']}"), ok("x", "b"), "a flat list");
@@ -272,6 +330,7 @@ mod tests {
         assert_eq!(of("{'asin': 'x', 'categories': []}"), ok("x", ""));
         assert_eq!(of("{'asin': 'x', 'categories': None,}"), ok("x", ""));
         assert_eq!(of("{'asin': 'x'}"), ok("x", ""));
+        assert_eq!(of("{'asin': 5L, 'categories': (1, 2.0)}"), ok("5", "2"));
     }
 
     #[test]
@@ -289,13 +348,10 @@ mod tests {
             ("[]", "expected '{' at byte 1"),
             ("{'asin': 'x'", "expected '}' at byte 13"),
             ("{'asin': 'x", "the string at byte 10 has no end"),
-            ("{'asin': 5}", "expected a string at byte 10"),
             ("{'asin': 'x'} y", "expected the end of the line at byte 15"),
             ("{'asin': 'x', 'p': $5}", "expected a value at byte 20"),
             (r"{'asin': '\xg1'}", "expected 2 hexadecimal digits at byte 13"),
             (r"{'asin': 'x\", "the string at byte 10 has no end"),
-            ("{'title': 'x'}", "no asin"),
-            ("{}", "no asin"),
         ] {
             let got = of(line);
             assert!(got.is_err(), "{line}");

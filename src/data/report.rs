@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Dataset, Log, ReadStats, SkipReport};
+use super::{Dataset, Log, ReadStats, SkipReport, Taken};
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
@@ -44,6 +44,10 @@ pub struct DataReport {
     pub read: ReadStats,
     /// Malformed lines that were left out.
     pub skipped: SkipReport,
+    /// What was taken for what.
+    pub taken: Taken,
+    /// Flags for `train` that suit the log.
+    pub recommended: Vec<String>,
 }
 
 /// How long histories are, over users.
@@ -102,7 +106,7 @@ impl DataReport {
         let dataset = &log.dataset;
         let lengths: Vec<usize> = (0..dataset.users() as u32).map(|user| dataset.history(user).len()).collect();
         let (duplicates, users_with_everything) = repeats(dataset);
-        Self {
+        let mut report = Self {
             users: dataset.users(),
             items: dataset.items(),
             interactions: dataset.events(),
@@ -116,7 +120,28 @@ impl DataReport {
             lengths: Lengths::of(lengths),
             read: log.stats,
             skipped: log.skipped.clone(),
+            taken: log.taken.clone(),
+            recommended: Vec::new(),
+        };
+        report.recommended = report.recommend();
+        report
+    }
+
+    /// Flags that suit the log: the columns that were taken, and what its figures ask for.
+    fn recommend(&self) -> Vec<String> {
+        let mut flags = if self.taken.format.is_empty() { Vec::new() } else { self.taken.flags() };
+        let share = |part: usize, whole: usize| part as f64 / whole.max(1) as f64;
+        if self.duplicates > 0 && share(self.duplicates, self.interactions) < 0.02 {
+            flags.push("--duplicates keep-first".into());
         }
+        let rare = share(self.short_users, self.users) > 0.3 || share(self.rare_items, self.items) > 0.5;
+        if rare && self.interactions > 10_000 {
+            flags.push("--k-core-users 5 --k-core-items 5".into());
+        }
+        if self.tied_neighbours.is_some_and(|share| share > 0.05) {
+            flags.push("--ties 'random(1)'".into());
+        }
+        flags
     }
 }
 
@@ -202,6 +227,11 @@ pub(crate) fn grouped(count: impl TryInto<u64>) -> String {
 
 impl fmt::Display for DataReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.taken.format.is_empty() {
+            writeln!(f, "{}", self.taken)?;
+            self.taken.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))?;
+            writeln!(f)?;
+        }
         let mut line = |label: &str, value: String| writeln!(f, "{label:<26}{value}");
         line("users", grouped(self.users))?;
         line("items", grouped(self.items))?;
@@ -218,10 +248,6 @@ impl fmt::Display for DataReport {
             Some(time) => {
                 let unit = if time.whole_days { ", whole days" } else { "" };
                 line("time", format!("{} to {}{unit}", time.first_date, time.last_date))?;
-                // Year 5000: nobody's purchases, but the milliseconds of any day after 1973.
-                if time.last > 95_617_584_000 {
-                    line("", "times look like milliseconds: set the time unit".into())?;
-                }
             }
         }
         if let Some(share) = self.tied_neighbours {
@@ -238,6 +264,7 @@ impl fmt::Display for DataReport {
             line("users who have all items", grouped(self.users_with_everything))?;
         }
         for (label, count) in [
+            ("rows left out by --where", self.read.filtered),
             ("dropped as duplicates", self.read.duplicates_dropped),
             ("dropped by the k-core", self.read.core_dropped),
             ("rows of other category", self.read.category_conflicts),
@@ -249,6 +276,9 @@ impl fmt::Display for DataReport {
         }
         if let Some(lengths) = &self.lengths {
             lengths.write(f)?;
+        }
+        if !self.recommended.is_empty() {
+            writeln!(f, "\nto train: dmran train {}", self.recommended.join(" "))?;
         }
         if !self.skipped.first.is_empty() {
             writeln!(f, "\nfirst skipped lines")?;

@@ -1,50 +1,54 @@
-//! Bytes of a log: opened, decompressed, without byte order mark, with a bound on one record.
+//! Bytes of a log: opened, decompressed, without byte order mark.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::path::Path;
 
+use super::containers;
 use super::error::DataError;
 
 /// Longest record, in bytes: what an unclosed quote or a file without line breaks may cost.
 pub(crate) const MAX_RECORD: u64 = 64 << 20;
 
-/// How much is looked at to tell the format.
-const PREFIX: usize = 64 << 10;
+/// How much is looked at to tell the format, the columns and the way times are written.
+const PREFIX: usize = 1 << 20;
+
+/// What the compressed stream is read through.
+const BUFFER: usize = 256 << 10;
 
 /// An opened log: decompressed text.
 ///
-/// As a reader, it leaves out a leading byte order mark and ends the last line even where the file
-/// does not. It fails when more than the limit is read since the last [`mark`](Self::mark).
+/// As a reader, it leaves out a leading byte order mark, ends the last line even where the file does not, and turns
+/// carriage returns into line breaks in a file that has no others.
 pub(crate) struct Source<'a> {
     file: String,
     compressed: bool,
     /// The first bytes, for a look before reading starts.
     prefix: Cursor<Vec<u8>>,
+    /// Whether there is more than the prefix.
+    more: bool,
     rest: Box<dyn Read + 'a>,
-    since_mark: u64,
     limit: u64,
+    carriage_returns: bool,
     last: u8,
     ended: bool,
 }
 
-/// Tells a record that is too long from other I/O errors on its way through library readers.
-#[derive(Debug, thiserror::Error)]
-#[error("record too long")]
-struct TooLong;
-
 /// Opens a file, whatever its compression.
 pub(crate) fn open(path: &Path) -> Result<Source<'static>, DataError> {
-    let file = path.display().to_string();
+    Source::new(open_file(path)?, path.display().to_string())
+}
+
+/// Opens a file as it is.
+pub(crate) fn open_file(path: &Path) -> Result<File, DataError> {
     let failed = |source: io::Error| match source.kind() {
         ErrorKind::NotFound => DataError::NotFound { path: path.into() },
-        _ => DataError::Io { file: file.clone(), source },
+        _ => DataError::Io { file: path.display().to_string(), source },
     };
     if std::fs::metadata(path).map_err(failed)?.is_dir() {
         return Err(DataError::Directory { path: path.into() });
     }
-    let input = File::open(path).map_err(failed)?;
-    Source::new(input, file.clone())
+    File::open(path).map_err(failed)
 }
 
 impl<'a> Source<'a> {
@@ -53,13 +57,15 @@ impl<'a> Source<'a> {
         Self::with_limit(input, file, MAX_RECORD)
     }
 
-    fn with_limit(input: impl Read + 'a, file: String, limit: u64) -> Result<Self, DataError> {
-        let mut input = BufReader::with_capacity(PREFIX, input);
-        let mut magic = Vec::with_capacity(4);
-        (&mut input).take(4).read_to_end(&mut magic).map_err(|source| DataError::Io { file: file.clone(), source })?;
-        let zstd = magic == [0x28, 0xb5, 0x2f, 0xfd];
-        let gzip = magic.starts_with(&[0x1f, 0x8b]);
-        let raw = Cursor::new(magic).chain(input);
+    /// As [`new`](Self::new), with another bound on the length of a record.
+    pub(crate) fn with_limit(input: impl Read + 'a, file: String, limit: u64) -> Result<Self, DataError> {
+        let mut input = BufReader::with_capacity(BUFFER, input);
+        let mut head = Vec::with_capacity(512);
+        (&mut input).take(512).read_to_end(&mut head).map_err(|source| DataError::Io { file: file.clone(), source })?;
+        containers::refuse(&file, &head)?;
+        let zstd = head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+        let gzip = head.starts_with(&[0x1f, 0x8b]);
+        let raw = Cursor::new(head).chain(input);
         let rest: Box<dyn Read + 'a> = if gzip {
             // Several members one after the other are one text, as for gunzip.
             Box::new(flate2::bufread::MultiGzDecoder::new(raw))
@@ -74,9 +80,10 @@ impl<'a> Source<'a> {
             file,
             compressed: gzip || zstd,
             prefix: Cursor::new(Vec::new()),
+            more: true,
             rest,
-            since_mark: 0,
             limit,
+            carriage_returns: false,
             last: b'\n',
             ended: false,
         };
@@ -87,18 +94,41 @@ impl<'a> Source<'a> {
     fn fill_prefix(&mut self) -> Result<(), DataError> {
         let mut bytes = Vec::new();
         if let Err(error) = (&mut self.rest).take(PREFIX as u64).read_to_end(&mut bytes) {
-            return Err(self.error(error, 1));
+            return Err(self.error(error));
+        }
+        self.more = bytes.len() == PREFIX;
+        if self.compressed {
+            containers::refuse(&self.file, &bytes)?;
         }
         if bytes.starts_with(b"\xef\xbb\xbf") {
             bytes.drain(..3);
         }
+        self.carriage_returns = memchr::memchr(b'\n', &bytes).is_none() && memchr::memchr(b'\r', &bytes).is_some();
         self.prefix = Cursor::new(bytes);
+        self.to_line_breaks();
         Ok(())
+    }
+
+    fn to_line_breaks(&mut self) {
+        if self.carriage_returns {
+            self.prefix.get_mut().iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
+        }
     }
 
     /// What messages call the file.
     pub(crate) fn file(&self) -> &str {
         &self.file
+    }
+
+    /// The first bytes of the text, and whether they are all of it.
+    pub(crate) fn head(&self) -> (&[u8], bool) {
+        (self.prefix.get_ref(), !self.more)
+    }
+
+    /// Starts reading behind so many bytes of the [`head`](Self::head).
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.prefix.set_position(bytes as u64);
+        self.last = b'\n';
     }
 
     /// The first line that is not blank (as much of it as was looked at), or `None` where the
@@ -108,17 +138,20 @@ impl<'a> Source<'a> {
         lines.map(<[u8]>::trim_ascii).find(|line| !line.is_empty())
     }
 
-    /// Starts a new record: the bound counts from here.
-    pub(crate) fn mark(&mut self) {
-        self.since_mark = 0;
+    /// Longest record, in bytes.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
     }
 
-    /// Says what an I/O error means for this file; `line` is where the record starts.
-    pub(crate) fn error(&self, error: io::Error, line: u64) -> DataError {
+    /// The error for a record that is longer; `line` is where it starts.
+    pub(crate) fn too_long(&self, line: u64) -> DataError {
+        DataError::RecordTooLong { file: self.file.clone(), line, limit: self.limit }
+    }
+
+    /// Says what an I/O error means for this file.
+    pub(crate) fn error(&self, error: io::Error) -> DataError {
         let file = self.file.clone();
-        if error.get_ref().is_some_and(|inner| inner.is::<TooLong>()) {
-            DataError::RecordTooLong { file, line, limit: self.limit }
-        } else if self.compressed && error.kind() == ErrorKind::UnexpectedEof {
+        if self.compressed && error.kind() == ErrorKind::UnexpectedEof {
             DataError::Truncated { file }
         } else if self.compressed && error.raw_os_error().is_none() {
             DataError::Corrupt { file, reason: error.to_string() }
@@ -133,12 +166,12 @@ impl Read for Source<'_> {
         if buffer.is_empty() || self.ended {
             return Ok(0);
         }
-        if self.since_mark > self.limit {
-            return Err(io::Error::other(TooLong));
-        }
         let mut count = self.prefix.read(buffer)?;
         if count == 0 {
             count = self.rest.read(buffer)?;
+            if self.carriage_returns {
+                buffer[..count].iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
+            }
         }
         if count == 0 {
             self.ended = true;
@@ -149,7 +182,6 @@ impl Read for Source<'_> {
             count = 1;
         }
         self.last = buffer[count - 1];
-        self.since_mark += count as u64;
         Ok(count)
     }
 }
@@ -163,7 +195,7 @@ pub(crate) struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     pub(crate) fn new(source: Source<'a>) -> Self {
-        let reader = BufReader::with_capacity(PREFIX, source);
+        let reader = BufReader::with_capacity(BUFFER, source);
         Self { reader, buffer: Vec::new(), line: 0 }
     }
 
@@ -171,11 +203,12 @@ impl<'a> Lines<'a> {
     pub(crate) fn next_line(&mut self) -> Result<Option<(u64, &[u8])>, DataError> {
         loop {
             self.buffer.clear();
-            self.reader.get_mut().mark();
-            match self.reader.read_until(b'\n', &mut self.buffer) {
+            let limit = self.reader.get_ref().limit();
+            match (&mut self.reader).take(limit + 1).read_until(b'\n', &mut self.buffer) {
                 Ok(0) => return Ok(None),
+                Ok(length) if length as u64 > limit => return Err(self.reader.get_ref().too_long(self.line + 1)),
                 Ok(_) => self.line += 1,
-                Err(error) => return Err(self.reader.get_ref().error(error, self.line + 1)),
+                Err(error) => return Err(self.reader.get_ref().error(error)),
             }
             if !self.buffer.trim_ascii().is_empty() {
                 return Ok(Some((self.line, self.buffer.trim_ascii())));
@@ -203,6 +236,8 @@ mod tests {
         assert_eq!(lines(b"\xef\xbb\xbfa\r\n\r\n \nb"), want);
         assert_eq!(lines(b""), []);
         assert_eq!(lines(b"\n\n"), []);
+        let want = [(1, "a".to_string()), (3, "b".to_string())];
+        assert_eq!(lines(b"a\r\rb"), want, "carriage returns alone");
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! Names and their dense ids: ids follow the byte order of the names.
 
-use std::hash::{BuildHasher, RandomState};
-
-use super::error::DataError;
+use rayon::slice::ParallelSliceMut;
 
 /// A sorted set of names; the id of a name is its place in byte order.
 ///
@@ -74,110 +72,46 @@ impl Vocabulary {
         &self.text[start..self.ends[index]]
     }
 
+    /// The vocabulary of the names that are used, and the new id of each (`u32::MAX` for those that are not).
+    pub(crate) fn keep(self, used: &[bool]) -> (Vocabulary, Vec<u32>) {
+        if used.iter().all(|used| *used) {
+            let ids = (0..self.len() as u32).collect();
+            return (self, ids);
+        }
+        let (mut kept, mut ids) = (Vocabulary::default(), vec![u32::MAX; self.len()]);
+        for (id, name) in self.names().enumerate() {
+            if used[id] {
+                ids[id] = kept.len() as u32;
+                kept.append(name);
+            }
+        }
+        (kept, ids)
+    }
+
     /// All names in the order of their ids.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         (0..self.len()).map(|index| self.slice(index))
     }
 }
 
-/// Gives names ids in the order in which they first appear; becomes a [`Vocabulary`] at the end.
-///
-/// Open addressing over one arena: no allocation per name. The hash is keyed at random, so a log
-/// made to collide does not slow reading down; ids do not depend on it.
-pub(crate) struct Interner {
-    text: String,
-    ends: Vec<usize>,
-    /// Ids, or `FREE`; the length is a power of two and at most half of it is used.
-    table: Vec<u32>,
-    hasher: RandomState,
-    what: &'static str,
-    limit: usize,
-}
-
-const FREE: u32 = u32::MAX;
-
-impl Interner {
-    /// `what` names the things in the error when there are too many.
-    pub(crate) fn new(what: &'static str) -> Self {
-        Self::with_limit(what, FREE as usize - 1)
-    }
-
-    fn with_limit(what: &'static str, limit: usize) -> Self {
-        let (text, ends) = (String::new(), Vec::new());
-        Self { text, ends, table: vec![FREE; 16], hasher: RandomState::new(), what, limit }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    pub(crate) fn name(&self, id: u32) -> &str {
-        let index = id as usize;
-        let start = if index == 0 { 0 } else { self.ends[index - 1] };
-        &self.text[start..self.ends[index]]
-    }
-
-    /// The slot that holds `name`, or the free slot where it belongs.
-    fn slot(&self, name: &str) -> usize {
-        let mask = self.table.len() - 1;
-        let mut slot = self.hasher.hash_one(name) as usize & mask;
-        while self.table[slot] != FREE && self.name(self.table[slot]) != name {
-            slot = (slot + 1) & mask;
-        }
-        slot
-    }
-
-    /// The id of a name that was interned before.
-    pub(crate) fn get(&self, name: &str) -> Option<u32> {
-        Some(self.table[self.slot(name)]).filter(|&id| id != FREE)
-    }
-
-    /// The id of `name`, a new one if it is new.
-    pub(crate) fn intern(&mut self, name: &str) -> Result<u32, DataError> {
-        let slot = self.slot(name);
-        if self.table[slot] != FREE {
-            return Ok(self.table[slot]);
-        }
-        if self.len() >= self.limit {
-            return Err(DataError::TooMany { what: self.what, limit: self.limit });
-        }
-        let id = self.ends.len() as u32;
-        self.text.push_str(name);
-        self.ends.push(self.text.len());
-        self.table[slot] = id;
-        if self.ends.len() * 2 > self.table.len() {
-            self.grow();
-        }
-        Ok(id)
-    }
-
-    fn grow(&mut self) {
-        let size = self.table.len() * 2;
-        self.table.clear();
-        self.table.resize(size, FREE);
-        for id in 0..self.ends.len() as u32 {
-            let slot = self.slot(self.name(id));
-            self.table[slot] = id;
-        }
-    }
-
-    /// The vocabulary of the ids that `keep` accepts, and the new id of each old one
-    /// (`u32::MAX` for those left out).
-    pub(crate) fn into_vocabulary(self, keep: impl Fn(u32) -> bool) -> (Vocabulary, Vec<u32>) {
-        let mut order: Vec<u32> = (0..self.len() as u32).filter(|&id| keep(id)).collect();
-        order.sort_unstable_by(|&a, &b| self.name(a).cmp(self.name(b)));
-        let mut new_ids = vec![u32::MAX; self.len()];
-        let mut vocabulary = Vocabulary::default();
-        for (new, &old) in order.iter().enumerate() {
-            new_ids[old as usize] = new as u32;
-            vocabulary.append(self.name(old));
-        }
-        (vocabulary, new_ids)
-    }
+/// Sorts names in parallel; the vocabulary of them, which must be distinct. What comes with a name goes with it.
+pub(crate) fn sorted(names: &mut Vec<(&str, u32)>) -> Vocabulary {
+    // The first eight bytes decide nearly always, without a look at the text.
+    let head = |name: &str| {
+        let mut bytes = [0; 8];
+        let some = &name.as_bytes()[..name.len().min(8)];
+        bytes[..some.len()].copy_from_slice(some);
+        u64::from_be_bytes(bytes)
+    };
+    let mut keyed: Vec<(u64, &str, u32)> = names.iter().map(|(name, number)| (head(name), *name, *number)).collect();
+    keyed.par_sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(b.1)));
+    names.clear();
+    names.extend(keyed.iter().map(|(_, name, number)| (*name, *number)));
+    let mut vocabulary = Vocabulary::default();
+    vocabulary.text.reserve_exact(names.iter().map(|(name, _)| name.len()).sum());
+    vocabulary.ends.reserve_exact(names.len());
+    names.iter().for_each(|(name, _)| vocabulary.append(name));
+    vocabulary
 }
 
 #[cfg(test)]
@@ -185,48 +119,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_follow_byte_order_and_survive_growth() {
-        let mut interner = Interner::new("users");
-        let names: Vec<String> = (0..5000).rev().map(|i| format!("u{i}")).collect();
-        for (i, name) in names.iter().enumerate() {
-            assert_eq!(interner.intern(name).unwrap(), i as u32);
-        }
-        for (i, name) in names.iter().enumerate() {
-            assert_eq!(interner.intern(name).unwrap(), i as u32, "a second time");
-            assert_eq!(interner.get(name), Some(i as u32));
-        }
-        assert_eq!(interner.get("nobody"), None);
-        let (vocabulary, new_ids) = interner.into_vocabulary(|_| true);
-        assert_eq!(vocabulary, Vocabulary::from_names(&names));
-        assert!(vocabulary.names().is_sorted());
-        for (i, name) in names.iter().enumerate() {
-            assert_eq!(vocabulary.id(name), Some(new_ids[i]));
-            assert_eq!(vocabulary.name(new_ids[i]), name);
-        }
-        // "u10" comes before "u2": byte order, not numbers.
-        assert!(vocabulary.id("u10") < vocabulary.id("u2"));
-        assert_eq!(vocabulary.id("u5000"), None);
-        assert_eq!(vocabulary.id(""), None);
+    fn names_are_in_byte_order_and_found_again() {
+        let names = ["u2", "", "u10", "prefixes are equal", "prefixes are alike", "u2"];
+        let vocabulary = Vocabulary::from_names(names);
+        assert_eq!(vocabulary.len(), 5);
+        let mut distinct: Vec<(&str, u32)> = names[..5].iter().zip(0..).map(|(name, n)| (*name, n)).collect();
+        assert_eq!(sorted(&mut distinct), vocabulary);
+        assert_eq!(distinct.iter().map(|(_, n)| *n).collect::<Vec<_>>(), [1, 4, 3, 2, 0]);
+        assert_eq!(vocabulary.id("u10"), Some(3), "byte order, not numbers");
+        assert_eq!(vocabulary.id("u3"), None);
+        assert_eq!(vocabulary.id(""), Some(0));
     }
 
     #[test]
-    fn names_left_out_have_no_id() {
-        let mut interner = Interner::new("items");
-        for name in ["c", "a", "", "b"] {
-            interner.intern(name).unwrap();
-        }
-        let (vocabulary, new_ids) = interner.into_vocabulary(|id| id != 1);
-        assert_eq!(vocabulary.names().collect::<Vec<_>>(), ["", "b", "c"]);
-        assert_eq!(new_ids, [2, u32::MAX, 0, 1]);
-    }
-
-    #[test]
-    fn too_many_names_is_an_error() {
-        let mut interner = Interner::with_limit("items", 2);
-        interner.intern("a").unwrap();
-        interner.intern("b").unwrap();
-        assert_eq!(interner.intern("a").unwrap(), 0, "a known name still resolves");
-        let error = interner.intern("c").unwrap_err();
-        assert_eq!(error.to_string(), "more than 2 items");
+    fn keeping_some_gives_new_ids() {
+        let vocabulary = Vocabulary::from_names(["a", "b", "c"]);
+        let (kept, ids) = vocabulary.keep(&[true, false, true]);
+        assert_eq!(kept.names().collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(ids, [0, u32::MAX, 1]);
     }
 }

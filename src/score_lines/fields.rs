@@ -1,6 +1,6 @@
 //! The fields of a request, read from the text that they stand in: numbers to their last digit.
 
-use crate::data::{TimeUnit, parse_time};
+use crate::data::{TimeUnit, time};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -85,10 +85,7 @@ fn time_of(raw: &RawValue) -> Result<Option<i64>, String> {
         text if text.starts_with('"') => serde_json::from_str(text).map_err(|error| error.to_string())?,
         text => text.to_owned(),
     };
-    match parse_time(text.as_bytes(), TimeUnit::Seconds) {
-        Ok((seconds, _)) => Ok(Some(seconds)),
-        Err(problem) => Err(wrong(&problem.to_string())),
-    }
+    time::parse(&text, TimeUnit::Seconds, None).map(Some).map_err(|problem| wrong(&problem.to_string()))
 }
 
 /// A value as messages show it: not all of a long one.
