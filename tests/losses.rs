@@ -5,7 +5,7 @@
 mod common;
 
 use common::ring::ring;
-use dmran::data::{Dataset, Negatives, Protocol, Split, last_of_each_user, train_samples};
+use dmran::data::{Dataset, Negatives, Protocol, last_of_each_user, train_samples};
 use dmran::model::{Sizes, Start, build};
 use dmran::scorer::{Head, Settings, TimeKind};
 use dmran::tape::Engine;

@@ -116,13 +116,14 @@ const DMRAN_EVERYDAY: &str = "[model]
 head = 'mean'
 [train]
 loss = 'softmax'
-lr = 0.001
-decay = 1.0
+lr = 0.0015
+decay = 0.75
 batch = 256
 clip = 0.0
 l2_weight = 0.0
 init_std = 0.02
-epochs = 8
+dropout = 0.3
+epochs = 10
 early_stop_metric = 'ndcg'
 patience = 2
 ";
@@ -235,7 +236,7 @@ mod tests {
         let sasrec = Config::of(Preset::Everyday, Kind::Sasrec);
         assert_eq!((sasrec.model.d, sasrec.model.heads, sasrec.model.categories), (128, 2, false));
         assert_eq!((sasrec.train.loss, sasrec.train.decay, sasrec.train.patience), (Loss::Softmax, 1.0, 10));
-        assert_eq!((dmran.loss, dmran.penalty, dmran.dropout, dmran.clip), (Loss::Softmax, 0.0, 0.2, 0.0));
+        assert_eq!((dmran.loss, dmran.penalty, dmran.dropout, dmran.clip), (Loss::Softmax, 0.0, 0.3, 0.0));
         let auc = Config::of(Preset::Auc, Kind::Dmran).train;
         assert_eq!((auc.loss, auc.dropout, auc.decay, auc.init_std, auc.batch), (Loss::Bce, 0.2, 0.9, 0.01, 64));
     }
