@@ -112,7 +112,8 @@ impl Problem {
             Problem::OpenQuote | Problem::SwallowedRows { .. } => {
                 " (--quote none takes quotes as they are; --quote '\"' insists on them)".into()
             }
-            Problem::TextAfterQuote if value.contains('\\') => {
+            // The value is escaped: a backslash of the file is two here.
+            Problem::TextAfterQuote if value.contains("\\\\") => {
                 " (--escape '\\' where a quote inside quotes is written \\\"; --quote none takes quotes as they are)"
                     .into()
             }
