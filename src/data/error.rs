@@ -290,21 +290,18 @@ pub enum DataError {
     },
     /// Times of several units in one column.
     #[error(
-        "{file}: column {column:?} mixes units: {first} fits {}, {second} fits {}; \
-         --where '{column}<LIMIT' or '{column}>LIMIT' keeps those of one unit",
-        kinds.0, kinds.1
+        "{file}: column {column:?} mixes units: {first}, {second}; --where '{column}<LIMIT' or '{column}>LIMIT' keeps those \
+         of one unit"
     )]
     MixedUnits {
         /// The file.
         file: String,
         /// The column.
         column: String,
-        /// A time of one unit, with its line.
+        /// A time of one unit, with its line and what it fits.
         first: String,
-        /// A time of another unit, with its line.
+        /// A time of another unit, likewise.
         second: String,
-        /// What each is.
-        kinds: (&'static str, &'static str),
     },
     /// Digits that are a date, such as 20180823.
     #[error("{file}: column {column:?} holds dates without separators ({example}): say --time-format {format}")]
