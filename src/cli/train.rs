@@ -81,7 +81,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let level = Level::from_env()?;
     let to = out_file(args, kind)?;
     let report = report_file(args)?;
-    let mut opened = data_flags::open(args.file.as_deref(), &config.data)?;
+    let mut opened = data_flags::open_silently(args.file.as_deref(), &config.data)?;
+    if !args.quiet {
+        opened.tell_choices();
+    }
     let tell = |text: String| {
         if !args.quiet {
             note(text)
