@@ -106,7 +106,7 @@ impl Problem {
     /// What to do about it, as the end of a message; empty where that is plain.
     fn fix(&self, value: &str) -> String {
         match self {
-            Problem::NotATime => super::time::hint(value),
+            Problem::NotATime => super::hints::hint(value),
             Problem::NotUtf8 => " (if it is Windows-1252: iconv -f CP1252 -t UTF-8 OLD > NEW)".into(),
             Problem::Missing => " (--on-error skip leaves such lines out)".into(),
             Problem::OpenQuote | Problem::SwallowedRows { .. } => {
