@@ -28,6 +28,7 @@ mod error;
 mod fields;
 mod files;
 mod filter;
+mod hints;
 mod interner;
 mod json;
 mod layout;

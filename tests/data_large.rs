@@ -50,3 +50,33 @@ fn a_large_log_is_read_in_bounded_memory() {
         assert!(peak < 300 << 10, "peak resident memory is {peak} KiB");
     }
 }
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let mut text = String::from("user,item,timestamp,category\n");
+    for row in 0..200_000u32 {
+        let (user, item) = (row.wrapping_mul(2_654_435_761) % 9_973, row.wrapping_mul(40_503) % 1_009);
+        let name =
+            if row % 97 == 0 { format!("\"item \"\"{item}\"\"\nof two lines\"") } else { format!("item {item}") };
+        let time = if row % 50_021 == 50_020 { "soon".into() } else { (1_500_000_000 + row % 1000).to_string() };
+        text += &format!("u{user},{name},{time},c{}\n", (row / 7) % 13);
+    }
+    assert!(text.len() > 4 << 20, "several blocks");
+    let options = ReadOptions { on_error: data::OnError::Skip, ..ReadOptions::default() };
+    let read = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| data::read_from(text.as_bytes(), "log.csv", &options).unwrap())
+    };
+    let one = read(1);
+    assert_eq!((one.skipped.count, one.stats.category_conflicts > 0), (3, true));
+    for threads in [2, 5] {
+        let log = read(threads);
+        assert_eq!((&log, log.hash(), &log.taken), (&one, one.hash(), &one.taken), "{threads} threads");
+    }
+    // The first malformed line is the same as well.
+    let fail = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| data::read_from(text.as_bytes(), "log.csv", &ReadOptions::default()).unwrap_err().to_string())
+    };
+    assert!((2..5).all(|threads| fail(threads) == fail(1)), "{}", fail(1));
+}

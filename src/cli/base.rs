@@ -4,6 +4,7 @@ use super::data_flags::{DataFlags, Opened};
 use super::failure::{Failure, unreadable};
 use super::mapped;
 use super::moment::moment;
+use super::note;
 use super::settings::{ComputeFlags, EvalFlags, ModelFlags, TrainFlags, apply_all};
 use dmran::data::Log;
 use dmran::model::Kind;
@@ -94,9 +95,16 @@ impl Base {
             return Err(Failure::Input(format!("{}: has no times, but {path} uses them", opened.name)));
         }
         let log: Log = opened.log.clone();
+        let of_log = log.items.len();
         let (log, growth) = Growth::of(log, &self.model)
             .map_err(|error| Failure::Input(format!("{}: --from {path}: {error}", opened.name)))?;
         opened.log = log;
+        if growth.new_items() == of_log {
+            note(format_args!(
+                "note: not one of the {of_log} items of {} is known to {path}: are ids written alike?",
+                opened.name
+            ));
+        }
         tell(format!("going on from {path}: {} of {} items are new", growth.new_items(), opened.log.items.len()));
         Ok(growth)
     }

@@ -86,7 +86,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let level = Level::from_env()?;
     let (file, piped) = log(args)?;
     let (to, report) = outputs(args, &config)?;
-    let mut opened = data_flags::open(file, &config.data)?;
+    let mut opened = data_flags::open_silently(file, &config.data)?;
+    if !args.quiet {
+        opened.tell_choices();
+    }
     let tell = |text: String| {
         if !args.quiet {
             note(text)

@@ -2,8 +2,8 @@
 
 use super::error::{DataError, shown};
 use super::filter::Test;
+use super::hints;
 use super::options::{Column, ReadOptions};
-use super::time;
 
 /// What a column is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -322,7 +322,7 @@ pub(crate) fn unclear_time<'a>(
     let used = |index: &usize| plan.columns.iter().any(|looked| looked.index == *index);
     (0..header.len()).filter(|index| !used(index)).find_map(|index| {
         let values: Vec<&[u8]> = fields(index).into_iter().filter(|value| !value.trim_ascii().is_empty()).collect();
-        let all = !values.is_empty() && values.iter().all(|value| time::looks_like_one(value));
+        let all = !values.is_empty() && values.iter().all(|value| hints::looks_like_one(value));
         all.then(|| (header[index], shown(values[0])))
     })
 }

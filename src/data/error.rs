@@ -106,13 +106,14 @@ impl Problem {
     /// What to do about it, as the end of a message; empty where that is plain.
     fn fix(&self, value: &str) -> String {
         match self {
-            Problem::NotATime => super::time::hint(value),
+            Problem::NotATime => super::hints::hint(value),
             Problem::NotUtf8 => " (if it is Windows-1252: iconv -f CP1252 -t UTF-8 OLD > NEW)".into(),
             Problem::Missing => " (--on-error skip leaves such lines out)".into(),
             Problem::OpenQuote | Problem::SwallowedRows { .. } => {
                 " (--quote none takes quotes as they are; --quote '\"' insists on them)".into()
             }
-            Problem::TextAfterQuote if value.contains('\\') => {
+            // The value is escaped: a backslash of the file is two here.
+            Problem::TextAfterQuote if value.contains("\\\\") => {
                 " (--escape '\\' where a quote inside quotes is written \\\"; --quote none takes quotes as they are)"
                     .into()
             }
@@ -289,21 +290,18 @@ pub enum DataError {
     },
     /// Times of several units in one column.
     #[error(
-        "{file}: column {column:?} mixes units: {first} fits {}, {second} fits {}; \
-         --where '{column}<LIMIT' or '{column}>LIMIT' keeps those of one unit",
-        kinds.0, kinds.1
+        "{file}: column {column:?} mixes units: {first}, {second}; --where '{column}<LIMIT' or '{column}>LIMIT' keeps those \
+         of one unit"
     )]
     MixedUnits {
         /// The file.
         file: String,
         /// The column.
         column: String,
-        /// A time of one unit, with its line.
+        /// A time of one unit, with its line and what it fits.
         first: String,
-        /// A time of another unit, with its line.
+        /// A time of another unit, likewise.
         second: String,
-        /// What each is.
-        kinds: (&'static str, &'static str),
     },
     /// Digits that are a date, such as 20180823.
     #[error("{file}: column {column:?} holds dates without separators ({example}): say --time-format {format}")]

@@ -1,5 +1,6 @@
 //! Names as numbers while a log is read, by several threads at once.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use ahash::RandomState;
@@ -51,6 +52,8 @@ pub(crate) struct Interner {
     what: &'static str,
     /// Most names of one shard.
     limit: usize,
+    /// Where the next batch of names begins.
+    turns: AtomicUsize,
 }
 
 /// Open addressing over one text: no allocation per name.
@@ -73,7 +76,7 @@ impl Interner {
     fn with_limit(what: &'static str, limit: usize) -> Self {
         let shard = || Mutex::new(Shard { text: String::new(), ends: Vec::new(), table: vec![FREE; 16] });
         let shards = std::iter::repeat_with(shard).take(SHARDS).collect();
-        Self { shards, hasher: RandomState::new(), what, limit }
+        Self { shards, hasher: RandomState::new(), what, limit, turns: AtomicUsize::new(0) }
     }
 
     /// The numbers of names, appended to `out`; the names are taken. The empty name has the number `NONE`: it is nobody's.
@@ -95,7 +98,11 @@ impl Interner {
         }
         let base = out.len();
         out.resize(base + count, NONE);
-        for (at, shard) in self.shards.iter().enumerate() {
+        // Threads begin at different shards, so that they do not queue for the same ones.
+        let first = self.turns.fetch_add(23, Ordering::Relaxed);
+        for turn in 0..SHARDS {
+            let at = (first + turn) % SHARDS;
+            let shard = &self.shards[at];
             let indices = &order[starts[at]..starts[at + 1]];
             if indices.is_empty() {
                 continue;

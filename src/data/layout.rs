@@ -4,6 +4,7 @@ use super::amazon;
 use super::columns::{self, Plan, Role};
 use super::error::{DataError, shown};
 use super::fields::{Dialect, Fields, Record, Records, RowShape};
+use super::hints;
 use super::options::{Column, Format, Quote, ReadOptions};
 use super::time::{self, TimeUnit};
 
@@ -287,7 +288,7 @@ fn without_header(
 fn guess(rows: &[Vec<String>], columns: usize) -> [Option<usize>; 3] {
     let of = |index: usize| rows.iter().filter_map(move |row| row.get(index));
     let is_time =
-        |index: &usize| of(*index).count() > 0 && of(*index).all(|value| time::looks_like_one(value.as_bytes()));
+        |index: &usize| of(*index).count() > 0 && of(*index).all(|value| hints::looks_like_one(value.as_bytes()));
     let when = (0..columns).find(is_time);
     let user = (0..columns).find(|index| Some(*index) != when);
     let is_decimal = |index: usize| of(index).any(|value| value.contains('.') && value.parse::<f64>().is_ok());

@@ -126,9 +126,8 @@ impl Plausible {
         match kinds.as_slice() {
             [] | [_] => {}
             [first, second, ..] => {
-                let at = |kind: &(&str, u64, i64)| format!("{} (line {})", kind.2, kind.1);
-                let kinds = (first.0, second.0);
-                return Err(DataError::MixedUnits { file, column, first: at(first), second: at(second), kinds });
+                let at = |kind: &(&str, u64, i64)| format!("{} (line {}) fits {}", kind.2, kind.1, kind.0);
+                return Err(DataError::MixedUnits { file, column, first: at(first), second: at(second) });
             }
         }
         let fits = TimeUnit::ALL.into_iter().find(|unit| self.units[*unit as usize].count > 0);

@@ -105,11 +105,11 @@ impl<'a> Source<'a> {
         }
         self.carriage_returns = memchr::memchr(b'\n', &bytes).is_none() && memchr::memchr(b'\r', &bytes).is_some();
         self.prefix = Cursor::new(bytes);
-        self.to_line_breaks();
+        self.break_lines();
         Ok(())
     }
 
-    fn to_line_breaks(&mut self) {
+    fn break_lines(&mut self) {
         if self.carriage_returns {
             self.prefix.get_mut().iter_mut().filter(|byte| **byte == b'\r').for_each(|byte| *byte = b'\n');
         }

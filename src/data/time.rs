@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::error::{Problem, shown};
+use super::hints::hint;
 
 /// What the numbers of a time column count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -206,7 +207,7 @@ fn moment(timestamp: Timestamp) -> Moment {
     }
 }
 
-fn by_format(text: &str, format: &str) -> Option<Moment> {
+pub(crate) fn by_format(text: &str, format: &str) -> Option<Moment> {
     let broken = strtime::parse(format, text).ok()?;
     if let Ok(timestamp) = broken.to_timestamp() {
         return Some(moment(timestamp));
@@ -257,7 +258,7 @@ pub(crate) fn integer(text: &[u8]) -> Result<i64, Problem> {
 }
 
 /// The whole part of a number, rounded down; `None` for what is no number or does not fit.
-fn whole_number(text: &[u8]) -> Option<i64> {
+pub(crate) fn whole_number(text: &[u8]) -> Option<i64> {
     match integer(text) {
         Ok(whole) => Some(whole),
         Err(Problem::NotAnInteger) => decimal(text).ok().map(|(whole, _)| whole),
@@ -355,68 +356,6 @@ fn dashed(number: i64) -> String {
 /// The day of a number in a unit.
 pub(crate) fn date_of(number: i64, unit: TimeUnit) -> String {
     super::report::date(number.div_euclid(unit.per_second()))
-}
-
-/// What may help with a value that is no time: a format, if its parts tell one.
-pub(crate) fn hint(text: &str) -> String {
-    if text.contains(',') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b',') {
-        return "; the separators between thousands must go".into();
-    }
-    match formats(text).as_slice() {
-        [] => String::new(),
-        [only] => format!("; --time-format '{only}' reads it"),
-        [first, second, ..] => {
-            format!("; --time-format '{first}' reads it, or '{second}' if that part comes first")
-        }
-    }
-}
-
-/// Formats that read `text`, of those that are common.
-fn formats(text: &str) -> Vec<String> {
-    const DATES: [&str; 12] = [
-        "%m/%d/%Y",
-        "%d/%m/%Y",
-        "%d.%m.%Y",
-        "%m-%d-%Y",
-        "%d-%m-%Y",
-        "%m/%d/%y",
-        "%d/%m/%y",
-        "%d %b %Y",
-        "%b %d, %Y",
-        "%m %d, %Y",
-        "%d-%b-%Y",
-        "%d/%b/%Y",
-    ];
-    const CLOCKS: [&str; 9] = [
-        "",
-        " %H:%M",
-        " %H:%M:%S",
-        " %H:%M:%S%.f",
-        " %I:%M %p",
-        " %I:%M:%S %p",
-        ":%H:%M:%S %z",
-        ", %H:%M",
-        "T%H:%M:%S",
-    ];
-    const WHOLE: [&str; 3] = ["%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S UTC %Y"];
-    if text.len() > 64 || !text.bytes().any(|byte| byte.is_ascii_digit()) {
-        return Vec::new();
-    }
-    let dated = DATES.iter().flat_map(|date| CLOCKS.iter().map(move |clock| format!("{date}{clock}")));
-    dated.chain(WHOLE.map(String::from)).filter(|format| by_format(text, format).is_some()).take(2).collect()
-}
-
-/// Whether text looks like a time, by itself: a date in any common form, or a number that is a moment since 2000 in some
-/// unit.
-pub(crate) fn looks_like_one(text: &[u8]) -> bool {
-    let text = text.trim_ascii();
-    match whole_number(text) {
-        Some(number) => {
-            let recent = |unit: TimeUnit| number.div_euclid(unit.per_second()) >= 946_684_800;
-            text[0] != b'0' && TimeUnit::fitting(number).is_some_and(recent)
-        }
-        None => date(text).is_some() || std::str::from_utf8(text).is_ok_and(|text| !formats(text).is_empty()),
-    }
 }
 
 #[cfg(test)]
@@ -540,15 +479,5 @@ mod tests {
         assert_eq!(compact_format(20_181_323), None);
         assert_eq!(compact_format(20_180_823_220_058), Some("%Y%m%d%H%M%S"));
         assert!(is_rounded(b"1.54E+09") && !is_rounded(b"1.535061658e9") && !is_rounded(b"1535061658"));
-    }
-
-    #[test]
-    fn what_looks_like_a_time() {
-        for text in ["1535061658", "1535061658826", "2018-08-23", "8/23/2018", "1535061658.5"] {
-            assert!(looks_like_one(text.as_bytes()), "{text}");
-        }
-        for text in ["", "5", "0345451164", "c1", "B000000012", "345451164", "Song 1"] {
-            assert!(!looks_like_one(text.as_bytes()), "{text}");
-        }
     }
 }
