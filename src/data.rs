@@ -54,6 +54,7 @@ pub use batch::SkipReport;
 pub use builder::{Event, EventColumns, LogBuilder};
 pub use dataset::{Dataset, Events};
 pub use error::{DataError, LineError, Problem};
+pub use files::of as files_of;
 pub use filter::Filter;
 pub use moment::{SplitAt, SplitAtError};
 pub use negatives::Negatives;

@@ -3,7 +3,7 @@
 
 use super::failure::Failure;
 use std::io::{self, IsTerminal, Read};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ impl BundledFlag {
         self.bundled
     }
 
-    /// The log of a command that must be told which one: a file, or `None` for the bundled log. `usage` is the command
-    /// with a log in it.
-    pub fn log<'a>(self, file: Option<&'a Path>, usage: &str) -> Result<Option<&'a Path>, Failure> {
-        match (file, self.bundled) {
+    /// The log of a command that must be told which one: its files, none of them for the bundled log. `usage` is the
+    /// command with a log in it.
+    pub fn log<'a>(self, files: &'a [PathBuf], usage: &str) -> Result<&'a [PathBuf], Failure> {
+        match (files.first(), self.bundled) {
             (Some(file), true) => {
                 Err(Failure::Input(format!("{} and --bundled name two logs: one of them is needed", file.display())))
             }
@@ -32,7 +32,7 @@ impl BundledFlag {
                 "no log was named: {usage} (LOG is a file, or - for standard input; --bundled is the household-goods \
                  log in this program)"
             ))),
-            (file, _) => Ok(file),
+            _ => Ok(files),
         }
     }
 }

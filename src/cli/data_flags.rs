@@ -152,29 +152,28 @@ pub struct Opened {
 }
 
 /// Reads a log (`-` is standard input; no file is the bundled log) and tells what was taken for what and what was left out.
-pub fn open(file: Option<&Path>, options: &ReadOptions) -> Result<Opened, Failure> {
-    let opened = open_silently(file, options)?;
+pub fn open(files: &[PathBuf], options: &ReadOptions) -> Result<Opened, Failure> {
+    let opened = open_silently(files, options)?;
     opened.tell_choices();
     Ok(opened)
 }
 
-/// As [`open_silently`], with several files as one log.
-pub fn open_all(files: &[PathBuf], options: &ReadOptions) -> Result<Opened, Failure> {
+/// As [`open`], telling of malformed lines alone.
+pub fn open_silently(files: &[PathBuf], options: &ReadOptions) -> Result<Opened, Failure> {
     match files {
-        [] => open_silently(None, options),
-        [file] => open_silently(Some(file), options),
+        [] => open_one(None, options),
+        [file] => open_one(Some(file), options),
         [first, ..] if files.iter().any(|file| file == Path::new("-")) => {
             Err(Failure::Input(format!("{}: standard input cannot be one of several files", first.display())))
         }
         [first, others @ ..] => {
             let name = format!("{} and {} more", name_of(first), others.len());
-            Ok(Opened { log: data::read_all(files, options)?, name })
+            Ok(opened(data::read_all(files, options)?, name))
         }
     }
 }
 
-/// As [`open`], telling of malformed lines alone.
-pub fn open_silently(file: Option<&Path>, options: &ReadOptions) -> Result<Opened, Failure> {
+fn open_one(file: Option<&Path>, options: &ReadOptions) -> Result<Opened, Failure> {
     let (log, name) = match file {
         Some(file) if file == Path::new("-") => {
             (data::read_from(io::stdin().lock(), "stdin", options)?, "stdin".into())
@@ -185,11 +184,15 @@ pub fn open_silently(file: Option<&Path>, options: &ReadOptions) -> Result<Opene
         }
         None => (data::bundled()?, data::BUNDLED_NAME.into()),
     };
+    Ok(opened(log, name))
+}
+
+fn opened(log: Log, name: String) -> Opened {
     if log.skipped.count > 0 {
         note(format_args!("{name}: {} malformed lines skipped; the first of them:", log.skipped.count));
         log.skipped.first.iter().for_each(|line| note(format_args!("  {line}")));
     }
-    Ok(Opened { log, name })
+    Opened { log, name }
 }
 
 /// A protocol that needs times is refused on a log without.

@@ -20,7 +20,7 @@ use dmran::train::{Config, RunFolder, Trainer, start};
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Flags of `evaluate`.
 #[derive(clap::Args)]
@@ -28,7 +28,7 @@ pub struct Args {
     /// The model file; or a run's folder, of any model: then its best epoch, on the log that it was trained on
     model: PathBuf,
     /// The log; - is standard input. Settings that are not given are those of the training
-    file: Option<PathBuf>,
+    files: Vec<PathBuf>,
     #[command(flatten)]
     bundled: BundledFlag,
     /// One JSON object instead of a table
@@ -79,14 +79,14 @@ struct Measures {
 /// Measures and prints.
 pub fn run(args: &Args) -> Result<(), Failure> {
     // It writes to standard output alone.
-    Outputs::beside([Some(&*args.model), args.file.as_deref()])?;
+    Outputs::beside(&args.files, [Some(&*args.model)])?;
     let measured = if args.model.is_dir() { of_run(args)? } else { of_model(args)? };
     print(args, &measured)
 }
 
 impl Args {
-    fn log(&self) -> Result<Option<&Path>, Failure> {
-        self.bundled.log(self.file.as_deref(), &format!("dmran evaluate {} LOG", self.model.display()))
+    fn log(&self) -> Result<&[PathBuf], Failure> {
+        self.bundled.log(&self.files, &format!("dmran evaluate {} LOG", self.model.display()))
     }
 
     fn apply(&self, config: &mut Config) -> Result<(), Failure> {

@@ -97,7 +97,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let level = Level::from_env()?;
     let name = args.what.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
-    args.bundled.log(args.data.first().map(PathBuf::as_path), &format!("dmran experiment {name} --data LOG"))?;
+    args.bundled.log(&args.data, &format!("dmran experiment {name} --data LOG"))?;
     args.outputs()?.results(&args.how.out, &name, None)?;
     let folder = trials::make_folder(&args.how.out)?;
     let logs = args.open()?;
@@ -145,15 +145,15 @@ impl Args {
     fn outputs(&self) -> Result<Outputs, Failure> {
         let mut options = self.flags.config(None)?.data;
         self.log.apply(&mut options);
-        let files = self.data.iter().chain(&self.category_data).chain(&options.meta).chain(&self.flags.recipe.config);
-        Outputs::beside(files.map(|file| Some(&**file)))
+        let others = self.category_data.iter().chain(&options.meta).chain(&self.flags.recipe.config);
+        Outputs::beside(&self.data, others.map(|file| Some(&**file)))
     }
 
     fn open(&self) -> Result<Vec<Opened>, Failure> {
         let mut options = self.flags.config(None)?.data;
         self.log.apply(&mut options);
         if self.data.is_empty() {
-            return Ok(vec![data_flags::open(None, &options)?]);
+            return Ok(vec![data_flags::open(&[], &options)?]);
         }
         let mut logs = Vec::new();
         for (i, file) in self.data.iter().enumerate() {
@@ -161,7 +161,7 @@ impl Args {
             if let Some(meta) = self.category_data.get(i) {
                 options.meta = Some(meta.clone());
             }
-            logs.push(data_flags::open(Some(file), &options)?);
+            logs.push(data_flags::open(std::slice::from_ref(file), &options)?);
         }
         Ok(logs)
     }

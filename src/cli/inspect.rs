@@ -1,5 +1,6 @@
 //! `dmran inspect`: what is in a log, what is in a model.
 
+use super::bundled::Piped;
 use super::data_flags::{self, DataFlags};
 use super::failure::{Failure, unreadable};
 use dmran::data::{DataReport, ReadOptions};
@@ -38,9 +39,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match &args.what {
         What::Data { files, json, data } => {
+            if files.is_empty() {
+                Piped::watch("dmran inspect data").refuse(Piped::WAIT)?;
+            }
             let mut options = ReadOptions::default();
             data.apply(&mut options);
-            let opened = data_flags::open_all(files, &options)?;
+            let opened = data_flags::open_silently(files, &options)?;
             let report = DataReport::new(&opened.log);
             if *json {
                 serde_json::to_writer(&mut out, &report)?;

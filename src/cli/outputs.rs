@@ -139,9 +139,18 @@ impl Outputs {
     ///
     /// # Errors
     /// If standard output is appended to one of the files.
-    pub fn beside<'a>(inputs: impl IntoIterator<Item = Option<&'a Path>>) -> Result<Outputs, Failure> {
+    ///
+    /// `logs` are what a log is read from: files, folders or patterns.
+    pub fn beside<'a>(
+        logs: &[PathBuf],
+        inputs: impl IntoIterator<Item = Option<&'a Path>>,
+    ) -> Result<Outputs, Failure> {
         let mut taken = Vec::new();
-        for input in inputs.into_iter().flatten().filter(|input| *input != Path::new("-")) {
+        // A pattern that fits nothing, like a file that is not there, is refused by whoever reads it.
+        let mut files: Vec<PathBuf> = logs.to_vec();
+        files.extend(logs.iter().flat_map(|log| dmran::data::files_of(log).unwrap_or_default()));
+        files.extend(inputs.into_iter().flatten().map(Path::to_owned));
+        for input in files.iter().filter(|input| *input != Path::new("-")) {
             // Whoever reads it says what is wrong with it.
             let Ok(metadata) = fs::metadata(input) else { continue };
             let within = fs::read_dir(input).into_iter().flatten().flatten().map(|entry| entry.path());

@@ -25,7 +25,7 @@ pub struct Args {
     /// The model file
     model: PathBuf,
     /// The log with the users' histories; - is standard input
-    file: Option<PathBuf>,
+    files: Vec<PathBuf>,
     #[command(flatten)]
     bundled: BundledFlag,
     /// For these users
@@ -72,13 +72,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     config.data = ReadOptions { duplicates, k_core_users, k_core_items, ..config.data };
     args.data.apply(&mut config.data);
     let usage = format!("dmran recommend {} LOG", args.model.display());
-    let file = args.bundled.log(args.file.as_deref(), &usage)?;
-    let mut outputs = Outputs::beside([Some(&*args.model), args.file.as_deref(), config.data.meta.as_deref()])?;
+    let files = args.bundled.log(&args.files, &usage)?;
+    let mut outputs = Outputs::beside(&args.files, [Some(&*args.model), config.data.meta.as_deref()])?;
     let form = form(args)?;
     if let Some(out) = &args.out {
         outputs.file("--out", out, form.holds())?;
     }
-    let opened = data_flags::open(file, &config.data)?;
+    let opened = data_flags::open(files, &config.data)?;
     let users = asked_for(args, &opened.log, &opened.name)?;
     let mapped = mapped::map(&opened.log, &model)?;
     mapped::tell_unknown(&opened, &model, &mapped)?;

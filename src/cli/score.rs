@@ -50,7 +50,7 @@ struct Line {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let model = Model::load(&args.model).map_err(unreadable(&args.model))?;
     // It writes to standard output alone, which must not feed it with its own answers.
-    Outputs::beside([Some(&*args.model), args.file.as_deref()])?;
+    Outputs::beside(&[], [Some(&*args.model), args.file.as_deref()])?;
     let crew = Crew::new(model, args.threads.into(), args.lean)?;
     let (input, name): (Box<dyn Read>, String) = match &args.file {
         Some(file) if file != Path::new("-") => {

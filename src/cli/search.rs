@@ -24,7 +24,7 @@ const MOST: usize = 10_000;
 #[derive(clap::Args)]
 pub struct Args {
     /// The log; - is standard input
-    file: Option<PathBuf>,
+    files: Vec<PathBuf>,
     #[command(flatten)]
     bundled: BundledFlag,
     /// Which model [default: the file's, or dmran]
@@ -47,7 +47,7 @@ pub struct Args {
 /// Tries what is missing and shows the best.
 pub fn run(args: &Args) -> Result<(), Failure> {
     trials::check_runs(args.runs)?;
-    let log = args.bundled.log(args.file.as_deref(), "dmran search LOG --config FILE")?;
+    let log = args.bundled.log(&args.files, "dmran search LOG --config FILE")?;
     let mut config = args.flags.config(args.model)?;
     args.log.apply(&mut config.data);
     if config.eval.protocol == Protocol::Paper {
@@ -77,9 +77,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     // Every trial is checked before the first is made.
     search::trials(&config, &space, choices.clone()).map_err(|error| wrong(&error))?;
     let level = Level::from_env()?;
-    let inputs = [&args.file, &config.data.meta, &args.flags.recipe.config];
+    let inputs = [&config.data.meta, &args.flags.recipe.config].map(|input| input.as_deref());
     let best = ("best.toml", Holds::Known(|start| start.starts_with(b"# Validation AUC ")));
-    Outputs::beside(inputs.map(|input| input.as_deref()))?.results(&args.how.out, "search", Some(best))?;
+    Outputs::beside(&args.files, inputs)?.results(&args.how.out, "search", Some(best))?;
     let folder = trials::make_folder(&args.how.out)?;
     let opened = data_flags::open(log, &config.data)?;
     let dataset = &opened.log.dataset;

@@ -27,9 +27,10 @@ use std::time::Duration;
 /// Flags of `train`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The log: CSV, TSV, JSON Lines or Amazon reviews, plain, .gz or .zst; - is standard input. Without it, and
+    /// The log: files, folders or patterns, as one (CSV, TSV, JSON Lines, Parquet, Amazon reviews, one user a line; plain,
+    /// .gz or .zst); - is standard input. Without it, and
     /// without flags that hint at a log of one's own, the bundled household-goods log
-    file: Option<PathBuf>,
+    files: Vec<PathBuf>,
     #[command(flatten)]
     bundled: BundledFlag,
     /// What to train: dmran, or one of its rivals bpr-mf, bi-lstm, bi-lstm-attention, cnn-pooling, atrank, sasrec,
@@ -84,9 +85,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         return Ok(());
     }
     let level = Level::from_env()?;
-    let (file, piped) = log(args)?;
+    let (files, piped) = log(args)?;
     let (to, report) = outputs(args, &config)?;
-    let mut opened = data_flags::open_silently(file, &config.data)?;
+    let mut opened = data_flags::open_silently(files, &config.data)?;
     if !args.quiet {
         opened.tell_choices();
     }
@@ -96,7 +97,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
     };
     tell(opened.summary());
-    if file.is_none() && !args.bundled.is_set() {
+    if files.is_empty() && !args.bundled.is_set() {
         tell("note: no log was named, so this is the bundled one; dmran train LOG trains on yours".into());
     }
     let growth = base.as_ref().map(|base| base.grow(&mut opened, tell)).transpose()?;
@@ -171,10 +172,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The log: a file, or `None` for the bundled one, with a look at standard input where nobody named any.
-fn log(args: &Args) -> Result<(Option<&Path>, Piped), Failure> {
-    if args.file.is_some() || args.bundled.is_set() {
-        return Ok((args.bundled.log(args.file.as_deref(), "")?, Piped::nothing()));
+/// The log: its files, or none for the bundled one, with a look at standard input where nobody named any.
+fn log(args: &Args) -> Result<(&[PathBuf], Piped), Failure> {
+    if !args.files.is_empty() || args.bundled.is_set() {
+        return Ok((args.bundled.log(&args.files, "")?, Piped::nothing()));
     }
     let of_ones_own = [
         ("--out", args.out.is_some()),
@@ -185,11 +186,11 @@ fn log(args: &Args) -> Result<(Option<&Path>, Piped), Failure> {
         ("--since", args.base.since.is_some()),
     ];
     if let Some((flag, _)) = of_ones_own.iter().find(|(_, given)| *given) {
-        return Ok((args.bundled.log(None, &format!("dmran train LOG {flag} ..."))?, Piped::nothing()));
+        return Ok((args.bundled.log(&[], &format!("dmran train LOG {flag} ..."))?, Piped::nothing()));
     }
     let piped = Piped::watch("dmran train");
     piped.refuse(Piped::WAIT)?;
-    Ok((None, piped))
+    Ok((&[], piped))
 }
 
 /// Where the model goes (`model.dmran` unless the user says otherwise; nowhere for a baseline) and the page about the
@@ -203,8 +204,8 @@ fn outputs(args: &Args, config: &Config) -> Result<(Option<PathBuf>, Option<Path
             out.display()
         )));
     }
-    let inputs = [&args.file, &config.data.meta, &args.recipe.config, &args.base.from];
-    let mut outputs = Outputs::beside(inputs.map(|input| input.as_deref()))?;
+    let inputs = [&config.data.meta, &args.recipe.config, &args.base.from].map(|input| input.as_deref());
+    let mut outputs = Outputs::beside(&args.files, inputs)?;
     let folder = args.run.run.as_deref();
     if let Some(folder) = folder {
         outputs.run_folder(folder)?;

@@ -6,7 +6,10 @@ use super::error::DataError;
 
 /// Files in the order of their names. Of a folder those at its top, without hidden ones and those that begin with an
 /// underscore (`_SUCCESS` beside the parts of a table).
-pub(crate) fn of(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+///
+/// # Errors
+/// If a folder or a pattern has no such file, or the pattern is none.
+pub fn of(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     if path.is_dir() {
         return in_folder(path);
     }
