@@ -130,7 +130,7 @@ impl Chart {
         let y = Axis::of(all().flat_map(|((_, y), e)| [y - e, y + e]));
         let mut chart = frame(area).build_cartesian_2d(x.range(), y.range()).expect(IN_MEMORY);
         let whole = !self.log_x && all().all(|((x, _), _)| x.fract() == 0.0);
-        let labels = if whole { (x.span() as usize + 1).clamp(2, 10) } else { 8 };
+        let labels = if whole { (x.span() as usize).saturating_add(1).clamp(2, 10) } else { 8 };
         chart
             .configure_mesh()
             .x_labels(labels)

@@ -79,6 +79,6 @@ fn wrong_searches_are_named() {
     search(&folder, "[eval]\nprotocol = \"paper\"\n[search]\nhops = [1]\n", &[]).refused(&["paper", "validation"]);
     search(&folder, "[search]\nlr = [1]\n", &["--model", "most-popular"]).refused(&["most-popular"]);
     search(&folder, "search = 3\n", &[]).refused(&["s.toml", "line 1"]);
-    let ran = search(&folder, "[train]\nclip = 0\n[search]\nlr = [1e30]\n", &[]);
+    let ran = search(&folder, "[train]\nclip = 0\nbatch = 32\n[search]\nlr = [1e30]\n", &[]);
     assert!(ran.code == 1 && ran.err.contains("diverged"), "{}", ran.err);
 }

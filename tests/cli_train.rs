@@ -62,9 +62,9 @@ fn a_log_without_times_and_categories_is_said_to_be_one() {
         cli::log().lines().map(|line| line.split(',').take(2).collect::<Vec<_>>().join("\t") + "\n").collect();
     folder.write("log.tsv", text);
     let ran = folder.run(&[&["train", "log.tsv"], TINY].concat()).ok();
-    assert!(ran.err.contains("time = \"none\"") && ran.err.contains("categories = false"), "{}", ran.err);
+    assert!(ran.err.contains("time = \"order\"") && ran.err.contains("categories = false"), "{}", ran.err);
     let model = Model::load(folder.path("model.dmran")).unwrap();
-    assert!(!model.settings().categories && model.settings().time == TimeKind::None);
+    assert!(!model.settings().categories && model.settings().time == TimeKind::Order);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn wrong_settings_are_named() {
     train(&["--config", "e.toml"]).refused(&["e.toml", "width"]);
     train(&["--config", "nowhere.toml"]).refused(&["nowhere.toml"]);
     train(&["--head", "best"]).refused(&["--head", "best", "vanilla"]);
-    train(&["--heads", "3"]).refused(&["128", "3 heads"]);
+    train(&["--head", "atrank", "--heads", "3"]).refused(&["128", "3 heads"]);
     train(&["--hops", "0"]).refused(&["hops is 0"]);
     train(&["--nothing"]).refused(&["--nothing"]);
     train(&["--out", "no/where"]).refused(&["no/where", "folder"]);

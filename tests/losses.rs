@@ -133,7 +133,7 @@ fn the_mean_of_the_sampled_gradient_is_the_full_one() {
             let mut mean = vec![0.0; full.len()];
             for seed in 0..60 {
                 let base = config(Loss::SampledSoftmax);
-                let config = TrainConfig { seed, sampling_power, logq, shared_negatives: 300, ..base };
+                let config = TrainConfig { seed, sampling_power, logq, shared_negatives: 1000, ..base };
                 let one = change("dmran", &dataset, &settings, &config);
                 mean.iter_mut().zip(one).for_each(|(mean, x)| *mean += x / 60.0);
             }

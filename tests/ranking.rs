@@ -120,7 +120,7 @@ fn blocks_rank_as_one_candidate_after_the_other_does() {
         assert!(categories || all.iter().any(|ranked| ranked.rank.ties > 0), "{kind}: no twins");
         for (at, together) in all.iter().enumerate() {
             let alone = Request { samples: &samples[at..=at], ..request };
-            assert_eq!(trainer.rank(&alone), [together.clone()], "{kind}, {head}, {variant}, user {at}");
+            assert_eq!(trainer.rank(&alone), std::slice::from_ref(together), "{kind}, {head}, {variant}, user {at}");
         }
     }
 }

@@ -153,7 +153,7 @@ impl Args {
         let mut options = self.flags.config(None)?.data;
         self.log.apply(&mut options);
         if self.data.is_empty() {
-            return Ok(vec![data_flags::open(&[], &options)?]);
+            return Ok(vec![data_flags::open_silently(&[], &options)?]);
         }
         let mut logs = Vec::new();
         for (i, file) in self.data.iter().enumerate() {
@@ -161,7 +161,11 @@ impl Args {
             if let Some(meta) = self.category_data.get(i) {
                 options.meta = Some(meta.clone());
             }
-            logs.push(data_flags::open(std::slice::from_ref(file), &options)?);
+            let opened = data_flags::open_silently(std::slice::from_ref(file), &options)?;
+            if !self.how.quiet {
+                opened.tell_choices();
+            }
+            logs.push(opened);
         }
         Ok(logs)
     }

@@ -81,7 +81,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let best = ("best.toml", Holds::Known(|start| start.starts_with(b"# Validation AUC ")));
     Outputs::beside(&args.files, inputs)?.results(&args.how.out, "search", Some(best))?;
     let folder = trials::make_folder(&args.how.out)?;
-    let opened = data_flags::open(log, &config.data)?;
+    let opened = data_flags::open_silently(log, &config.data)?;
+    if !args.how.quiet {
+        opened.tell_choices();
+    }
     let dataset = &opened.log.dataset;
     let tell = |text: String| {
         if !args.how.quiet {

@@ -80,7 +80,7 @@ impl fmt::Display for SplitAt {
 enum Text {
     Time(i64),
     Share(f64),
-    Text(String),
+    Word(String),
 }
 
 impl TryFrom<Text> for SplitAt {
@@ -90,7 +90,7 @@ impl TryFrom<Text> for SplitAt {
         match text {
             Text::Time(time) => time.to_string().parse(),
             Text::Share(share) => share.to_string().parse(),
-            Text::Text(text) => text.parse(),
+            Text::Word(text) => text.parse(),
         }
     }
 }

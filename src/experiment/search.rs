@@ -223,7 +223,7 @@ mod tests {
     fn settings_that_are_not_valid_are_named_before_anything_is_trained() {
         let space = |text: &str| Space::read(&toml::from_str(text).unwrap(), &Config::default()).unwrap();
         for (text, parts) in [
-            ("heads = [8, 3]", &["heads = 3", "128"][..]),
+            ("head = [\"atrank\"]\nheads = [8, 3]", &["heads = 3", "128"][..]),
             ("lr = [-1.0]", &["lr = -1", "greater than 0"]),
             ("head = [\"best\"]", &["best", "vanilla"]),
         ] {

@@ -139,7 +139,10 @@ impl SasRec {
     fn read(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Users {
         let history = g.index(batch.history.iter().copied());
         let rows = g.index(batch.offsets.iter().copied());
-        let from_end = batch.offsets.windows(2).flat_map(|ends| (0..ends[1] - ends[0]).rev());
+        // Whoever cuts histories at the cap never sees the last place shared.
+        let last = self.params.table(self.positions).rows as u32 - 1;
+        let from_end =
+            batch.offsets.windows(2).flat_map(|ends| (0..ends[1] - ends[0]).rev().map(|place| place.min(last)));
         let places = g.index(from_end);
         let mut masks = Masks { batch, drawn: 0 };
         let looked_up = self.items.vectors(g, history);

@@ -15,6 +15,9 @@ struct SharedScores {
 
 /// Writes `x` `[rows, cols]` as `[cols, rows]`.
 fn transpose(x: &[f32], cols: usize, out: &mut [f32]) {
+    if x.is_empty() {
+        return;
+    }
     let rows = x.len() / cols;
     for (j, column) in out.chunks_exact_mut(rows).enumerate() {
         column.iter_mut().zip(x.iter().skip(j).step_by(cols)).for_each(|(y, x)| *y = *x);

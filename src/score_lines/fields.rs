@@ -85,7 +85,10 @@ fn time_of(raw: &RawValue) -> Result<Option<i64>, String> {
         text if text.starts_with('"') => serde_json::from_str(text).map_err(|error| error.to_string())?,
         text => text.to_owned(),
     };
-    time::parse(&text, TimeUnit::Seconds, None).map(Some).map_err(|problem| wrong(&problem.to_string()))
+    match time::read(text.as_bytes(), TimeUnit::Seconds, None) {
+        Ok(moment) => Ok(Some(moment.seconds)),
+        Err(problem) => Err(wrong(&problem.to_string())),
+    }
 }
 
 /// A value as messages show it: not all of a long one.

@@ -1,5 +1,5 @@
 //! The ranking losses, one a file: its name, its help, what it compares the target with, the operation that it records,
-//! and its value for one user in an evaluation. A new loss is a file here and a line in [`Loss`] and [`ENTRIES`].
+//! and its value for one user in an evaluation. A new loss is a file here and a line in [`Loss`] and `ENTRIES`.
 
 mod bce;
 mod bpr;

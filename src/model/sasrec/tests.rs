@@ -36,6 +36,9 @@ fn users(model: &SasRec, batch: &Batch<'_>, level: Level) -> Vec<Vec<f32>> {
     g.value(u).chunks(6).map(<[f32]>::to_vec).collect()
 }
 
+/// Writes one number of a model.
+type Setter<'a> = Box<dyn FnMut(&mut SasRec, f32) + 'a>;
+
 #[test]
 fn an_event_sees_those_before_it_and_none_after() {
     let (model, every) = (model(false), every());
@@ -115,7 +118,7 @@ fn gradients_match_finite_differences() {
             let scores = scores(model, engine, level, dropout).0;
             scores.iter().enumerate().map(|(i, s)| f64::from(*s) * f64::from(weight(i))).sum()
         };
-        let check = |what: &str, got: f32, mut set: Box<dyn FnMut(&mut SasRec, f32) + '_>, model: &mut SasRec| {
+        let check = |what: &str, got: f32, mut set: Setter<'_>, model: &mut SasRec| {
             let step = 2e-3f32;
             let mut side = |by: f32| {
                 set(model, by);

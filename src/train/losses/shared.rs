@@ -52,10 +52,14 @@ pub fn scores(
             let targets = g.index(batch.candidates.iter().copied());
             let c = items.vectors(g, targets);
             let of_target = items.scores(g, users.u, c, targets);
-            let ids = g.index(shared.items.iter().copied());
-            let (vectors, bias) = (items.vectors(g, ids), items.biases(g, ids));
-            let of_shared = ops::shared_scores(g, users.u, vectors, bias);
-            let scores = ops::concat(g, of_target, of_shared);
+            let scores = if shared.items.is_empty() {
+                of_target
+            } else {
+                let ids = g.index(shared.items.iter().copied());
+                let (vectors, bias) = (items.vectors(g, ids), items.biases(g, ids));
+                let of_shared = ops::shared_scores(g, users.u, vectors, bias);
+                ops::concat(g, of_target, of_shared)
+            };
             let (attention, activations) = (users.attention, [Some(users.u), Some(c)]);
             Output { scores, attention, activations, rows: [Some(c), users.looked_up] }
         }
