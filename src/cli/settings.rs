@@ -160,7 +160,7 @@ pub struct TrainFlags {
     /// A loss or gradient that is not finite: stop, or halve-lr (take the epoch again with half the learning rate)
     #[arg(long, value_parser = named::<OnNan>)]
     on_nan: Option<OnNan>,
-    /// What the best epoch is picked by, on the validation set: auc or loss
+    /// What the best epoch is picked by, on the validation set: ndcg or hr (at 10, a full ranking), auc or loss
     #[arg(long, value_parser = named::<StopMetric>)]
     early_stop_metric: Option<StopMetric>,
     /// End after this many epochs in a row without a better one; 0 = never

@@ -3,7 +3,8 @@
 use crate::data::{Dataset, Protocol, SplitAt, test_samples};
 use crate::model::Kind;
 use crate::train::Config;
-use crate::train::config::{NegativesKind, StopMetric};
+use crate::train::config::{Denominator, NegativesKind, StopMetric};
+use crate::train::losses::{Against, Loss};
 use serde::Serialize;
 
 /// The protocol stamp.
@@ -30,11 +31,15 @@ pub struct Stamp {
     /// What is trained.
     pub model: Kind,
     /// The loss.
-    pub loss: &'static str,
-    /// When the training draws negatives.
-    pub negatives: NegativesKind,
-    /// How many for each positive.
-    pub negatives_per_positive: usize,
+    pub loss: Loss,
+    /// When the training draws negatives of a target's own; nothing where the loss has none.
+    pub negatives: Option<NegativesKind>,
+    /// How many of them for each target.
+    pub negatives_per_positive: Option<usize>,
+    /// How many items the samples of a shard share as negatives; nothing where the loss shares none.
+    pub shared_negatives: Option<usize>,
+    /// What the softmax losses compare with.
+    pub denominator: Option<Denominator>,
     /// The measure that picks the epoch.
     pub picked_by: StopMetric,
     /// What it is measured on.
@@ -67,6 +72,7 @@ impl Stamp {
             test_from: moments.map(|moments| moments.test),
             test_all: split.test_all,
         });
+        let own = train.loss.against() == Against::Own;
         let test_events = test_samples(dataset, split).len();
         Stamp {
             created_by: concat!("dmran ", env!("CARGO_PKG_VERSION")),
@@ -79,9 +85,11 @@ impl Stamp {
             left_out_of_the_ranking: "items of the user's earlier events",
             ties: "half",
             model: train.model,
-            loss: if train.model == Kind::BprMf { "bpr" } else { "bce" },
-            negatives: train.negatives,
-            negatives_per_positive: train.negatives_per_positive,
+            loss: train.loss,
+            negatives: own.then_some(train.negatives),
+            negatives_per_positive: own.then_some(train.negatives_per_positive),
+            shared_negatives: (train.loss.against() == Against::Shared).then_some(train.shared_negatives),
+            denominator: (!own).then_some(train.denominator),
             picked_by: train.early_stop_metric,
             picked_on: if split.protocol == Protocol::Paper { "test" } else { "validation" },
             seed: train.seed,
