@@ -5,7 +5,6 @@ mod baseline;
 pub mod bi_lstm;
 pub mod bpr_mf;
 pub mod build;
-pub(crate) mod catalogue;
 pub mod cnn_pooling;
 pub mod dmran;
 pub mod export;

@@ -142,7 +142,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     run.train(&mut fit, &mut screen)?;
     screen.finish("measuring on the test set");
     fit.restore_best();
-    let (figures, rivals) = (fit.test_figures(), fit.rival_figures());
+    let (figures, rivals) = fit.test_beside_rivals();
     screen.clear();
     let best = fit.state.best.as_ref().map(|best| best.epoch);
 

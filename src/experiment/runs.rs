@@ -190,8 +190,9 @@ fn make(
         record.best_epoch = fit.state.best.as_ref().map(|best| best.epoch);
         if spec.test && record.best_epoch.is_some() {
             fit.restore_best();
-            record.test = Some(Test::of(&fit.test_figures()));
-            record.rivals = fit.rival_figures().iter().map(RivalTest::from).collect();
+            let (figures, rivals) = fit.test_beside_rivals();
+            record.test = Some(Test::of(&figures));
+            record.rivals = rivals.iter().map(RivalTest::from).collect();
         }
     }
     let times = &mut record.times;

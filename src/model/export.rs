@@ -1,8 +1,7 @@
 //! A trained [`Dmran`] as the scorer's [`Model`] (what the model file holds), and back: tensor by tensor, by name.
 
 use crate::model::Dmran;
-use crate::model::Model as _;
-use crate::model::catalogue::Catalogue;
+use crate::model::Model as Trainable;
 use crate::params::Params;
 use crate::scorer::{
     Card, Counts, Ids, Model, ModelFileError, ModelParts, Scorer, ScorerOptions, Settings, SettingsError,
@@ -35,40 +34,44 @@ pub fn to_model(settings: &Settings, params: &Params, labels: Labels) -> Result<
         item_category.clear();
     }
     let counts = Counts { items: items.len(), categories: categories.len() };
-    let values = |name: &str| match params.find_table(name) {
+    let tensors = tensors(settings, counts, |name| values(params, name));
+    Model::from_parts(ModelParts { settings: settings.clone(), items, categories, item_category, card, tensors })
+}
+
+/// The numbers of a table or weight.
+fn values(params: &Params, name: &str) -> Option<Vec<f32>> {
+    match params.find_table(name) {
         Some(id) => Some(params.table(id).data.clone()),
         None => params.find(name).map(|id| params.get(id).to_vec()),
-    };
-    let tensors = expected_tensors(settings, counts)
+    }
+}
+
+/// The tensors of a model of these settings, as far as `values` has them.
+fn tensors(settings: &Settings, counts: Counts, values: impl Fn(&str) -> Option<Vec<f32>>) -> Vec<(String, Vec<f32>)> {
+    expected_tensors(settings, counts)
         .into_iter()
         .filter_map(|spec| Some((spec.name.to_owned(), values(spec.name)?)))
-        .collect();
-    Model::from_parts(ModelParts { settings: settings.clone(), items, categories, item_category, card, tensors })
+        .collect()
 }
 
 /// A scorer of some trained numbers as they stand, only to rank with: items have no names, and their two halves are put
 /// side by side once and for all instead of in every block of candidates. Its scores have the bits of any other scorer's.
 ///
 /// `None` for numbers that no model file may hold: such as are not finite.
-pub(crate) fn to_scorer(settings: &Settings, params: &Params, item_category: &[u32], level: Level) -> Option<Scorer> {
-    let catalogue = Catalogue::of(params, item_category);
+pub(crate) fn to_scorer(settings: &Settings, model: &dyn Trainable, level: Level) -> Option<Scorer> {
+    let params = model.params();
+    let catalogue = model.items().rows(params);
     let settings = Settings { categories: false, ..settings.clone() };
-    let items = catalogue.items();
-    let values = |name: &str| match name {
+    let items = catalogue.count();
+    let counts = Counts { items, categories: 0 };
+    let tensors = tensors(&settings, counts, |name| match name {
         "V" => {
             let mut table = vec![0.0; items * catalogue.d()];
             catalogue.gather(0..items, &mut table);
             Some(table)
         }
-        _ => match params.find_table(name) {
-            Some(id) => Some(params.table(id).data.clone()),
-            None => params.find(name).map(|id| params.get(id).to_vec()),
-        },
-    };
-    let tensors = expected_tensors(&settings, Counts { items, categories: 0 })
-        .into_iter()
-        .filter_map(|spec| Some((spec.name.to_owned(), values(spec.name)?)))
-        .collect();
+        _ => values(params, name),
+    });
     let names = Ids::from_sorted((0..items).map(|item| format!("{item:010}"))).ok()?;
     let model = Model::from_parts(ModelParts { settings, items: names, tensors, ..ModelParts::default() }).ok()?;
     // Precomputed products would take as much memory as the items themselves, for users who are encoded once.

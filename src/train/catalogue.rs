@@ -16,7 +16,7 @@ mod added;
 mod items;
 mod parts;
 
-pub use items::{Categories, ItemRows};
+pub use crate::model::items::{Categories, ItemRows};
 
 use dmran_kernels::Level;
 use dmran_kernels::cross_entropy::{self, Block, Excluded, Gradients, Rows, Running, Write, row_loss, stride};

@@ -326,9 +326,10 @@ impl<'a> Fit<'a> {
         self.exam().figures(&mut self.trainer)
     }
 
-    /// The figures of all rivals on the test set.
-    pub fn rival_figures(&self) -> Vec<Rated> {
+    /// The figures of the model as it is and those of all rivals, on the test set.
+    pub fn test_beside_rivals(&mut self) -> (Figures, Vec<Rated>) {
         let exam = self.exam();
-        self.trainer.pool().install(|| exam.rivals())
+        let figures = exam.figures(&mut self.trainer);
+        (figures, self.trainer.pool().install(|| exam.rivals()))
     }
 }

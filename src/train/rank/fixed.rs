@@ -4,7 +4,7 @@ use super::tally::Tally;
 use super::{Pool, Request};
 use crate::data::Sample;
 use crate::metrics::Ranked;
-use crate::model::catalogue::Catalogue;
+use crate::model::items::ItemRows;
 use dmran_kernels::Level;
 use dmran_kernels::gemm::{Matrix, MatrixMut, Output, gemm, pack_transposed, packed_len};
 use rayon::prelude::*;
@@ -25,14 +25,14 @@ struct Packed {
 }
 
 impl Packed {
-    fn pack(&mut self, catalogue: &Catalogue<'_>, items: impl ExactSizeIterator<Item = usize> + Clone) {
+    fn pack(&mut self, catalogue: &ItemRows<'_>, items: impl ExactSizeIterator<Item = usize> + Clone) {
         let (d, n) = (catalogue.d(), items.len());
         self.rows.resize(n * d, 0.0);
         catalogue.gather(items.clone(), &mut self.rows);
         self.panels.resize(packed_len(d, n), 0.0);
         pack_transposed(&self.rows, n, d, &mut self.panels);
         self.bias.clear();
-        self.bias.extend(items.map(|item| catalogue.bias(item)));
+        self.bias.extend(items.map(|item| catalogue.bias_of(item)));
     }
 
     /// Scores of the packed items for some users: `users . items + bias`, `[users, items]`. A score is one chain over
@@ -54,7 +54,7 @@ pub(crate) fn bytes(users: usize, items: usize, d: usize, threads: usize) -> usi
 pub(crate) fn fixed(
     request: &Request<'_>,
     level: Level,
-    catalogue: &Catalogue<'_>,
+    catalogue: &ItemRows<'_>,
     vectors: impl Fn(&[Sample], &mut [f32]) + Sync,
 ) -> Vec<Ranked> {
     let Request { dataset, samples, most } = *request;

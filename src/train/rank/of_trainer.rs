@@ -4,7 +4,6 @@ use super::fixed::fixed;
 use super::{Request, each};
 use crate::metrics::Ranked;
 use crate::model::Model;
-use crate::model::catalogue::Catalogue;
 use crate::model::export::to_scorer;
 use crate::scorer::{Event, Scorer, Scratch};
 use crate::tape::Engine;
@@ -54,7 +53,7 @@ impl Trainer {
     }
 
     fn rank_fixed(&self, request: &Request<'_>) -> Vec<Ranked> {
-        let catalogue = Catalogue::of(self.model().params(), request.dataset.item_categories());
+        let catalogue = self.model().items().rows(self.model().params());
         let source = Source::new(request.dataset, self.settings());
         fixed(request, self.level(), &catalogue, |samples, vectors| {
             self.tapes().with(Shard::default, |shard| {
@@ -72,7 +71,7 @@ impl Trainer {
         if settings.reads_times() && !request.dataset.has_time() {
             return None;
         }
-        to_scorer(settings, self.model().params(), request.dataset.item_categories(), self.level())
+        to_scorer(settings, self.model(), self.level())
     }
 
     fn rank_in_blocks(&self, request: &Request<'_>) -> Vec<Ranked> {

@@ -1,9 +1,9 @@
 //! Eq 18, 19 over all items, for models whose user vectors do not depend on the candidate: the shards' user vectors meet
 //! the catalogue all at once, and what comes back is where their backward passes begin.
 
-use crate::model::{Items, Model};
-use crate::params::{Params, TableId};
-use crate::train::catalogue::{Batch, Catalogue, Categories, ItemRows, Sizes, TableOf};
+use crate::model::Model;
+use crate::params::TableId;
+use crate::train::catalogue::{Batch, Catalogue, Sizes, TableOf};
 use crate::train::shard::Shard;
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
@@ -62,7 +62,7 @@ impl Whole {
         weights.resize(targets.len(), 1.0 / targets.len().max(1) as f32);
         let excluded = Excluded { offsets, items: left_out };
         let batch = Batch { users, targets, weights, excluded };
-        catalogue.loss_and_gradients(&rows(model.params(), model.items()), &batch, d_users)
+        catalogue.loss_and_gradients(&model.items().rows(model.params()), &batch, d_users)
     }
 
     /// The gradients of all user vectors, in the shards' order.
@@ -100,19 +100,5 @@ impl Whole {
         let floats = [users, d_users, weights].into_iter().map(Vec::capacity).sum::<usize>();
         let ids = [targets, offsets, left_out].into_iter().map(Vec::capacity).sum::<usize>();
         catalogue.bytes() + 4 * (floats + ids)
-    }
-}
-
-/// The tables of the items as the catalogue reads them.
-fn rows<'a>(params: &'a Params, items: &'a Items) -> ItemRows<'a> {
-    let v = params.table(items.v);
-    ItemRows {
-        items: &v.data,
-        width: v.cols,
-        categories: items.c.map(|c| {
-            let c = params.table(c);
-            Categories { table: &c.data, width: c.cols, of: &items.item_category }
-        }),
-        bias: items.bias.map_or(&[], |bias| &params.table(bias).data),
     }
 }
