@@ -13,9 +13,7 @@ use crate::small::{load, store};
 /// # Panics
 /// If `candidates` is 0 or does not divide the number of scores, or `dscore` differs in length.
 pub fn bce(level: Level, scores: &[f32], candidates: usize, weight: f32, dscore: &mut [f32]) -> f64 {
-    assert!(candidates > 0, "a sample needs at least one candidate");
-    assert_eq!(scores.len() % candidates, 0, "{} scores for {candidates} candidates each", scores.len());
-    assert_eq!(dscore.len(), scores.len(), "scores and gradients differ in length");
+    check_rows(scores, candidates, dscore);
     level.dispatch(Bce { scores, candidates, weight, dscore })
 }
 
@@ -47,15 +45,20 @@ pub const MASKED: f32 = f32::NEG_INFINITY;
 /// # Panics
 /// If `candidates` is 0 or does not divide the number of scores, or `dscore` differs in length.
 pub fn cross_entropy(level: Level, scores: &[f32], candidates: usize, weight: f32, dscore: &mut [f32]) -> f64 {
-    assert!(candidates > 0, "a row needs at least one candidate");
-    assert_eq!(scores.len() % candidates, 0, "{} scores for {candidates} candidates each", scores.len());
-    assert_eq!(dscore.len(), scores.len(), "scores and gradients differ in length");
+    check_rows(scores, candidates, dscore);
     level.dispatch(CrossEntropy { scores, candidates, weight, dscore })
 }
 
 /// The sum of the squares, in `f64`: 16 partial sums, added up from first to last. The same bits on every level.
 pub fn sum_squares(level: Level, x: &[f32]) -> f64 {
     level.dispatch(SumSquares(x))
+}
+
+/// Checks the shapes of scores `[B, candidates]` and of their gradient.
+fn check_rows(scores: &[f32], candidates: usize, dscore: &[f32]) {
+    assert!(candidates > 0, "a sample needs at least one candidate");
+    assert_eq!(scores.len() % candidates, 0, "{} scores for {candidates} candidates each", scores.len());
+    assert_eq!(dscore.len(), scores.len(), "scores and gradients differ in length");
 }
 
 struct Bce<'a> {

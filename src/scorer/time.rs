@@ -30,8 +30,12 @@ pub fn bucket_of_gap(kind: TimeKind, buckets: usize, gap: u64) -> u32 {
         TimeKind::Atrank => gap.saturating_add(1).ilog2().min(ATRANK_HIGHEST),
         TimeKind::None | TimeKind::Order => 0,
     };
-    let last = u32::try_from(buckets.saturating_sub(1)).unwrap_or(u32::MAX);
-    bucket.min(last)
+    bucket.min(last_of(buckets))
+}
+
+/// The last of some buckets; 0 of none.
+fn last_of(buckets: usize) -> u32 {
+    u32::try_from(buckets.saturating_sub(1)).unwrap_or(u32::MAX)
 }
 
 /// The bucket of an event at `event`, seen from `now` (both in seconds since 1970): [`gap_days`], then
@@ -62,7 +66,7 @@ fn bucket_of_place(buckets: usize, place: usize) -> u32 {
         let upper_half = place >> (log - 1) & 1;
         OWN_PLACES + 2 * (log - OWN_PLACES.ilog2() as usize) + upper_half
     };
-    u32::try_from(bucket.min(buckets.saturating_sub(1))).unwrap_or(u32::MAX)
+    u32::try_from(bucket).unwrap_or(u32::MAX).min(last_of(buckets))
 }
 
 /// The bucket, below `buckets`, of the event that stands `place` events before the end of its history (0 is the last one)
@@ -85,8 +89,7 @@ pub fn bucket_at(kind: TimeKind, buckets: usize, place: usize, event: i64, now: 
                 _ => PLACE_CLASSES - 1,
             };
             let of_class = u32::try_from(class * ages).unwrap_or(u32::MAX);
-            let last = u32::try_from(buckets.saturating_sub(1)).unwrap_or(u32::MAX);
-            of_class.saturating_add(bucket(kind, ages, event, now)).min(last)
+            of_class.saturating_add(bucket(kind, ages, event, now)).min(last_of(buckets))
         }
         TimeKind::Paper | TimeKind::Atrank | TimeKind::None => bucket(kind, buckets, event, now),
     }

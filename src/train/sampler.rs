@@ -3,8 +3,7 @@
 
 use crate::data::Negatives;
 use crate::data::Sample;
-use crate::train::config::NegativesKind;
-use crate::train::config::TrainConfig;
+use crate::train::config::{NegativesKind, TrainConfig};
 use crate::train::losses::Against;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
@@ -72,19 +71,31 @@ pub fn draw_negatives(
 #[derive(Clone, Debug, Default)]
 pub struct SharedSampler {
     items: usize,
-    /// How many are drawn; 0 = every item stands once.
-    count: usize,
+    /// How many are drawn; all items where that is said, each once; none where there is nothing to share.
+    take: Take,
     /// Sums of the items' weights up to each item; empty = all weigh the same.
     cumulative: Vec<f64>,
     logq: bool,
-    active: bool,
+}
+
+/// What a [`SharedSampler`] takes.
+#[derive(Clone, Copy, Debug, Default)]
+enum Take {
+    #[default]
+    Nothing,
+    Draws(usize),
+    All,
 }
 
 impl SharedSampler {
     /// The sampler that the loss asks for. `counts` are the items' training events.
     pub fn new(config: &TrainConfig, counts: &[u32]) -> SharedSampler {
         let against = config.loss.against();
-        let count = if against == Against::All { 0 } else { config.shared_negatives };
+        let take = match against {
+            Against::Own => Take::Nothing,
+            Against::Shared => Take::Draws(config.shared_negatives),
+            Against::All => Take::All,
+        };
         let mut cumulative = Vec::new();
         if against == Against::Shared && config.sampling_power > 0.0 {
             let power = f64::from(config.sampling_power);
@@ -94,13 +105,7 @@ impl SharedSampler {
                 sum
             }));
         }
-        SharedSampler {
-            items: counts.len(),
-            count,
-            cumulative,
-            logq: config.logq && against == Against::Shared,
-            active: against != Against::Own,
-        }
+        SharedSampler { items: counts.len(), take, cumulative, logq: config.logq }
     }
 
     /// Whether this sampler was made for a log, and is not the empty one.
@@ -110,10 +115,10 @@ impl SharedSampler {
 
     /// The number of items that [`SharedSampler::draw`] draws.
     pub fn drawn(&self) -> usize {
-        match (self.active, self.count) {
-            (false, _) => 0,
-            (true, 0) => self.items,
-            (true, count) => count,
+        match self.take {
+            Take::Nothing => 0,
+            Take::Draws(count) => count,
+            Take::All => self.items,
         }
     }
 
@@ -122,15 +127,13 @@ impl SharedSampler {
     pub fn draw(&self, rng: &mut ChaCha8Rng, items: &mut Vec<u32>, shift: &mut Vec<f32>) {
         items.clear();
         shift.clear();
-        if !self.active || self.items == 0 {
-            return;
-        }
-        if self.count == 0 {
-            items.extend(0..self.items as u32);
-            return;
-        }
+        let count = match self.take {
+            Take::Draws(count) if self.items > 0 => count,
+            Take::All => return items.extend(0..self.items as u32),
+            Take::Draws(_) | Take::Nothing => return,
+        };
         let total = self.cumulative.last().copied();
-        for _ in 0..self.count {
+        for _ in 0..count {
             let (item, probability) = match total {
                 None => (rng.random_range(0..self.items), 1.0 / self.items as f64),
                 Some(total) => {
@@ -142,7 +145,7 @@ impl SharedSampler {
             };
             items.push(item as u32);
             if self.logq {
-                shift.push(-(self.count as f64 * probability).ln() as f32);
+                shift.push(-(count as f64 * probability).ln() as f32);
             }
         }
     }
