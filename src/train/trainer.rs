@@ -204,7 +204,8 @@ impl Trainer {
         epoch: usize,
         first: usize,
     ) -> Result<StepReport, TrainError> {
-        if !self.shared.is_ready() {
+        let shares = self.whole.is_none() && self.config.loss.against() != Against::Own;
+        if shares && !self.shared.is_ready() {
             self.count_targets(dataset, samples);
         }
         self.draw(dataset, negatives, samples, batch, epoch);
