@@ -29,7 +29,7 @@ fn a_grid_is_tried_once_and_its_best_can_be_trained() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|t| t["validation_auc"]["mean"].as_f64().unwrap())
+        .map(|t| t["validation"]["mean"].as_f64().unwrap())
         .collect();
     assert!(aucs.len() == 6 && aucs.is_sorted_by(|a, b| a >= b), "{aucs:?}");
     let kept = std::fs::read_dir(folder.path("out/runs")).unwrap();
@@ -60,7 +60,7 @@ fn ranges_are_drawn_by_the_seed() {
         "[train]\nmodel = \"bpr-mf\"\n[search]\nlr = { min = 0.01, max = 1.0, log = true }\nl2_weight = [0, 1e-4]\n";
     search(&folder, toml, &["--trials", "3", "--runs", "2"]).ok();
     let three = json(&folder)["trials"].clone();
-    assert_eq!((three.as_array().unwrap().len(), &three[0]["validation_auc"]["n"]), (3, &2.into()));
+    assert_eq!((three.as_array().unwrap().len(), &three[0]["validation"]["n"]), (3, &2.into()));
     assert_eq!(json(&folder)["model"], "bpr-mf");
     let more = search(&folder, toml, &["--trials", "4", "--runs", "2"]).ok();
     assert_eq!(more.err.matches("kept from before").count(), 6, "the first three trials are the same ones");

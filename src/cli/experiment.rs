@@ -7,11 +7,11 @@ use super::outputs::Outputs;
 use super::trials::{self, RunFlags, SettingFlags};
 use super::{card, note, train};
 use clap::ValueEnum;
-use dmran::data::{DataReport, Negatives, Protocol, train_samples};
+use dmran::data::{DataReport, Negatives, Protocol, Split, train_samples};
 use dmran::experiment::record::CREATED_BY;
 use dmran::experiment::rows::{self, Row};
 use dmran::experiment::summary::Cell;
-use dmran::experiment::{Record, Report, Spec, figures, runs, tables};
+use dmran::experiment::{Record, Report, Spec, figures, runs, slices, tables};
 use dmran::model::Kind;
 use dmran::scorer::Variant;
 use dmran_kernels::Level;
@@ -32,6 +32,8 @@ pub enum What {
     Figure4,
     /// AUC on the test set by hops.
     Figure5,
+    /// The top ten by groups: length of history, popularity of the target, time since the last event, category.
+    Slices,
 }
 
 /// Whose epoch is picked how.
@@ -41,8 +43,10 @@ enum Protocols {
     Honest,
     /// Pick the epoch on the test set, as the paper does.
     Paper,
-    /// One after the other.
+    /// Both of these, one after the other.
     Both,
+    /// One moment for everybody: learn before it, test on each user's first event after it.
+    Time,
 }
 
 /// Flags of `experiment`.
@@ -119,6 +123,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             let data = DataReport::new(&opened.log);
             let report = match args.what {
                 What::Table2 => tables::table2(&data, &cells),
+                What::Slices => slices::page(&cells),
                 What::Figure3 => figures::curves(&chart, "AUC along training", &cells),
                 What::Figure4 => figures::curves(&chart, "AUC along training: DMRAN and its variants", &cells),
                 _ => figures::figure5(&chart, &data, &cells),
@@ -182,6 +187,7 @@ impl Args {
             }
             What::Figure4 => rows::ALL.into_iter().filter(|row| row.kind == Kind::Dmran).collect(),
             What::Figure5 => vec![rows::FULL],
+            What::Slices => rows::COMPARED.to_vec(),
         };
         list.retain(|row| {
             (has_time || *row != of(Kind::Dmran, Variant::NoTime))
@@ -197,6 +203,7 @@ impl Args {
             Protocols::Honest => vec![Protocol::Honest],
             Protocols::Paper => vec![Protocol::Paper],
             Protocols::Both => vec![Protocol::Honest, Protocol::Paper],
+            Protocols::Time => vec![Protocol::Time],
         };
         let rows = self.rows(dataset.has_time());
         if !self.how.quiet {
@@ -204,7 +211,9 @@ impl Args {
         }
         let negatives = Negatives::new(dataset);
         for protocol in &protocols {
-            let mut train = train_samples(dataset, *protocol);
+            data_flags::check_times(opened, *protocol)?;
+            let split = Split { protocol: *protocol, ..self.flags.config(None)?.eval.split() };
+            let mut train = train_samples(dataset, split);
             train.retain(|sample| negatives.available(sample.user) > 0);
             train::check_samples(&train, *protocol, None, opened)?;
         }
@@ -256,6 +265,7 @@ impl Args {
             What::Figure3 => "Figure 3: AUC along training",
             What::Figure4 => "Figure 4: DMRAN and its variants along training",
             What::Figure5 => "Figure 5: AUC by hops",
+            What::Slices => "The top ten by groups",
         };
         let command = card::command(std::env::args_os().skip(1));
         let mut text = format!("# {title}\n\n`{command}` ({CREATED_BY})\n");

@@ -276,11 +276,6 @@ impl MeasureFlags {
             config.eval.k = k.clone().into();
         }
     }
-
-    /// Whether the number of ranked users was given.
-    pub fn has_rank_users(&self) -> bool {
-        self.rank_users.is_some()
-    }
 }
 
 /// The settings of a training run, checked.

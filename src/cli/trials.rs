@@ -15,9 +15,6 @@ use std::path::{Path, PathBuf};
 
 /// Epochs without a better one after which a run ends, where neither flag nor file says.
 const PATIENCE: usize = 2;
-/// Users of the full ranking where nobody says: to rank every item for a user costs the attentive models as much as to
-/// learn from dozens of samples.
-const RANK_USERS: usize = 1000;
 
 /// How many runs are made, and how.
 #[derive(clap::Args)]
@@ -59,9 +56,6 @@ impl SettingFlags {
         let says = |section: &str, key: &str| file.get(section).is_some_and(|section| section.get(key).is_some());
         if !says("train", "patience") {
             config.train.patience = PATIENCE;
-        }
-        if !says("eval", "rank_users") && !self.measure.has_rank_users() {
-            config.eval.rank_users = RANK_USERS;
         }
         self.settings.apply(&mut config);
         self.train.apply(&mut config);
@@ -107,12 +101,13 @@ pub fn tell(done: Done<'_>) {
         (Some(failure), None) => line += &format!(" {failure}"),
         (_, best) => {
             if let Some(best) = best {
+                let metric = record.picked_by;
                 let on = if record.protocol == Protocol::Paper { "test" } else { "validation" };
                 let validation: Measure = record.validation();
-                line += &format!(" {on} AUC {validation} (epoch {best} of {}),", record.epochs.len());
+                line += &format!(" {on} {metric} {validation} (epoch {best} of {}),", record.epochs.len());
             }
             if let Some(test) = &record.test {
-                line += &format!(" test AUC {},", test.auc);
+                line += &format!(" test AUC {}, NDCG@{} {},", test.auc, test.k, test.ndcg);
             }
             line += &format!(" {:.1} s", record.times.total);
         }

@@ -20,6 +20,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// All of them, the one that is used unless somebody says otherwise first.
+    pub const ALL: [Protocol; 3] = [Protocol::Honest, Protocol::Paper, Protocol::Time];
+
     /// Its name, as in TOML and on the command line.
     pub fn name(self) -> &'static str {
         match self {

@@ -31,6 +31,13 @@ pub const ALL: [Row; 11] = [
     FULL,
 ];
 
+/// What `slices` sets side by side unless it is told otherwise.
+pub const COMPARED: [Row; 3] = [
+    FULL,
+    Row { kind: Kind::Sasrec, variant: Variant::Full },
+    Row { kind: Kind::Atrank, variant: Variant::Full },
+];
+
 /// DMRAN as it is.
 pub const FULL: Row = Row { kind: Kind::Dmran, variant: Variant::Full };
 

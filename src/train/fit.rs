@@ -8,7 +8,7 @@ use crate::data::{
     validation_samples,
 };
 use crate::train::Trainer;
-use crate::train::config::{Config, OnNan, StopMetric};
+use crate::train::config::{Config, OnNan};
 use crate::train::evaluate::{Exam, Sampled, full_ranking, sampled};
 pub use crate::train::evaluate::{Figures, Rated};
 use crate::train::loss::Terms;
@@ -251,18 +251,9 @@ impl<'a> Fit<'a> {
         let top_ten = self.config.train.early_stop_metric.ranks().then(|| self.rank_validation());
         let terms = self.mean_terms();
         let config = &self.config.train;
-        let value = match config.early_stop_metric {
-            StopMetric::Auc => auc.mean,
-            StopMetric::Loss => validation_loss.mean,
-            StopMetric::Hr => top_ten.map_or(f64::NAN, |top| top.hr.mean),
-            StopMetric::Ndcg => top_ten.map_or(f64::NAN, |top| top.ndcg.mean),
-        };
-        // NaN is never better.
-        let better = |best: &Best| config.early_stop_metric.better(value, best.value);
-        let best = self.state.best.as_ref().map_or(!value.is_nan(), better);
         let step = self.trainer.optimizer.step.saturating_sub(1);
         let epoch = self.state.epoch + 1;
-        let report = EpochReport {
+        let mut report = EpochReport {
             epoch,
             lr: config.learning_rate(self.state.epoch, step) * self.state.lr_factor(),
             loss: terms.total(config),
@@ -272,10 +263,14 @@ impl<'a> Fit<'a> {
             top_ten,
             seconds: self.state.seconds,
             samples_per_second: self.state.counted as f64 / self.state.seconds.max(1e-9),
-            best,
+            best: false,
             halvings: self.state.halvings.iter().filter(|halving| halving.epoch == epoch).cloned().collect(),
         };
-        if best {
+        let value = report.value(config.early_stop_metric).mean;
+        // NaN is never better.
+        let better = |best: &Best| config.early_stop_metric.better(value, best.value);
+        report.best = self.state.best.as_ref().map_or(!value.is_nan(), better);
+        if report.best {
             // The old one goes first: two at a time would be the run's peak of memory.
             self.state.best = None;
             let weights = Snapshot::take(&self.trainer);

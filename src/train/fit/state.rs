@@ -2,6 +2,7 @@
 
 use crate::metrics::{Estimate, Ranked, Rankings};
 use crate::train::Trainer;
+use crate::train::config::StopMetric;
 use crate::train::loss::Terms;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,19 @@ pub struct EpochReport {
     pub best: bool,
     /// Divergences of this epoch after which it was taken again with half the learning rate.
     pub halvings: Vec<Halving>,
+}
+
+impl EpochReport {
+    /// The value of a measure on the validation set; no number where the epoch was not ranked.
+    pub fn value(&self, metric: StopMetric) -> Estimate {
+        let ranked = |of: fn(&TopTen) -> Estimate| self.top_ten.as_ref().map_or(Estimate::of([]), of);
+        match metric {
+            StopMetric::Auc => self.auc,
+            StopMetric::Loss => self.validation_loss,
+            StopMetric::Hr => ranked(|top| top.hr),
+            StopMetric::Ndcg => ranked(|top| top.ndcg),
+        }
+    }
 }
 
 /// What a full ranking says of its first ten items.
