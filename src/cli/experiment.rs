@@ -181,11 +181,11 @@ impl Args {
         let mut list = match self.what {
             _ if !self.models.is_empty() => self.models.clone(),
             What::Table1 => vec![],
-            What::Table2 => rows::ALL.to_vec(),
+            What::Table2 => rows::all(),
             What::Figure3 => {
-                rows::ALL.into_iter().filter(|row| row.variant == Variant::Full && row.kind.is_trained()).collect()
+                rows::all().into_iter().filter(|row| row.variant == Variant::Full && row.kind.is_trained()).collect()
             }
-            What::Figure4 => rows::ALL.into_iter().filter(|row| row.kind == Kind::Dmran).collect(),
+            What::Figure4 => rows::all().into_iter().filter(|row| row.kind == Kind::Dmran).collect(),
             What::Figure5 => vec![rows::FULL],
             What::Slices => rows::COMPARED.to_vec(),
         };

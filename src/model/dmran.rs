@@ -1,11 +1,14 @@
 //! DMRAN, equations 1 to 17, in all variants, on either engine.
 
+mod entry;
+
 use super::{Batch, Items, Model, Output, Users};
 use crate::ops::{self, naive};
 use crate::params::{ParamId, Params};
 use crate::scorer::{Counts, Head, Settings, SettingsError, Shape, TensorSpec, expected_tensors};
 use crate::tape::{Engine, Graph};
 use crate::tensor::{Index, Var};
+pub use entry::ENTRY;
 
 /// Weights of an ATRank pooling block, by name.
 #[derive(Clone, Copy, Debug)]

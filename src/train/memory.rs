@@ -309,7 +309,8 @@ fn status(field: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::build::{NAMES, Sizes, Start, build};
+    use crate::model::Kind;
+    use crate::model::build::{Sizes, Start, build};
 
     #[test]
     fn bytes_are_read_and_written() {
@@ -327,7 +328,7 @@ mod tests {
         let mut config = Config::default();
         config.model.d = 16;
         config.adapt(&dataset);
-        for name in NAMES {
+        for name in Kind::trained().map(Kind::name) {
             let sizes = Sizes { users: 2, items: 1001, categories: 0, item_category: vec![] };
             let start = Start { seed: 1, table_std: None };
             let params = build(name, &config.model, &sizes, start).unwrap();
