@@ -9,6 +9,7 @@ mod evaluate;
 mod experiment;
 mod failure;
 mod inspect;
+mod manual;
 mod mapped;
 mod moment;
 mod outputs;
@@ -30,6 +31,7 @@ mod watch;
 use clap::{Parser, Subcommand};
 use failure::Failure;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Next-item recommendation by hierarchical attention (DMRAN), trained and scored on plain CPUs.
@@ -56,6 +58,16 @@ enum Command {
     Score(score::Args),
     /// Show what is in a log or in a model.
     Inspect(inspect::Args),
+    /// Print a shell's completions of all commands, to be read in by it.
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write a manual page for each command into a folder.
+    Man {
+        /// The folder; made if it is not there
+        folder: PathBuf,
+    },
 }
 
 /// Runs the program. Exit codes: 0 done (also where the reader of a pipe went away), 2 bad input or settings, 130 and
@@ -69,6 +81,8 @@ pub fn main() -> ExitCode {
         Command::Recommend(args) => recommend::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { folder } => manual::pages(&folder),
     };
     let (message, code) = match result {
         Ok(()) | Err(Failure::Closed) => return ExitCode::SUCCESS,

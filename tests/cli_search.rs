@@ -25,12 +25,8 @@ fn a_grid_is_tried_once_and_its_best_can_be_trained() {
     for part in ["not looked at", "| 6 |", "[train]", "best.toml", "![search-hops](search-hops.svg)"] {
         assert!(ran.out.contains(part), "{part:?} is not in\n{}", ran.out);
     }
-    let aucs: Vec<f64> = json(&folder)["trials"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|t| t["validation"]["mean"].as_f64().unwrap())
-        .collect();
+    let aucs: Vec<f64> =
+        json(&folder)["trials"].as_array().unwrap().iter().map(|t| t["validation"]["mean"].as_f64().unwrap()).collect();
     assert!(aucs.len() == 6 && aucs.is_sorted_by(|a, b| a >= b), "{aucs:?}");
     let kept = std::fs::read_dir(folder.path("out/runs")).unwrap();
     for entry in kept {

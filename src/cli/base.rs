@@ -5,7 +5,7 @@ use super::failure::{Failure, unreadable};
 use super::mapped;
 use super::moment::moment;
 use super::note;
-use super::settings::{ComputeFlags, EvalFlags, ModelFlags, TrainFlags, apply_all};
+use super::settings::{Everything, SettingsFlags, apply_all};
 use dmran::data::Log;
 use dmran::model::Kind;
 use dmran::scorer::{Model, Settings};
@@ -47,25 +47,18 @@ impl BaseFlags {
 
 impl Base {
     /// The model's settings with the flags over them.
-    pub fn config(
-        &self,
-        data: &DataFlags,
-        model: &ModelFlags,
-        train: &TrainFlags,
-        compute: ComputeFlags,
-        eval: &EvalFlags,
-    ) -> Result<Config, Failure> {
+    pub fn config(&self, data: &DataFlags, flags: &SettingsFlags<Everything>) -> Result<Config, Failure> {
         let mut config = mapped::config_of(&self.model);
         config.train.from = fingerprint(&self.model);
         config.train.since = None;
         config.train.threads = 0;
-        if !train.has_lr() {
+        if !flags.has("train", "lr") {
             config.train.lr *= config.train.decay.powi(config.train.epochs.saturating_sub(1).min(1000) as i32);
         }
-        if !train.has_epochs() {
+        if !flags.has("train", "epochs") {
             config.train.epochs = 1;
         }
-        apply_all(&mut config, data, model, train, compute, eval)?;
+        apply_all(&mut config, data, flags)?;
         self.same(&config.model)?;
         Ok(config)
     }

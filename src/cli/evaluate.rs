@@ -5,7 +5,7 @@ use super::data_flags::{self, DataFlags, Opened};
 use super::failure::{Failure, unreadable};
 use super::mapped::{self, Mapped};
 use super::outputs::Outputs;
-use super::settings::{ComputeFlags, EvalFlags};
+use super::settings::{Finished, SettingsFlags, apply_all};
 use super::{note, per_user, show};
 use dmran::data::{Dataset, Protocol};
 use dmran::model::export::from_model;
@@ -40,9 +40,7 @@ pub struct Args {
     #[command(flatten)]
     data: DataFlags,
     #[command(flatten)]
-    eval: EvalFlags,
-    #[command(flatten)]
-    compute: ComputeFlags,
+    settings: SettingsFlags<Finished>,
 }
 
 #[derive(Serialize)]
@@ -90,10 +88,7 @@ impl Args {
     }
 
     fn apply(&self, config: &mut Config) -> Result<(), Failure> {
-        self.data.apply(&mut config.data);
-        self.eval.apply(config);
-        self.compute.apply(config);
-        Ok(config.validate()?)
+        apply_all(config, &self.data, &self.settings)
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Args {
     /// The requests, one JSON object a line; without it, or with -, standard input
     file: Option<PathBuf>,
     /// A line that is no request: fail, or skip it: its answer then is {"line": N, "error": "..."}
-    #[arg(long, value_parser = named::<OnError>, default_value = "fail")]
+    #[arg(long, value_parser = named::<OnError>(), default_value = "fail")]
     on_error: OnError,
     /// Compute nothing ahead for the items: half the memory, and users are encoded more slowly. Results do not depend on it
     #[arg(long)]

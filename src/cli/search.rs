@@ -28,7 +28,7 @@ pub struct Args {
     #[command(flatten)]
     bundled: BundledFlag,
     /// Which model [default: the file's, or dmran]
-    #[arg(long, value_name = "NAME", value_parser = data_flags::named::<Kind>)]
+    #[arg(long, value_name = "NAME", value_parser = data_flags::named::<Kind>())]
     model: Option<Kind>,
     /// Draw this many settings at random (by --seed) instead of trying every combination; ranges need it
     #[arg(long, value_name = "N")]

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::note;
 use super::outputs::{self, Holds, Outputs};
 use super::run::{self, Run, RunFlags};
-use super::settings::{ComputeFlags, EvalFlags, ModelFlags, RecipeFlags, TrainFlags, gather};
+use super::settings::{Everything, RecipeFlags, SettingsFlags, gather};
 use super::show;
 use super::watch::Screen;
 use super::{card, page, print_config, signals};
@@ -35,7 +35,7 @@ pub struct Args {
     bundled: BundledFlag,
     /// What to train: dmran, or one of its rivals bpr-mf, bi-lstm, bi-lstm-attention, cnn-pooling, atrank, sasrec,
     /// most-popular, which are measured but not written to a model file [default: dmran]
-    #[arg(long, value_name = "NAME", value_parser = named::<Kind>)]
+    #[arg(long, value_name = "NAME", value_parser = named::<Kind>())]
     model: Option<Kind>,
     /// Where the model goes (dmran alone) [default: model.dmran, in the run folder if there is one]
     #[arg(long, short, value_name = "FILE")]
@@ -57,24 +57,18 @@ pub struct Args {
     #[command(flatten)]
     data: DataFlags,
     #[command(flatten)]
-    settings: ModelFlags,
-    #[command(flatten)]
-    train: TrainFlags,
-    #[command(flatten)]
-    compute: ComputeFlags,
-    #[command(flatten)]
-    eval: EvalFlags,
+    settings: SettingsFlags<Everything>,
     #[command(flatten)]
     run: RunFlags,
 }
 
 /// Trains, shows the results and writes the model.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let Args { recipe, data, settings, train, compute, eval, .. } = args;
+    let Args { recipe, data, settings, .. } = args;
     let base = args.base.load(args.model)?;
     let mut config = match &base {
-        Some(base) => base.config(data, settings, train, *compute, eval)?,
-        None => gather(recipe, args.model, data, settings, train, *compute, eval)?,
+        Some(base) => base.config(data, settings)?,
+        None => gather(recipe, args.model, data, settings)?,
     };
     config.train.since = args.base.since.or(config.train.since);
     let kind = config.train.model;

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::note;
-use super::settings::{ComputeFlags, MeasureFlags, ModelFlags, RecipeFlags, TrainFlags};
+use super::settings::{ButSplitting, RecipeFlags, SettingsFlags};
 use dmran::data::Protocol;
 use dmran::experiment::record::Measure;
 use dmran::experiment::runs::{Done, Means};
@@ -37,13 +37,7 @@ pub struct SettingFlags {
     #[command(flatten)]
     pub recipe: RecipeFlags,
     #[command(flatten)]
-    pub settings: ModelFlags,
-    #[command(flatten)]
-    pub train: TrainFlags,
-    #[command(flatten)]
-    pub compute: ComputeFlags,
-    #[command(flatten)]
-    pub measure: MeasureFlags,
+    pub settings: SettingsFlags<ButSplitting>,
 }
 
 impl SettingFlags {
@@ -57,10 +51,7 @@ impl SettingFlags {
         if !says("train", "patience") {
             config.train.patience = PATIENCE;
         }
-        self.settings.apply(&mut config);
-        self.train.apply(&mut config);
-        self.compute.apply(&mut config);
-        self.measure.apply(&mut config);
+        self.settings.apply(&mut config)?;
         config.validate()?;
         Ok(config)
     }

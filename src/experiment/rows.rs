@@ -18,18 +18,16 @@ pub struct Row {
 /// The paper's order: baselines (with those that it does not have behind them), DMRAN's variants, the whole model; what is
 /// not trained before them all.
 pub fn all() -> Vec<Row> {
-    let of = |trained: bool| Kind::ALL.into_iter().filter(move |kind| *kind != Kind::Dmran && kind.is_trained() == trained);
+    let of =
+        |trained: bool| Kind::ALL.into_iter().filter(move |kind| *kind != Kind::Dmran && kind.is_trained() == trained);
     let rivals = of(false).chain(of(true)).map(|kind| Row { kind, variant: Variant::Full });
     let variants = [Variant::NoTime, Variant::Item, Variant::Feature, Variant::Full];
     rivals.chain(variants.map(|variant| Row { kind: Kind::Dmran, variant })).collect()
 }
 
 /// What `slices` sets side by side unless it is told otherwise.
-pub const COMPARED: [Row; 3] = [
-    FULL,
-    Row { kind: Kind::Sasrec, variant: Variant::Full },
-    Row { kind: Kind::Atrank, variant: Variant::Full },
-];
+pub const COMPARED: [Row; 3] =
+    [FULL, Row { kind: Kind::Sasrec, variant: Variant::Full }, Row { kind: Kind::Atrank, variant: Variant::Full }];
 
 /// DMRAN as it is.
 pub const FULL: Row = Row { kind: Kind::Dmran, variant: Variant::Full };

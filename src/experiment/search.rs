@@ -88,7 +88,13 @@ pub fn best_toml(space: &Space, best: &Judged) -> String {
     }
     preset::merge(&mut table, Table::from_iter([("train".to_owned(), Value::Table(own))]));
     let text = toml::to_string(&table).unwrap_or_default();
-    format!("# Validation {} {}, best epoch {}.\npreset = \"{}\"\n\n{text}", config.train.early_stop_metric, best.validation(), epochs(best), config.preset)
+    format!(
+        "# Validation {} {}, best epoch {}.\npreset = \"{}\"\n\n{text}",
+        config.train.early_stop_metric,
+        best.validation(),
+        epochs(best),
+        config.preset
+    )
 }
 
 /// What a run's `[model]` and `[train]` have otherwise than their preset, but for seed and threads.
@@ -142,7 +148,8 @@ pub fn report(space: &Space, judged: &[Judged], metric: StopMetric) -> Report {
          was not looked at.\n\n"
     );
     out += &markdown(&head, &rows);
-    let charts: Vec<(String, String)> = (0..space.dimensions.len()).filter_map(|i| chart(space, i, judged, metric)).collect();
+    let charts: Vec<(String, String)> =
+        (0..space.dimensions.len()).filter_map(|i| chart(space, i, judged, metric)).collect();
     charts.iter().for_each(|(name, _)| out += &format!("\n![{name}]({name}.svg)\n"));
     if let Some(best) = judged.first().filter(|j| j.validation().mean.is_some()) {
         out += &format!("\nThe best settings:\n\n```toml\n{}```\n", best_toml(space, best));

@@ -169,8 +169,7 @@ mod tests {
             top: Vec::new(),
         };
         let slices = of(&dataset, &[30, 2, 0, 7], &[ranked(0, 2, 2, 0), ranked(1, 3, 1, 2)], 2);
-        let shown: Vec<(&str, &str, f64)> =
-            slices.iter().map(|s| (&*s.by, &*s.group, s.hr.mean.unwrap())).collect();
+        let shown: Vec<(&str, &str, f64)> = slices.iter().map(|s| (&*s.by, &*s.group, s.hr.mean.unwrap())).collect();
         let next = "training events of the item that came next";
         let (since, category) = ("time since the last event", "category of the item that came next");
         assert_eq!(

@@ -80,9 +80,8 @@ pub fn table2(data: &DataReport, cells: &[Cell]) -> Report {
         head.extend(sets.iter().map(|set| format!("paper, {}", set.name)));
         let (mut lines, mut json_rows) = (Vec::new(), Vec::new());
         for cell in &cells {
-            let lead = LEADS.map(|(_, _, pick)| {
-                full.filter(|full| full.row != cell.row).map(|full| ahead(full, cell, pick))
-            });
+            let lead =
+                LEADS.map(|(_, _, pick)| full.filter(|full| full.row != cell.row).map(|full| ahead(full, cell, pick)));
             let mut line = vec![cell.row.title()];
             line.extend(columns.iter().map(|(_, pick)| cell.test(pick).to_string()));
             line.extend(lead.map(|lead| lead.map_or(String::new(), |lead| lead.to_string())));

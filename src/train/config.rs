@@ -2,7 +2,9 @@
 //! `[eval]`.
 
 mod choices;
+pub mod described;
 mod eval;
+pub mod page;
 
 pub use choices::{Denominator, L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric};
 pub use eval::{Cutoffs, EvalConfig};
@@ -123,48 +125,14 @@ impl Config {
     /// The first value out of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.model.validate()?;
-        let (train, eval) = (&self.train, &self.eval);
-        for (key, value, least, most) in [
-            ("train.epochs", train.epochs, 1, 1_000_000),
-            ("train.batch", train.batch, 1, 1 << 20),
-            ("train.negatives_per_positive", train.negatives_per_positive, 1, 1000),
-            ("train.shared_negatives", train.shared_negatives, 1, 1 << 20),
-            ("train.shards", train.shards, 0, 4096),
-            ("train.threads", train.threads, 0, 1024),
-            ("train.patience", train.patience, 0, 1_000_000),
-            ("eval.k", eval.k.least(), 1, usize::MAX),
-            ("eval.validation_negatives", eval.validation_negatives, 1, 10_000),
-        ] {
-            if !(least..=most).contains(&value) {
-                let range = if most == usize::MAX { format!("at least {least}") } else { format!("{least} to {most}") };
-                return Err(ConfigError::Range { key, value: value.to_string(), range });
-            }
-        }
         // TOML's integers have a sign.
-        if i64::try_from(train.seed).is_err() {
-            return Err(ConfigError::Range {
-                key: "train.seed",
-                value: train.seed.to_string(),
-                range: "below 2^63".into(),
-            });
+        if i64::try_from(self.train.seed).is_err() {
+            let (key, value) = ("train.seed".into(), self.train.seed.to_string());
+            return Err(ConfigError::Range { key, value, range: "below 2^63".into() });
         }
-        for (key, value, rule) in [
-            ("train.lr", train.lr, Rule::Positive),
-            ("train.decay", train.decay, Rule::Positive),
-            ("train.step_factor", train.step_factor, Rule::Positive),
-            ("train.clip", train.clip, Rule::NotNegative),
-            ("train.l2_weight", train.l2_weight, Rule::NotNegative),
-            ("train.l2_rows", train.l2_rows, Rule::NotNegative),
-            ("train.penalty", train.penalty, Rule::NotNegative),
-            ("train.init_std", train.init_std, Rule::NotNegative),
-            ("train.sampling_power", train.sampling_power, Rule::NotNegative),
-            ("train.dropout", train.dropout, Rule::BelowOne),
-        ] {
-            if !rule.holds(value) {
-                return Err(ConfigError::Range { key, value: value.to_string(), range: rule.to_string() });
-            }
-        }
-        Ok(())
+        let table = |section: Result<toml::Table, _>| section.expect("settings are tables of plain values");
+        described::check("train", &table(toml::Table::try_from(&self.train)))?;
+        described::check("eval", &table(toml::Table::try_from(&self.eval)))
     }
 
     /// Takes back what the log does not have, times or categories, and says so.
@@ -215,40 +183,12 @@ pub enum ConfigError {
     #[error("{key} is {value}; it must be {range}")]
     Range {
         /// Section and key.
-        key: &'static str,
+        key: String,
         /// The value found.
         value: String,
         /// What is allowed.
         range: String,
     },
-}
-
-#[derive(Clone, Copy)]
-enum Rule {
-    Positive,
-    NotNegative,
-    BelowOne,
-}
-
-impl Rule {
-    fn holds(self, x: f32) -> bool {
-        x.is_finite()
-            && match self {
-                Rule::Positive => x > 0.0,
-                Rule::NotNegative => x >= 0.0,
-                Rule::BelowOne => (0.0..1.0).contains(&x),
-            }
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Rule::Positive => "finite and greater than 0",
-            Rule::NotNegative => "finite and not negative",
-            Rule::BelowOne => "at least 0 and below 1",
-        })
-    }
 }
 
 /// `[train]`.
@@ -448,7 +388,7 @@ mod tests {
         assert_eq!(broken(|c| c.train.batch = 0), "train.batch is 0; it must be 1 to 1048576");
         assert_eq!(broken(|c| c.train.lr = f32::NAN), "train.lr is NaN; it must be finite and greater than 0");
         assert_eq!(broken(|c| c.train.dropout = 1.0), "train.dropout is 1; it must be at least 0 and below 1");
-        assert_eq!(broken(|c| c.eval.k = [5, 0].into()), "eval.k is 0; it must be at least 1");
+        assert_eq!(broken(|c| c.eval.k = [5, 0].into()), "eval.k is [0, 5]; it must be at least 1");
         assert_eq!(broken(|c| c.train.seed = u64::MAX), "train.seed is 18446744073709551615; it must be below 2^63");
         assert_eq!(broken(|c| c.model.hops = 0), "model.hops is 0; it must be at least 1");
     }
