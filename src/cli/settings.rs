@@ -234,16 +234,6 @@ impl ModelFlags {
 }
 
 impl TrainFlags {
-    /// Whether the number of epochs was given.
-    pub fn has_epochs(&self) -> bool {
-        self.epochs.is_some()
-    }
-
-    /// Whether the learning rate was given.
-    pub fn has_lr(&self) -> bool {
-        self.lr.is_some()
-    }
-
     /// Puts the flags that were given over the settings.
     pub fn apply(&self, config: &mut Config) {
         over!(self => config.train; epochs, batch, seed, optimizer, lr, decay, step_at, step_factor, clip, l2,
