@@ -2,7 +2,7 @@
 
 mod base;
 mod bundled;
-mod card;
+mod command;
 mod crew;
 mod data_flags;
 mod evaluate;
@@ -10,7 +10,6 @@ mod experiment;
 mod failure;
 mod inspect;
 mod manual;
-mod mapped;
 mod moment;
 mod outputs;
 mod page;
@@ -29,6 +28,7 @@ mod trials;
 mod watch;
 
 use clap::{Parser, Subcommand};
+use dmran::train::session::{Note, Weight};
 use failure::Failure;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -101,6 +101,15 @@ pub fn main() -> ExitCode {
 /// A line to the person at the terminal, apart from the results.
 fn note(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// What the library has to say, as a line to the person at the terminal.
+fn say(what: &Note) {
+    match what.weight() {
+        Weight::Warning => note(format_args!("note: {what}")),
+        Weight::Loss if matches!(what, Note::ForeignBase { .. }) => note(format_args!("note: {what}")),
+        Weight::Loss | Weight::Information => note(what),
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod dmran;
 pub mod export;
 pub mod init;
 pub mod items;
+pub mod mapped;
 mod recipes;
 pub mod registry;
 pub mod sasrec;
@@ -26,6 +27,7 @@ pub use build::{BuildError, Sizes, Start, build};
 pub use cnn_pooling::CnnPooling;
 pub use dmran::Dmran;
 pub use items::Items;
+pub use mapped::Mapped;
 pub use registry::Kind;
 pub use sasrec::SasRec;
 

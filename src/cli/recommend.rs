@@ -4,14 +4,15 @@ use super::bundled::BundledFlag;
 use super::crew::{Context, Crew};
 use super::data_flags::{self, DataFlags};
 use super::failure::{Failure, unreadable};
-use super::mapped;
 use super::moment::moment;
 use super::note;
 use super::outputs::Outputs;
 use super::recommendations::Form;
 use super::show::Names;
 use dmran::data::{Dataset, Log, ReadOptions};
+use dmran::model::Mapped;
 use dmran::scorer::{Model, write_atomically};
+use dmran::train::session::config_of;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
@@ -66,7 +67,7 @@ pub struct Args {
 /// Ranks and writes.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let model = Model::load(&args.model).map_err(unreadable(&args.model))?;
-    let mut config = mapped::config_of(&model);
+    let mut config = config_of(&model);
     // Cleaning was for the training: whoever has an event that the model knows gets recommendations.
     let ReadOptions { duplicates, k_core_users, k_core_items, .. } = ReadOptions::default();
     config.data = ReadOptions { duplicates, k_core_users, k_core_items, ..config.data };
@@ -80,8 +81,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let opened = data_flags::open(files, &config.data)?;
     let users = asked_for(args, &opened.log, &opened.name)?;
-    let mapped = mapped::map(&opened.log, &model)?;
-    mapped::tell_unknown(&opened, &model, &mapped)?;
+    let mapped = Mapped::of(&opened.log, &model)?;
+    mapped.check(&opened, &model)?.iter().for_each(|what| note(format_args!("note: {what}")));
     if args.now.is_some() && !opened.log.dataset.has_time() {
         return Err(Failure::Input(format!("{}: --now needs a log with times", opened.name)));
     }

@@ -31,6 +31,11 @@ impl Protocol {
             Protocol::Time => "time",
         }
     }
+
+    /// The set on which the best epoch is picked: `validation`, or the paper's `test`.
+    pub fn picked_on(self) -> &'static str {
+        if self == Protocol::Paper { "test" } else { "validation" }
+    }
 }
 
 /// A protocol with all that it needs.
