@@ -112,7 +112,10 @@ impl<'a> Probe<'a> {
         let counts = [dataset.users(), dataset.items(), dataset.categories()];
         let [users, items, categories] = ROWS;
         let sizes = Sizes { users, items, categories, item_category: vec![0; items] };
-        let model = build(name, &config.model, &sizes, Start { seed: 1, table_std: None })?;
+        let mut model = build(name, &config.model, &sizes, Start { seed: 1, table_std: None })?;
+        // What the products come to does not matter here, only that they may run.
+        model.params_mut().repack();
+        model.params_mut().repack_derived();
         let whole = compares_with_all(&*model, &config.train);
         let drawn = if whole { vec![] } else { vec![0; dataset.items()] };
         let shared = SharedSampler::new(&config.train, &drawn);
