@@ -28,13 +28,13 @@ use parts::{Part, Parts, Run};
 use rayon::prelude::*;
 
 /// Items of a block: its exponentials, vectors and gradients together stay in a second level cache.
-pub const BLOCK: usize = 512;
-/// Most rows of a chunk: what a block's products need of the users stays in a first level cache.
-pub const ROWS: usize = 128;
+pub const BLOCK: usize = 256;
+/// Most rows of a chunk: the tables are read and their gradients written once a chunk.
+pub const ROWS: usize = 256;
 /// Blocks of a run, where the catalogue is small.
-const RUN_BLOCKS: usize = 2;
+const RUN_BLOCKS: usize = 4;
 /// Most runs: each holds gradients of a chunk's users.
-const MOST_RUNS: usize = 64;
+const MOST_RUNS: usize = 32;
 
 /// Sizes of a catalogue.
 #[derive(Clone, Copy, Debug)]
@@ -385,20 +385,25 @@ impl Catalogue {
             for (at, max) in starts {
                 let (n, place) = (BLOCK.min(part.items.end - at), at - part.items.start);
                 cross_entropy::scales(level, max, &known.top, &known.factor, &mut run.scale);
-                let rows =
-                    Rows { d, users: chunk.users, targets: chunk.targets, weights: chunk.weights, scale: &run.scale };
+                let packed = &mut run.packed[..packed_len(count, d)];
+                // What a block's exponentials are relative to is mostly that of the block before.
+                if at == part.items.start || run.scale != run.packed_scale {
+                    cross_entropy::pack_scaled(level, d, chunk.users, &run.scale, packed);
+                    run.packed_scale.clone_from(&run.scale);
+                }
+                let Batch { users, targets, weights, .. } = *chunk;
+                let rows = Rows { d, users, targets, weights, scale: &run.scale, packed };
                 let e = &part.e[place * stride(count)..][..n * stride(count)];
-                let scratch = &mut run.packed[..packed_len(count, d)];
                 let bias = if part.d_bias.is_empty() { &mut [] } else { &mut part.d_bias[place..place + n] };
                 let own = &mut part.d_items[place * width..][..n * width];
                 if d == width {
                     let out = Gradients { items: own, bias, write };
-                    cross_entropy::backward(level, &rows, at, e, out, scratch);
+                    cross_entropy::backward(level, &rows, at, e, out);
                 } else {
                     let vectors = &mut run.vectors[..n * d];
                     let sums = &mut run.bias[..bias.len()];
                     let out = Gradients { items: vectors, bias: sums, write: Write::Over };
-                    cross_entropy::backward(level, &rows, at, e, out, scratch);
+                    cross_entropy::backward(level, &rows, at, e, out);
                     let parts = &mut part.d_parts[place * (d - width)..][..n * (d - width)];
                     items::split(level, vectors, width, write, own, parts);
                     items::put(level, write, sums, bias);
