@@ -25,14 +25,12 @@
 
 mod backward;
 mod forward;
-mod scores;
 
 use crate::gemm::packed_len;
 use crate::level::Level;
 use crate::simd::LANES;
 use backward::{BackwardBlock, PackScaled};
 use forward::{Combine, ForwardBlock, Scales};
-use scores::Scores;
 
 /// Items that a row's softmax leaves out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -215,32 +213,4 @@ pub fn backward(level: Level, rows: &Rows, first: usize, e: &[f32], out: Gradien
     assert_eq!(e.len(), n * stride(count), "exponentials of {n} items and {count} rows");
     assert_eq!(rows.packed.len(), packed_len(count, d), "packed users of [{count}, {d}]");
     level.dispatch(BackwardBlock { rows, first, e, out });
-}
-
-/// Logits alone, `out[i * stride + b] = users[b] . items[i] + bias[i]`, with the bits of [`crate::score::fixed`]: 16 partial
-/// sums (dimension t goes to sum `t % 16`), added up as [`crate::simd::Simd::reduce_sum`] does, then the bias.
-///
-/// `items` is `[n, d]`, `bias` `[n]` or empty (then 0 is added), `users` what [`crate::gemm::pack_transposed`] makes of
-/// `[rows, d]`, `out` `[n, stride]`; what it holds beyond `rows` does not change.
-///
-/// # Panics
-/// If lengths do not fit each other, `stride < rows` or this CPU lacks `level`.
-#[allow(clippy::too_many_arguments)]
-pub fn scores(
-    level: Level,
-    d: usize,
-    items: &[f32],
-    bias: &[f32],
-    users: &[f32],
-    rows: usize,
-    out: &mut [f32],
-    stride: usize,
-) {
-    assert!(d > 0 && stride >= rows, "rows of width {d}, {rows} of them in {stride}");
-    let n = items.len() / d;
-    assert_eq!(items.len(), n * d, "{} values are not rows of width {d}", items.len());
-    assert!(bias.is_empty() || bias.len() == n, "{} biases for {n} items", bias.len());
-    assert_eq!(users.len(), packed_len(d, rows), "packed users of [{rows}, {d}]");
-    assert_eq!(out.len(), n * stride, "scores of {n} items");
-    level.dispatch(Scores { d, items, bias, users, rows, out, stride });
 }

@@ -381,6 +381,7 @@ impl Catalogue {
         let known = std::mem::take(&mut self.chunk);
         self.parts(count, self.run).each(&|part| {
             let [run] = part.runs else { unreachable!("one run at a time") };
+            run.squares = [0.0; 2];
             let starts = part.items.clone().step_by(BLOCK).zip(part.maxima.chunks_exact(count));
             for (at, max) in starts {
                 let (n, place) = (BLOCK.min(part.items.end - at), at - part.items.start);
@@ -408,9 +409,13 @@ impl Catalogue {
                     items::split(level, vectors, width, write, own, parts);
                     items::put(level, write, sums, bias);
                 }
-            }
-            if last {
-                run.squares = [sum_squares(level, part.d_items), sum_squares(level, part.d_bias)];
+                if last {
+                    // While they are in the cache.
+                    let bias = part.d_bias.get(place..place + n).unwrap_or(&[]);
+                    let own = &part.d_items[place * width..][..n * width];
+                    run.squares[0] += sum_squares(level, own);
+                    run.squares[1] += sum_squares(level, bias);
+                }
             }
         });
         self.chunk = known;

@@ -7,7 +7,7 @@ use crate::data::Negatives;
 use crate::data::Sample;
 use crate::model::Model;
 use crate::scorer::Settings;
-use crate::tape::Engine;
+use crate::tape::{Engine, Workspace};
 use crate::train::config::{L2Kind, TrainConfig};
 use crate::train::loss::{Extent, Terms};
 use crate::train::losses::Against;
@@ -36,6 +36,26 @@ pub(crate) fn scoring_shards(samples: usize, per: usize) -> usize {
 /// Whether the loss of a model is taken over the whole catalogue at once, from its user vectors.
 pub(crate) fn compares_with_all(model: &dyn Model, config: &TrainConfig) -> bool {
     config.loss.against() == Against::All && model.has_user_vectors() && config.engine == Engine::Fused
+}
+
+/// Groups of shards that share a workspace: enough that no thread waits long for another at the end.
+pub(crate) fn groups(threads: usize) -> usize {
+    2 * threads
+}
+
+/// Calls `pass` for each shard with its number, on all threads; the shards of a group share a workspace.
+fn each_shard(
+    shards: &mut [Shard],
+    workspaces: &mut [Workspace],
+    group: usize,
+    pass: impl Fn(usize, &mut Shard) + Sync,
+) {
+    let groups = shards.par_chunks_mut(group).zip(workspaces).enumerate().with_max_len(1);
+    groups.for_each(|(number, (shards, workspace))| {
+        for (shard, i) in shards.iter_mut().zip(number * group..) {
+            shard.lent(workspace, |shard| pass(i, shard));
+        }
+    });
 }
 
 /// Why a step was not taken.
@@ -94,6 +114,8 @@ pub struct Trainer {
     level: Level,
     pool: Arc<rayon::ThreadPool>,
     shards: Vec<Shard>,
+    /// What shards that are computed one after the other share, two for each thread.
+    workspaces: Vec<Workspace>,
     /// Tapes for scoring, one for each thread that has scored.
     tapes: Pool<Shard>,
     cuts: Vec<Range<usize>>,
@@ -137,6 +159,7 @@ impl Trainer {
             level,
             pool: Arc::new(pool),
             shards: Vec::new(),
+            workspaces: Vec::new(),
             tapes: Pool::default(),
             cuts: Vec::new(),
             prologue: Prologue::default(),
@@ -300,6 +323,7 @@ impl Trainer {
             level,
             pool,
             shards,
+            workspaces,
             cuts,
             prologue,
             grads,
@@ -317,6 +341,9 @@ impl Trainer {
             shards.resize_with(cuts.len(), Shard::default);
         }
         let shards = &mut shards[..cuts.len()];
+        // Shards of a group are computed one after the other. Which are together does not change what they come to.
+        let group = cuts.len().div_ceil(groups(pool.current_num_threads())).max(1);
+        workspaces.resize_with(cuts.len().div_ceil(group).max(workspaces.len()), Workspace::default);
         let step = self.optimizer.step;
         let targets = batch.iter().map(|s| source.rows(*s)).sum();
         let job = Job { model, config, level, batch: Extent { samples: batch.len(), rows: targets }, shared };
@@ -324,7 +351,8 @@ impl Trainer {
         let mut rank = 0.0;
         let negatives = |shard: usize| sampler::generator(config.seed, Purpose::Shared, [step, shard as u64]);
         pool.install(|| {
-            shards.par_iter_mut().zip(&*cuts).enumerate().with_max_len(1).for_each(|(i, (shard, range))| {
+            each_shard(shards, workspaces, group, |i, shard| {
+                let range = cuts[i].clone();
                 let (samples, candidates) =
                     (&batch[range.clone()], &candidates[starts[range.start]..starts[range.end]]);
                 match whole {
@@ -335,9 +363,9 @@ impl Trainer {
             if let Some(whole) = whole {
                 rank = whole.loss(model, shards);
                 let d = whole.d_users().len() / targets.max(1);
-                shards.par_iter_mut().zip(&*cuts).with_max_len(1).for_each(|(shard, range)| {
+                each_shard(shards, workspaces, group, |i, shard| {
                     // A target has one candidate here, itself.
-                    let rows = starts[range.start] * d..starts[range.end] * d;
+                    let rows = starts[cuts[i].start] * d..starts[cuts[i].end] * d;
                     shard.train_users_backward(&job, &whole.d_users()[rows]);
                 });
             }
@@ -425,6 +453,7 @@ impl Trainer {
     /// Bytes held by everything but the model's weights.
     pub fn bytes(&self) -> usize {
         self.shards.iter().map(Shard::bytes).sum::<usize>()
+            + self.workspaces.iter().map(Workspace::bytes).sum::<usize>()
             + self.tapes.sum(Shard::bytes)
             + self.rows.iter().map(RowGrads::bytes).sum::<usize>()
             + self.optimizer.bytes()

@@ -114,13 +114,7 @@ impl<const C: usize> Kernel for Group<'_, '_, C> {
 
 /// Takes down the targets' logits of some items and rows, and puts `-inf` in the place of what is left out.
 #[inline(always)]
-fn pick(
-    block: &Block,
-    rows: std::ops::Range<usize>,
-    items: std::ops::Range<usize>,
-    target: &mut [f32],
-    e: &mut [f32],
-) {
+fn pick(block: &Block, rows: std::ops::Range<usize>, items: std::ops::Range<usize>, target: &mut [f32], e: &mut [f32]) {
     let step = stride(block.targets.len());
     let (first, count) = ((block.first + items.start) as u32, items.len() as u32);
     let mut hits = 0;

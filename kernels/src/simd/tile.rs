@@ -65,31 +65,6 @@ pub(crate) fn packed_ahead<S: Simd, const R: usize, const C: usize>(
     acc
 }
 
-/// As [`packed`], of every `step`th k only: `terms` of them from the first on.
-///
-/// # Panics
-/// If `x` or `w` ends before the last term.
-#[inline(always)]
-pub(crate) fn packed_every<S: Simd, const R: usize, const C: usize>(
-    s: S,
-    (x, stride, step): (&[f32], usize, usize),
-    (w, panel): (&[f32], usize),
-    terms: usize,
-    mut acc: [[S::F32; C]; R],
-) -> [[S::F32; C]; R] {
-    if terms == 0 {
-        return acc;
-    }
-    let last = (terms - 1) * step;
-    assert!(R > 0 && C > 0 && x.len() > (R - 1) * stride + last && w.len() >= (C - 1) * panel + (last + 1) * LANES);
-    let (x, w) = (x.as_ptr(), w.as_ptr());
-    for i in (0..=last).step_by(step) {
-        // SAFETY: i is at most `last`, so the assertion covers the reads.
-        unsafe { packed_step(s, (x.add(i), stride), (w.add(i * LANES), panel), &mut acc) };
-    }
-    acc
-}
-
 /// Rounds of a loop over k that are written out: short loops otherwise lose much to their end, which is mispredicted.
 const UNROLL: usize = 4;
 

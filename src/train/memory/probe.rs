@@ -16,14 +16,17 @@ use dmran_kernels::feature_attention::KEEP_ROWS;
 /// Lengths of the histories that are tried: short ones, of whose attention the kernels keep more, and long ones.
 const TRIED: [[usize; 3]; 2] = [[1, 8, KEEP_ROWS], [KEEP_ROWS + 1, 2 * KEEP_ROWS, 4 * KEEP_ROWS]];
 /// Place of the working memory among a tape's buffers.
-const SCRATCH: usize = 4;
+const SCRATCH: usize = 5;
+/// Buffers from here on are the workspace's, which shards share.
+const LENT: usize = 4;
 /// Rows of the small tables: numbers by which they are told apart.
 const ROWS: [usize; 3] = [101, 103, 107];
 
-/// Lengths of a shard's buffers, in numbers of 4 bytes: activations, saved values, indices, gradients, working memory.
+/// Lengths of a shard's buffers, in numbers of 4 bytes: activations, saved values, indices, gradients of weights; gradients of
+/// activations, working memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Load {
-    tape: [f64; 5],
+    tape: [f64; 6],
     ids: f64,
 }
 
@@ -36,21 +39,26 @@ impl Load {
     pub(super) fn bytes(&self) -> u64 {
         (4.0 * (self.tape.iter().sum::<f64>() + self.ids)) as u64
     }
+
+    /// The part that shards share which are computed one after the other.
+    pub(super) fn lent(&self) -> u64 {
+        (4.0 * self.tape[LENT..].iter().sum::<f64>()) as u64
+    }
 }
 
 /// The length of each of a tape's buffers: a fixed part, and for each sample of n events a quadratic in n, one for
 /// short histories and one for long ones.
 pub(super) struct Shape {
-    fixed: [f64; 5],
+    fixed: [f64; 6],
     /// At the lengths of [`TRIED`], without the fixed part.
-    sample: [[[f64; 5]; 3]; 2],
+    sample: [[[f64; 6]; 3]; 2],
     /// Whether a buffer has room for one sample at a time: working memory often has.
-    one_at_a_time: [bool; 5],
+    one_at_a_time: [bool; 6],
 }
 
 impl Shape {
     /// From what `run` says of the tape of some samples with some events each.
-    fn measure(run: impl Fn(usize, usize) -> [f64; 5]) -> Shape {
+    fn measure(run: impl Fn(usize, usize) -> [f64; 6]) -> Shape {
         let mut sample = TRIED.map(|lengths| lengths.map(|events| run(1, events)));
         let two = run(2, TRIED[0][1]);
         let one = sample[0][1];
