@@ -142,7 +142,7 @@ impl Catalogue {
         let Sizes { items, width, categories, category_width, item_category, bias } = *sizes;
         let members = Members::new(items, categories, item_category);
         let blocks = items.div_ceil(BLOCK);
-        let run_blocks = RUN_BLOCKS.max(blocks.div_ceil(MOST_RUNS));
+        let run_blocks = run_blocks(items);
         Catalogue {
             level,
             items,
@@ -171,7 +171,7 @@ impl Catalogue {
         let an_item = d + usize::from(sizes.bias) + stride(rows) + 1;
         // A run has sums of the users' gradients, and a block's vectors where they are put together.
         let run = rows * (2 * d + 6) + if sizes.category_width > 0 { BLOCK * d } else { 0 };
-        let runs = sizes.items.div_ceil(BLOCK).div_ceil(RUN_BLOCKS).min(MOST_RUNS);
+        let runs = sizes.items.div_ceil(BLOCK).div_ceil(run_blocks(sizes.items));
         4 * (sizes.items * an_item + sizes.categories * sizes.category_width + runs * run) as u64
     }
 
@@ -442,6 +442,12 @@ impl Catalogue {
     fn weighted(&self, batch: &Batch) -> f64 {
         self.losses.iter().zip(batch.weights).map(|(loss, &w)| loss * f64::from(w)).sum()
     }
+}
+
+/// Blocks of a run, so that also a small catalogue has some runs.
+fn run_blocks(items: usize) -> usize {
+    let blocks = items.div_ceil(BLOCK);
+    (blocks / 8).clamp(1, RUN_BLOCKS).max(blocks.div_ceil(MOST_RUNS))
 }
 
 /// Makes room for at least `len` elements, and no more than that.

@@ -1,5 +1,6 @@
 //! The training step: fixed shards side by side, sums in a fixed order, one update.
 
+mod sampled;
 mod whole;
 
 use crate::data::Dataset;
@@ -21,6 +22,7 @@ use dmran_kernels::Level;
 use dmran_kernels::loss::sum_squares;
 use dmran_kernels::optim::add_scaled;
 use rayon::prelude::*;
+use sampled::Sampled;
 use std::ops::Range;
 use std::sync::Arc;
 use whole::Whole;
@@ -36,6 +38,15 @@ pub(crate) fn scoring_shards(samples: usize, per: usize) -> usize {
 /// Whether the loss of a model is taken over the whole catalogue at once, from its user vectors.
 pub(crate) fn compares_with_all(model: &dyn Model, config: &TrainConfig) -> bool {
     config.loss.against() == Against::All && model.has_user_vectors() && config.engine == Engine::Fused
+}
+
+/// Whether the items that a model's loss compares with are shared by a whole batch, and not by a shard: where user vectors
+/// are all that is needed of the shards. Models that learn from every position have too many targets for that.
+pub(crate) fn shares_by_batch(model: &dyn Model, config: &TrainConfig) -> bool {
+    config.loss.against() == Against::Shared
+        && model.has_user_vectors()
+        && !model.every_position()
+        && config.engine == Engine::Fused
 }
 
 /// Groups of shards that share a workspace: enough that no thread waits long for another at the end.
@@ -124,6 +135,8 @@ pub struct Trainer {
     rows: Vec<RowGrads>,
     /// The catalogue, where the loss compares with all of it and user vectors are all that it needs.
     whole: Option<Whole>,
+    /// The sample of the items, where a batch shares it.
+    sampled: Option<Sampled>,
     batch: Vec<Sample>,
     candidates: Vec<u32>,
     /// Where each sample's candidates begin, and where the last one's end.
@@ -153,6 +166,7 @@ impl Trainer {
         let optimizer = Optimizer::new(level, config.optimizer, model.params());
         let rows = model.params().tables().iter().map(|_| RowGrads::default()).collect();
         let whole = compares_with_all(&*model, &config).then(|| Whole::new(level, &*model));
+        let sampled = shares_by_batch(&*model, &config).then(|| Sampled::new(level, &*model));
         Ok(Trainer {
             optimizer,
             lr_factor: 1.0,
@@ -166,6 +180,7 @@ impl Trainer {
             grads: vec![0.0; model.params().values().len()],
             rows,
             whole,
+            sampled,
             batch: Vec::new(),
             candidates: Vec::new(),
             starts: Vec::new(),
@@ -329,6 +344,7 @@ impl Trainer {
             grads,
             rows,
             whole,
+            sampled,
             batch,
             candidates,
             starts,
@@ -350,23 +366,35 @@ impl Trainer {
         let dropout = |shard: usize| sampler::generator(config.seed, Purpose::Dropout, [step, shard as u64]);
         let mut rank = 0.0;
         let negatives = |shard: usize| sampler::generator(config.seed, Purpose::Shared, [step, shard as u64]);
+        let by_users = whole.is_some() || sampled.is_some();
         pool.install(|| {
             each_shard(shards, workspaces, group, |i, shard| {
                 let range = cuts[i].clone();
                 let (samples, candidates) =
                     (&batch[range.clone()], &candidates[starts[range.start]..starts[range.end]]);
-                match whole {
-                    Some(_) => shard.train_users(&job, &source, samples, candidates, dropout(i)),
-                    None => shard.train(&job, &source, samples, candidates, dropout(i), negatives(i)),
+                if by_users {
+                    shard.train_users(&job, &source, samples, candidates, dropout(i));
+                } else {
+                    shard.train(&job, &source, samples, candidates, dropout(i), negatives(i));
                 }
             });
-            if let Some(whole) = whole {
-                rank = whole.loss(model, shards);
-                let d = whole.d_users().len() / targets.max(1);
+            let d_users = match (whole.as_mut(), sampled.as_mut()) {
+                (Some(whole), _) => {
+                    rank = whole.loss(model, shards);
+                    Some(whole.d_users())
+                }
+                (_, Some(sampled)) => {
+                    rank = sampled.loss(model, shards, shared, negatives(0));
+                    Some(sampled.d_users())
+                }
+                _ => None,
+            };
+            if let Some(d_users) = d_users {
+                let d = d_users.len() / targets.max(1);
                 each_shard(shards, workspaces, group, |i, shard| {
                     // A target has one candidate here, itself.
                     let rows = starts[cuts[i].start] * d..starts[cuts[i].end] * d;
-                    shard.train_users_backward(&job, &whole.d_users()[rows]);
+                    shard.train_users_backward(&job, &d_users[rows]);
                 });
             }
             let shards = &*shards;
@@ -381,7 +409,9 @@ impl Trainer {
             let collect = || {
                 for (table, rows) in rows.iter_mut().enumerate() {
                     let cols = model.params().tables()[table].cols;
-                    rows.collect(level, cols, |i| shards[i].lookups(table), shards.len());
+                    let of_sample = sampled.as_ref().map(|sampled| sampled.lookups(table));
+                    let parts = shards.len() + usize::from(of_sample.is_some());
+                    rows.collect(level, cols, |i| shards.get(i).map(|s| s.lookups(table)).or(of_sample), parts);
                 }
             };
             rayon::join(|| prologue.backward(model, config.engine, level, grads), collect);
@@ -459,6 +489,7 @@ impl Trainer {
             + self.optimizer.bytes()
             + self.prologue.bytes()
             + self.whole.as_ref().map_or(0, Whole::bytes)
+            + self.sampled.as_ref().map_or(0, Sampled::bytes)
             + 4 * self.grads.len()
     }
 }

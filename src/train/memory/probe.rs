@@ -9,7 +9,7 @@ use crate::train::loss::Extent;
 use crate::train::rank::RanksBy;
 use crate::train::sampler::SharedSampler;
 use crate::train::shard::{Job, Shard};
-use crate::train::trainer::compares_with_all;
+use crate::train::trainer::{compares_with_all, shares_by_batch};
 use dmran_kernels::Level;
 use dmran_kernels::feature_attention::KEEP_ROWS;
 
@@ -108,6 +108,7 @@ pub(super) struct Probe<'a> {
     counts: [usize; 3],
     shared: SharedSampler,
     whole: bool,
+    by_batch: bool,
 }
 
 impl<'a> Probe<'a> {
@@ -122,9 +123,10 @@ impl<'a> Probe<'a> {
         let sizes = Sizes { users, items, categories, item_category: vec![0; items] };
         let model = build(name, &config.model, &sizes, Start { seed: 1, table_std: None })?;
         let whole = compares_with_all(&*model, &config.train);
-        let drawn = if whole { vec![] } else { vec![0; dataset.items()] };
+        let by_batch = shares_by_batch(&*model, &config.train);
+        let drawn = if whole || by_batch { vec![] } else { vec![0; dataset.items()] };
         let shared = SharedSampler::new(&config.train, &drawn);
-        Ok(Probe { model, config: &config.train, level, counts, shared, whole })
+        Ok(Probe { model, config: &config.train, level, counts, shared, whole, by_batch })
     }
 
     /// The real number of rows of a table that has `rows` here.
@@ -143,8 +145,17 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// What the softmax over all items takes with `rows` targets a batch, if that is the loss.
+    /// What the softmax over all items, or over those that a batch shares, takes with `rows` targets a batch.
     pub(super) fn catalogue(&self, rows: usize) -> u64 {
+        if self.by_batch {
+            let items = self.config.shared_negatives + rows;
+            let width = self.model.items().rows(self.model.params()).d();
+            let sizes =
+                catalogue::Sizes { items, width, categories: 0, category_width: 0, item_category: &[], bias: true };
+            // Vectors beside it, and the places that each row leaves out: the others' targets above all.
+            return catalogue::Catalogue::estimate(&sizes, rows)
+                + 4 * (items * width + rows * (rows + 2 * width)) as u64;
+        }
         if !self.whole {
             return 0;
         }
@@ -165,6 +176,7 @@ impl<'a> Probe<'a> {
     /// Candidates that a batch looks up for `rows` targets with `per` of their own each.
     pub(super) fn candidates(&self, rows: usize, per: usize, shards: usize) -> usize {
         match self.shared.drawn() {
+            _ if self.by_batch => rows * per + self.config.shared_negatives,
             shared if self.model.has_user_vectors() => rows * per + shards * shared,
             shared => rows * (per + shared),
         }
