@@ -48,7 +48,7 @@ pub fn gradients(shapes: &[[usize; 2]], engine: Engine, f: impl Fn(&mut Graph<'_
         let outs = f(&mut g, &ids);
         g.backward_from(|grads| {
             for out in &outs {
-                for (i, d) in grads[out.range()].iter_mut().enumerate() {
+                for (i, d) in grads.of(*out).iter_mut().enumerate() {
                     *d += weight(i) as f32;
                 }
             }

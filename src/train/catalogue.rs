@@ -28,13 +28,13 @@ use parts::{Part, Parts, Run};
 use rayon::prelude::*;
 
 /// Items of a block: its exponentials, vectors and gradients together stay in a second level cache.
-pub const BLOCK: usize = 512;
-/// Most rows of a chunk: what a block's products need of the users stays in a first level cache.
-pub const ROWS: usize = 128;
+pub const BLOCK: usize = 256;
+/// Most rows of a chunk: the tables are read and their gradients written once a chunk.
+pub const ROWS: usize = 256;
 /// Blocks of a run, where the catalogue is small.
-const RUN_BLOCKS: usize = 2;
+const RUN_BLOCKS: usize = 4;
 /// Most runs: each holds gradients of a chunk's users.
-const MOST_RUNS: usize = 64;
+const MOST_RUNS: usize = 32;
 
 /// Sizes of a catalogue.
 #[derive(Clone, Copy, Debug)]
@@ -142,7 +142,7 @@ impl Catalogue {
         let Sizes { items, width, categories, category_width, item_category, bias } = *sizes;
         let members = Members::new(items, categories, item_category);
         let blocks = items.div_ceil(BLOCK);
-        let run_blocks = RUN_BLOCKS.max(blocks.div_ceil(MOST_RUNS));
+        let run_blocks = run_blocks(items);
         Catalogue {
             level,
             items,
@@ -171,7 +171,7 @@ impl Catalogue {
         let an_item = d + usize::from(sizes.bias) + stride(rows) + 1;
         // A run has sums of the users' gradients, and a block's vectors where they are put together.
         let run = rows * (2 * d + 6) + if sizes.category_width > 0 { BLOCK * d } else { 0 };
-        let runs = sizes.items.div_ceil(BLOCK).div_ceil(RUN_BLOCKS).min(MOST_RUNS);
+        let runs = sizes.items.div_ceil(BLOCK).div_ceil(run_blocks(sizes.items));
         4 * (sizes.items * an_item + sizes.categories * sizes.category_width + runs * run) as u64
     }
 
@@ -381,31 +381,41 @@ impl Catalogue {
         let known = std::mem::take(&mut self.chunk);
         self.parts(count, self.run).each(&|part| {
             let [run] = part.runs else { unreachable!("one run at a time") };
+            run.squares = [0.0; 2];
             let starts = part.items.clone().step_by(BLOCK).zip(part.maxima.chunks_exact(count));
             for (at, max) in starts {
                 let (n, place) = (BLOCK.min(part.items.end - at), at - part.items.start);
                 cross_entropy::scales(level, max, &known.top, &known.factor, &mut run.scale);
-                let rows =
-                    Rows { d, users: chunk.users, targets: chunk.targets, weights: chunk.weights, scale: &run.scale };
+                let packed = &mut run.packed[..packed_len(count, d)];
+                // What a block's exponentials are relative to is mostly that of the block before.
+                if at == part.items.start || run.scale != run.packed_scale {
+                    cross_entropy::pack_scaled(level, d, chunk.users, &run.scale, packed);
+                    run.packed_scale.clone_from(&run.scale);
+                }
+                let Batch { users, targets, weights, .. } = *chunk;
+                let rows = Rows { d, users, targets, weights, scale: &run.scale, packed };
                 let e = &part.e[place * stride(count)..][..n * stride(count)];
-                let scratch = &mut run.packed[..packed_len(count, d)];
                 let bias = if part.d_bias.is_empty() { &mut [] } else { &mut part.d_bias[place..place + n] };
                 let own = &mut part.d_items[place * width..][..n * width];
                 if d == width {
                     let out = Gradients { items: own, bias, write };
-                    cross_entropy::backward(level, &rows, at, e, out, scratch);
+                    cross_entropy::backward(level, &rows, at, e, out);
                 } else {
                     let vectors = &mut run.vectors[..n * d];
                     let sums = &mut run.bias[..bias.len()];
                     let out = Gradients { items: vectors, bias: sums, write: Write::Over };
-                    cross_entropy::backward(level, &rows, at, e, out, scratch);
+                    cross_entropy::backward(level, &rows, at, e, out);
                     let parts = &mut part.d_parts[place * (d - width)..][..n * (d - width)];
                     items::split(level, vectors, width, write, own, parts);
                     items::put(level, write, sums, bias);
                 }
-            }
-            if last {
-                run.squares = [sum_squares(level, part.d_items), sum_squares(level, part.d_bias)];
+                if last {
+                    // While they are in the cache.
+                    let bias = part.d_bias.get(place..place + n).unwrap_or(&[]);
+                    let own = &part.d_items[place * width..][..n * width];
+                    run.squares[0] += sum_squares(level, own);
+                    run.squares[1] += sum_squares(level, bias);
+                }
             }
         });
         self.chunk = known;
@@ -432,6 +442,12 @@ impl Catalogue {
     fn weighted(&self, batch: &Batch) -> f64 {
         self.losses.iter().zip(batch.weights).map(|(loss, &w)| loss * f64::from(w)).sum()
     }
+}
+
+/// Blocks of a run, so that also a small catalogue has some runs.
+fn run_blocks(items: usize) -> usize {
+    let blocks = items.div_ceil(BLOCK);
+    (blocks / 8).clamp(1, RUN_BLOCKS).max(blocks.div_ceil(MOST_RUNS))
 }
 
 /// Makes room for at least `len` elements, and no more than that.

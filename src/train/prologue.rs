@@ -40,7 +40,7 @@ impl Prologue {
         let mut g = Graph::resume(params, &mut self.tape, engine, level);
         g.backward_from(|all| {
             for (id, var) in &self.derived {
-                all[var.range()].copy_from_slice(&grads[params.var(*id).range()]);
+                all.of(*var).copy_from_slice(&grads[params.var(*id).range()]);
             }
         });
         let trained = params.trained().len();

@@ -112,7 +112,7 @@ fn gradients_match_finite_differences() {
         let level = Level::best();
         let (_, mut tape, out) = scores(&model, engine, level, dropout);
         Graph::resume(&model.params, &mut tape, engine, level).backward_from(|grads| {
-            grads[out.range()].iter_mut().enumerate().for_each(|(i, d)| *d = weight(i));
+            grads.of(out).iter_mut().enumerate().for_each(|(i, d)| *d = weight(i));
         });
         let loss = |model: &SasRec| -> f64 {
             let scores = scores(model, engine, level, dropout).0;

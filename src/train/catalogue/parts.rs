@@ -19,6 +19,8 @@ pub(super) struct Run {
     pub bias: Vec<f32>,
     /// The users, packed with a block's scales.
     pub packed: Vec<f32>,
+    /// The scales of `packed`.
+    pub packed_scale: Vec<f32>,
     /// Sums of squares of the gradients of items and biases.
     pub squares: [f64; 2],
 }
@@ -40,8 +42,9 @@ impl Run {
     }
 
     pub fn bytes(&self) -> usize {
-        let floats = [&self.max, &self.target, &self.d_users, &self.scale, &self.vectors, &self.bias, &self.packed];
-        4 * floats.iter().map(|v| v.capacity()).sum::<usize>() + 8 * self.sum.capacity()
+        let rows = [&self.max, &self.target, &self.d_users, &self.scale, &self.packed, &self.packed_scale];
+        let floats = rows.into_iter().chain([&self.vectors, &self.bias]);
+        4 * floats.map(|v| v.capacity()).sum::<usize>() + 8 * self.sum.capacity()
     }
 }
 
