@@ -17,6 +17,7 @@ mod per_user;
 mod print_config;
 mod recommend;
 mod recommendations;
+mod rules;
 mod run;
 mod score;
 mod search;

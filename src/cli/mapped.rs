@@ -1,11 +1,12 @@
 //! A log in a model's item ids: what the model does not know is left out and counted.
 
 use super::data_flags::Opened;
-use super::failure::Failure;
+use super::failure::{Failure, unreadable};
 use super::note;
 use dmran::data::{Dataset, Log};
 use dmran::scorer::Model;
 use dmran::train::Config;
+use std::path::{Path, PathBuf};
 
 /// A log's events in the ids of a model. Users keep the ids that they have in the log.
 pub struct Mapped {
@@ -15,6 +16,33 @@ pub struct Mapped {
     pub unknown_events: usize,
     /// Items of the log that the model does not know.
     pub unknown_items: usize,
+}
+
+/// Which model a command uses, and how it is held.
+#[derive(clap::Args, Debug)]
+pub struct ModelFlags {
+    /// The model file
+    model: PathBuf,
+    /// Map the file into memory instead of copying it: processes then share its tables, and nothing is computed ahead. It
+    /// must not be changed in place meanwhile; train replaces it as a whole, which does no harm
+    #[arg(long)]
+    map: bool,
+    /// Compute nothing ahead for the items: half the memory, and users are encoded more slowly. Results do not depend on it
+    #[arg(long)]
+    pub lean: bool,
+}
+
+impl ModelFlags {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.model
+    }
+
+    /// Reads or maps it.
+    pub fn load(&self) -> Result<Model, Failure> {
+        let model = if self.map { Model::map(&self.model) } else { Model::load(&self.model) };
+        model.map_err(unreadable(&self.model))
+    }
 }
 
 /// Looks the log's items up in the model, by name.
