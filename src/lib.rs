@@ -116,6 +116,8 @@ pub mod ffi;
 pub use dmran_kernels::{Level, LevelError};
 
 #[cfg(feature = "train")]
+pub mod batch;
+#[cfg(feature = "train")]
 pub mod data;
 #[cfg(feature = "train")]
 pub mod experiment;
@@ -131,6 +133,8 @@ pub mod ops;
 pub mod params;
 #[cfg(feature = "train")]
 pub mod plot;
+#[cfg(feature = "train")]
+mod pool;
 #[cfg(feature = "train")]
 pub mod report;
 #[cfg(feature = "train")]

@@ -126,7 +126,7 @@ impl Optimizer {
         let collect = |table: usize| {
             let (mut lookups, mut rows) = (Lookups::default(), RowGrads::default());
             lookups.take(tape, params, table);
-            rows.collect(self.level, params.tables()[table].cols, |_| &lookups, 1);
+            rows.collect(self.level, params.tables()[table].cols, |_| Some(&lookups), 1);
             rows
         };
         let rows: Vec<RowGrads> = (0..params.tables().len()).map(collect).collect();
