@@ -42,7 +42,7 @@ pub enum BaseError {
         /// The model.
         path: PathBuf,
         /// Why.
-        source: GrowError,
+        source: Box<GrowError>,
     },
 }
 
