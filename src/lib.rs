@@ -9,6 +9,8 @@ pub mod ffi;
 pub use dmran_kernels::{Level, LevelError};
 
 #[cfg(feature = "train")]
+pub mod batch;
+#[cfg(feature = "train")]
 pub mod data;
 #[cfg(feature = "train")]
 pub mod experiment;
@@ -24,6 +26,8 @@ pub mod ops;
 pub mod params;
 #[cfg(feature = "train")]
 pub mod plot;
+#[cfg(feature = "train")]
+mod pool;
 #[cfg(feature = "train")]
 pub mod report;
 #[cfg(feature = "train")]

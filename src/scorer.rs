@@ -30,12 +30,14 @@
 //! With `default-features = false` the crate is this module alone, and depends on no crate outside this repository.
 
 mod aligned;
+pub(crate) mod best;
 mod card;
 mod describe;
 mod encode;
 mod explain;
 mod file;
 mod ids;
+pub(crate) mod item_rows;
 mod layout;
 #[cfg(feature = "mmap")]
 mod map;
@@ -43,12 +45,15 @@ mod model;
 mod named;
 mod network;
 mod packed;
+pub(crate) mod rules;
 mod score;
 mod serve;
 pub mod settings;
+mod similar;
 pub mod time;
 mod top_k;
 mod user;
+mod vector;
 
 pub use card::{Card, CardError, MAX_METRICS, Metric};
 pub use dmran_kernels::{Level, LevelError};
@@ -66,6 +71,7 @@ pub use ids::{Ids, IdsError};
 pub use layout::{Counts, HeadNames, Shape, Stream, TensorSpec, expected_tensors};
 pub use model::{Model, ModelParts, Tensor};
 pub use named::UnknownName;
+pub use rules::Rules;
 pub use serve::{Scorer, ScorerError, ScorerOptions};
 pub use settings::{Block, Head, Settings, SettingsError, TimeKind, Variant};
 pub use top_k::Scored;

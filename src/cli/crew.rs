@@ -1,7 +1,7 @@
 //! A scorer shared by threads: what `recommend`, `score` and the examples of `train` rank with.
 
 use super::failure::Failure;
-use dmran::scorer::{Event, Model, Scored, Scorer, ScorerOptions, Scratch};
+use dmran::scorer::{Model, Scorer, ScorerOptions, Scratch};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::{Mutex, PoisonError};
@@ -13,19 +13,6 @@ pub struct Crew {
     scratches: Vec<Mutex<Scratch>>,
 }
 
-/// What is known of a user at the moment of a recommendation.
-#[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
-    /// Items in the order in which the user had them.
-    pub items: &'a [u32],
-    /// Their times; empty without times: they then count as of this moment.
-    pub times: &'a [i64],
-    /// The moment, not before the last event; of no matter without times.
-    pub now: i64,
-    /// Items not to recommend.
-    pub exclude: &'a [u32],
-}
-
 impl Crew {
     /// A crew of `threads`; 0 = one a core, or `RAYON_NUM_THREADS`. A `lean` one computes nothing ahead.
     pub fn new(model: Model, threads: usize, lean: bool) -> Result<Crew, Failure> {
@@ -35,6 +22,16 @@ impl Crew {
         let pool = pool.map_err(|error| Failure::Other(format!("cannot start threads: {error}")))?;
         let scratches = (0..pool.current_num_threads()).map(|_| Mutex::default()).collect();
         Ok(Crew { scorer, pool, scratches })
+    }
+
+    /// The scorer.
+    pub fn scorer(&self) -> &Scorer {
+        &self.scorer
+    }
+
+    /// `work` with the crew's threads.
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(work)
     }
 
     /// The model.
@@ -50,17 +47,5 @@ impl Crew {
             work(&self.scorer, &mut mine.lock().unwrap_or_else(PoisonError::into_inner), task)
         };
         self.pool.install(|| tasks.par_iter().map(one).collect())
-    }
-
-    /// The best `k` items for each user; of equal scores the smaller id comes first.
-    pub fn top(&self, contexts: &[Context<'_>], k: usize) -> Vec<Vec<Scored>> {
-        self.each(contexts, |scorer, scratch, context| {
-            let time = |at: usize| context.times.get(at).copied().unwrap_or(context.now);
-            let event = |(at, item): (usize, &u32)| Event { item: *item, time: time(at) };
-            let events: Vec<Event> = context.items.iter().enumerate().map(event).collect();
-            let mut best = Vec::new();
-            scorer.encode(&events, context.now, scratch).top_k(k, context.exclude, &mut best);
-            best
-        })
     }
 }

@@ -27,6 +27,9 @@ pub enum Holds {
     Page,
     /// Something of which this tells the beginning from that of others.
     Known(fn(&[u8]) -> bool),
+    /// A file whose end has to be looked at: this reads it.
+    #[cfg(feature = "parquet")]
+    Parquet(fn(&Path) -> bool),
     /// The report of an experiment or a search.
     Report,
     /// Its results, or its times.
@@ -43,6 +46,8 @@ impl Holds {
             Holds::Model => "model",
             Holds::Page => "page",
             Holds::Known(_) | Holds::Results => "result",
+            #[cfg(feature = "parquet")]
+            Holds::Parquet(_) => "result",
             Holds::Report => "report",
             Holds::Chart => "chart",
             Holds::Ours => "file",
@@ -60,6 +65,8 @@ impl Holds {
                 Holds::Model => bytes.starts_with(&MODEL_MAGIC),
                 Holds::Page => bytes.starts_with(b"<!DOCTYPE html>") && has(PAGE_MARK),
                 Holds::Known(is_ours) => is_ours(&bytes),
+                #[cfg(feature = "parquet")]
+                Holds::Parquet(is_ours) => is_ours(path),
                 Holds::Report => bytes.starts_with(b"# ") && has("`dmran ") && has("(dmran "),
                 Holds::Results => serde_json::from_slice(&bytes).is_ok_and(|value| is_results(&value)),
                 Holds::Chart => has("<svg ") && is_shown(path),

@@ -8,15 +8,21 @@ use serde::Serialize;
 use std::io::{self, Write};
 use std::path::Path;
 
+#[cfg(feature = "parquet")]
+mod columns;
+
 /// A form of the results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Form {
     /// For people.
     Text,
-    /// A row an item: user, rank, item, category (where the model has categories), score.
+    /// A row an item: user, rank, item, category (where the model has categories), score, cold (with --cold).
     Csv,
     /// A JSON object a user.
     Jsonl,
+    /// Apache Parquet, with the columns of csv.
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 /// For a user to whom nothing is left to recommend.
@@ -31,9 +37,12 @@ impl Form {
         match extension.as_deref() {
             Some("csv") => Ok(Form::Csv),
             Some("jsonl" | "ndjson") => Ok(Form::Jsonl),
+            #[cfg(feature = "parquet")]
+            Some("parquet") => Ok(Form::Parquet),
             Some("txt") => Ok(Form::Text),
             _ => Err(Failure::Input(format!(
-                "--out {}: its name tells no form: end it in .csv, .jsonl or .txt, or give --out-format csv, jsonl or text",
+                "--out {}: its name tells no form: end it in .csv, .jsonl, .parquet or .txt, or give --out-format csv, jsonl, \
+                 parquet or text",
                 path.display()
             ))),
         }
@@ -57,73 +66,112 @@ impl Form {
                 let [first, _] = lines(start);
                 first.starts_with(b"{\"user\":") && first.windows(key.len()).any(|part| part == key)
             },
+            #[cfg(feature = "parquet")]
+            Form::Parquet => return Holds::Parquet(columns::is_ours),
+        })
+    }
+}
+
+/// Results that are being written.
+pub struct Sheet<'a> {
+    form: Form,
+    out: &'a mut dyn Write,
+    names: Names<'a>,
+    /// Whether it is told who is cold.
+    tells_cold: bool,
+    #[cfg(feature = "parquet")]
+    columns: Option<columns::Columns>,
+}
+
+impl<'a> Sheet<'a> {
+    /// Writes what stands before the first user.
+    pub fn begin(form: Form, out: &'a mut dyn Write, names: Names<'a>, tells_cold: bool) -> io::Result<Sheet<'a>> {
+        let categories = names.0.settings().categories;
+        if form == Form::Csv {
+            let [category, cold] =
+                [(categories, "category,"), (tells_cold, ",cold")].map(|(is, name)| if is { name } else { "" });
+            writeln!(out, "{CSV_START}{category}score{cold}")?;
+        }
+        Ok(Sheet {
+            form,
+            out,
+            names,
+            tells_cold,
+            #[cfg(feature = "parquet")]
+            columns: (form == Form::Parquet).then(|| columns::Columns::new(categories, tells_cold)).transpose()?,
         })
     }
 
-    /// What stands before the first user.
-    pub fn begin(self, out: &mut (impl Write + ?Sized), categories: bool) -> io::Result<()> {
-        match self {
-            Form::Csv if categories => writeln!(out, "{CSV_START}category,score"),
-            Form::Csv => writeln!(out, "{CSV_START}score"),
-            Form::Text | Form::Jsonl => Ok(()),
+    /// A user with the best items, best first; `cold` where they are not by what the user had.
+    pub fn user(&mut self, user: &str, ranked: &[Scored], cold: bool) -> io::Result<()> {
+        match self.form {
+            Form::Text => self.text(user, ranked, cold),
+            Form::Csv => self.csv(user, ranked, cold),
+            Form::Jsonl => self.jsonl(user, ranked, cold),
+            #[cfg(feature = "parquet")]
+            Form::Parquet => match &mut self.columns {
+                Some(columns) => columns.user(&mut *self.out, user, ranked, cold, self.names),
+                None => Ok(()),
+            },
         }
     }
 
-    /// A user with the best items, best first.
-    pub fn user(
-        self,
-        out: &mut (impl Write + ?Sized),
-        user: &str,
-        ranked: &[Scored],
-        names: Names<'_>,
-    ) -> io::Result<()> {
-        match self {
-            Form::Text => text(out, user, ranked, names),
-            Form::Csv => csv(out, user, ranked, names),
-            Form::Jsonl => jsonl(out, user, ranked, names),
+    /// Writes what stands after the last user.
+    pub fn finish(self) -> io::Result<()> {
+        #[cfg(feature = "parquet")]
+        if let Some(columns) = self.columns {
+            columns.finish(&mut *self.out)?;
         }
+        self.out.flush()
     }
-}
 
-fn text(out: &mut (impl Write + ?Sized), user: &str, ranked: &[Scored], names: Names<'_>) -> io::Result<()> {
-    writeln!(out, "user {}", Plain(user))?;
-    if ranked.is_empty() {
-        writeln!(out, "{NOTHING}")?;
-    }
-    for (place, Scored { item, score }) in ranked.iter().enumerate() {
-        writeln!(out, "  {:>3}  {score:>9.4}  {}", place + 1, names.line(*item))?;
-    }
-    Ok(())
-}
-
-fn csv(out: &mut (impl Write + ?Sized), user: &str, ranked: &[Scored], names: Names<'_>) -> io::Result<()> {
-    let mut rows = csv::Writer::from_writer(Vec::new());
-    for (place, Scored { item, score }) in ranked.iter().enumerate() {
-        let (rank, score) = ((place + 1).to_string(), score.to_string());
-        match names.category(*item) {
-            Some(category) => rows.write_record([user, &rank, names.item(*item), category, &score])?,
-            None => rows.write_record([user, &rank, names.item(*item), &score])?,
+    fn text(&mut self, user: &str, ranked: &[Scored], cold: bool) -> io::Result<()> {
+        writeln!(self.out, "user {}{}", Plain(user), if cold && self.tells_cold { " (cold)" } else { "" })?;
+        if ranked.is_empty() {
+            writeln!(self.out, "{NOTHING}")?;
         }
+        for (place, Scored { item, score }) in ranked.iter().enumerate() {
+            writeln!(self.out, "  {:>3}  {score:>9.4}  {}", place + 1, self.names.line(*item))?;
+        }
+        Ok(())
     }
-    out.write_all(&rows.into_inner().map_err(|error| error.into_error())?)
-}
 
-fn jsonl(out: &mut (impl Write + ?Sized), user: &str, ranked: &[Scored], names: Names<'_>) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        user: &'a str,
-        recommendations: Vec<Advice<'a>>,
+    fn csv(&mut self, user: &str, ranked: &[Scored], cold: bool) -> io::Result<()> {
+        let mut rows = csv::Writer::from_writer(Vec::new());
+        for (place, Scored { item, score }) in ranked.iter().enumerate() {
+            let (rank, score) = ((place + 1).to_string(), score.to_string());
+            let cold = self.tells_cold.then_some(if cold { "true" } else { "false" });
+            let fields =
+                [Some(user), Some(&rank), Some(self.names.item(*item)), self.names.category(*item), Some(&score), cold];
+            rows.write_record(fields.into_iter().flatten())?;
+        }
+        self.out.write_all(&rows.into_inner().map_err(|error| error.into_error())?)
     }
-    #[derive(Serialize)]
-    struct Advice<'a> {
-        item: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        category: Option<&'a str>,
-        score: f32,
+
+    fn jsonl(&mut self, user: &str, ranked: &[Scored], cold: bool) -> io::Result<()> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            user: &'a str,
+            recommendations: Vec<Advice<'a>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            cold: Option<bool>,
+        }
+        #[derive(Serialize)]
+        struct Advice<'a> {
+            item: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            category: Option<&'a str>,
+            score: f32,
+        }
+        let names = self.names;
+        let advice = |best: &Scored| Advice {
+            item: names.item(best.item),
+            category: names.category(best.item),
+            score: best.score,
+        };
+        let recommendations = ranked.iter().map(advice).collect();
+        let line = Line { user, recommendations, cold: self.tells_cold.then_some(cold) };
+        self.out.write_all(&serde_json::to_vec(&line)?)?;
+        self.out.write_all(b"\n")
     }
-    let advice =
-        |best: &Scored| Advice { item: names.item(best.item), category: names.category(best.item), score: best.score };
-    let line = Line { user, recommendations: ranked.iter().map(advice).collect() };
-    out.write_all(&serde_json::to_vec(&line)?)?;
-    out.write_all(b"\n")
 }

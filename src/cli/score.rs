@@ -2,11 +2,11 @@
 
 use super::crew::Crew;
 use super::data_flags::named;
-use super::failure::{Failure, unreadable};
+use super::failure::Failure;
+use super::model_file::ModelFlags;
 use super::outputs::Outputs;
 use dmran::data::OnError;
 use dmran::score_lines::{Request, RequestError};
-use dmran::scorer::Model;
 use serde_json::json;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -25,16 +25,13 @@ const MAX_LINE: u64 = 64 << 20;
                         \"k\": 5}\nor, for given items: {\"history\": [...], \"candidates\": [\"saucer\", \"spoon\"]}\n\
                         All fields: history, now, candidates, k, exclude, include_owned, explain, id")]
 pub struct Args {
-    /// The model file
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelFlags,
     /// The requests, one JSON object a line; without it, or with -, standard input
     file: Option<PathBuf>,
     /// A line that is no request: fail, or skip it: its answer then is {"line": N, "error": "..."}
     #[arg(long, value_parser = named::<OnError>, default_value = "fail")]
     on_error: OnError,
-    /// Compute nothing ahead for the items: half the memory, and users are encoded more slowly. Results do not depend on it
-    #[arg(long)]
-    lean: bool,
     /// Threads; 0 = one a core, or RAYON_NUM_THREADS. Results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]
     threads: u16,
@@ -48,10 +45,10 @@ struct Line {
 
 /// Answers each line.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let model = Model::load(&args.model).map_err(unreadable(&args.model))?;
+    let model = args.model.load()?;
     // It writes to standard output alone, which must not feed it with its own answers.
-    Outputs::beside(&[], [Some(&*args.model), args.file.as_deref()])?;
-    let crew = Crew::new(model, args.threads.into(), args.lean)?;
+    Outputs::beside(&[], [Some(args.model.path()), args.file.as_deref()])?;
+    let crew = Crew::new(model, args.threads.into(), args.model.lean)?;
     let (input, name): (Box<dyn Read>, String) = match &args.file {
         Some(file) if file != Path::new("-") => {
             let cannot = |error: io::Error| Failure::Input(format!("{}: {error}", file.display()));

@@ -104,3 +104,13 @@ fn line(report: &EpochReport, measured_on: &str) -> String {
         if report.best { "  best" } else { "" }
     )
 }
+
+/// A bar over users, where `is_seen`: results on the terminal itself would be in its way.
+pub fn users_bar(users: usize, is_seen: bool) -> ProgressBar {
+    let target = if is_seen { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(users as u64), target);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {pos} of {len} users  {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}

@@ -101,8 +101,8 @@ pub(super) struct Work {
     mhat: Vec<f32>,
     saved: [Vec<f32>; 4],
     norm: NormWork,
-    means: Vec<f32>,
-    kernel: Vec<f32>,
+    pub means: Vec<f32>,
+    pub kernel: Vec<f32>,
     pub candidates: super::score::CandidateWork,
     pub exclude: Vec<u32>,
 }
@@ -264,20 +264,33 @@ fn heads(level: Level, s: &Settings, net: &Network, user: &mut State, work: &mut
             }
         }
         Head::Mean => {
-            let means = fit(&mut work.means, 2 * d);
-            for (x, mean) in [&user.m, &user.mx].into_iter().zip(means.chunks_exact_mut(d)) {
-                pooling::mean(level, d, &offsets(x.len() / d), x, mean);
-            }
-            let (h, hhat) = work.means.split_at(d);
-            let h_c = fit(&mut user.h_c, d);
-            match &net.gate {
-                Some(gate) => {
-                    let (z, f) = grow(&mut work.kernel, 2 * d).split_at_mut(d);
-                    fuse(level, gate, [h, hhat], (z, f), h_c);
-                }
-                None => h_c.copy_from_slice(if s.has_item_attention() { h } else { hhat }),
-            }
+            mean_reading(level, s, net, [&user.m, &user.mx], (&mut work.means, &mut work.kernel), &mut user.h_c);
         }
+    }
+}
+
+/// Eq 16 for the head `mean`, from M and Mhat': the user's vector `h_c` `[d]`, which does not depend on the candidate.
+pub(super) fn mean_reading(
+    level: Level,
+    s: &Settings,
+    net: &Network,
+    streams: [&[f32]; 2],
+    (means, kernel): (&mut Vec<f32>, &mut Vec<f32>),
+    h_c: &mut Vec<f32>,
+) {
+    let d = s.d;
+    let means = fit(means, 2 * d);
+    for (x, mean) in streams.into_iter().zip(means.chunks_exact_mut(d)) {
+        pooling::mean(level, d, &offsets(x.len() / d), x, mean);
+    }
+    let (h, hhat) = means.split_at(d);
+    let h_c = fit(h_c, d);
+    match &net.gate {
+        Some(gate) => {
+            let (z, f) = grow(kernel, 2 * d).split_at_mut(d);
+            fuse(level, gate, [h, hhat], (z, f), h_c);
+        }
+        None => h_c.copy_from_slice(if s.has_item_attention() { h } else { hhat }),
     }
 }
 

@@ -75,7 +75,7 @@ impl User<'_> {
     pub fn explain(&mut self, item: u32) -> Result<Explanation, ScoreError> {
         let mut score = [0.0];
         self.score(&[item], &mut score)?;
-        let bias = self.scorer.item_bias().map_or(0.0, |bias| bias[item as usize]);
+        let bias = self.scorer.item_rows().bias_of(item as usize);
         let mut explanation =
             Explanation { score: score[0], bias, gate: 0.0, events: Vec::new(), dimensions: Vec::new() };
         if self.is_cold() {

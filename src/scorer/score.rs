@@ -102,10 +102,10 @@ impl Scorer {
     }
 
     /// Scores of at most [`Scorer::block`] items by their indices.
-    fn score_listed(&self, user: &State, ids: &[u32], scores: &mut [f32], work: &mut CandidateWork) {
+    pub(super) fn score_listed(&self, user: &State, ids: &[u32], scores: &mut [f32], work: &mut CandidateWork) {
         let indices = || ids.iter().map(|&id| id as usize);
         let bias = fit(&mut work.bias, scores.len());
-        match self.item_bias() {
+        match self.item_biases() {
             Some(all) => bias.iter_mut().zip(indices()).for_each(|(bias, id)| *bias = all[id]),
             None => bias.fill(0.0),
         }
@@ -123,7 +123,7 @@ impl Scorer {
             Some(table) => table[range.start * d..range.end * d].into(),
             None => self.gathered(user, range.clone(), &mut work.c),
         };
-        let bias = match self.item_bias() {
+        let bias = match self.item_biases() {
             Some(all) => &all[range],
             None => {
                 let bias = fit(&mut work.bias, range.len());

@@ -9,6 +9,7 @@ use dmran_kernels::{Level, LevelError};
 use super::aligned::Aligned;
 use super::file::ModelFileError;
 use super::ids::Ids;
+use super::item_rows::{Categories, ItemRows};
 use super::model::Model;
 use super::network::Network;
 use super::settings::Settings;
@@ -177,31 +178,22 @@ impl Scorer {
         self.network.item.as_ref().is_some_and(|item| item.of_items.is_some())
     }
 
-    /// The item vectors (eq 1) of `ids`, `[ids, d]`.
-    pub(super) fn gather(&self, ids: impl Iterator<Item = usize>, out: &mut [f32]) {
+    /// The tables of the items.
+    pub(crate) fn item_rows(&self) -> ItemRows<'_> {
         let d = self.settings().d;
         let table = |at: usize| self.model.tensors()[at].values();
-        let v = table(self.v);
-        match self.c {
-            None => out.chunks_exact_mut(d).zip(ids).for_each(|(row, id)| row.copy_from_slice(&v[id * d..][..d])),
-            Some(c) => {
-                let (c, half, category) = (table(c), d / 2, self.model.item_category());
-                for (row, id) in out.chunks_exact_mut(d).zip(ids) {
-                    let (item, of) = row.split_at_mut(half);
-                    item.copy_from_slice(&v[id * half..][..half]);
-                    of.copy_from_slice(&c[category[id] as usize * half..][..half]);
-                }
-            }
-        }
+        let categories = self.c.map(|c| Categories { table: table(c), width: d / 2, of: self.model.item_category() });
+        let width = if categories.is_some() { d / 2 } else { d };
+        ItemRows { items: table(self.v), width, categories, bias: self.bias.map_or(&[], table) }
+    }
+
+    /// The item vectors (eq 1) of `ids`, `[ids, d]`.
+    pub(super) fn gather(&self, ids: impl Iterator<Item = usize>, out: &mut [f32]) {
+        self.item_rows().gather(ids, out);
     }
 
     /// The item vectors of all items, where they stand as one table.
     pub(super) fn whole_table(&self) -> Option<&[f32]> {
         self.c.is_none().then(|| self.model.tensors()[self.v].values())
-    }
-
-    /// The bias of each item, where the model has one.
-    pub(super) fn item_bias(&self) -> Option<&[f32]> {
-        self.bias.map(|at| self.model.tensors()[at].values())
     }
 }

@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use super::best::{Best, Select};
 use super::packed::fit;
+use super::rules::{Capped, Rules};
 use super::user::User;
 
 /// An item and its score.
@@ -19,7 +21,8 @@ pub struct Scored {
 }
 
 impl Scored {
-    fn rank(&self) -> f32 {
+    /// The score by which items are ordered.
+    pub(super) fn rank(&self) -> f32 {
         if self.score.is_nan() { f32::NEG_INFINITY } else { self.score }
     }
 }
@@ -94,5 +97,74 @@ impl User<'_> {
         }
         work.scores = scores;
         *best = heap.into_sorted_vec();
+    }
+
+    /// The `k` best of the items that `rules` offer, without those in `exclude` (as in [`User::top_k`]), best first, into
+    /// `best`. Where the rules offer a part of the items, only those are scored. Unlike [`User::top_k`] it allocates.
+    pub fn top_k_by(&mut self, k: usize, rules: &Rules, exclude: &[u32], best: &mut Vec<Scored>) {
+        let mut sorted = exclude.to_vec();
+        sorted.sort_unstable();
+        let allowed = |item: u32| sorted.binary_search(&item).is_err();
+        self.choose(k, rules, rules.offered(), allowed, best);
+    }
+
+    /// The `k` best of the items `among`, ascending, each once, as `rules` would have them if they offered no others.
+    #[cfg(feature = "train")]
+    pub(crate) fn top_k_of(&mut self, k: usize, among: &[u32], rules: &Rules, best: &mut Vec<Scored>) {
+        self.choose(k, rules, Some(among), |_| true, best);
+    }
+
+    fn choose(
+        &mut self,
+        k: usize,
+        rules: &Rules,
+        among: Option<&[u32]>,
+        allowed: impl FnMut(u32) -> bool,
+        best: &mut Vec<Scored>,
+    ) {
+        let category = self.scorer.model().item_category();
+        match rules.per_category().filter(|_| !category.is_empty()) {
+            Some(cap) => {
+                let mut selection = Capped::new(k, cap, category);
+                self.select(among, &mut selection, allowed);
+                *best = selection.finish();
+            }
+            None if among.is_none() => self.top_k_where(k, allowed, best),
+            None => {
+                let mut selection = Best::new(k.min(self.scorer.items().len()));
+                self.select(among, &mut selection, allowed);
+                best.clear();
+                best.extend(selection.drain());
+            }
+        }
+    }
+
+    /// Shows a selection all items, or those of a list, in ascending order.
+    fn select(&mut self, offered: Option<&[u32]>, selection: &mut impl Select, mut allowed: impl FnMut(u32) -> bool) {
+        let (scorer, user, work) = (self.scorer, &self.scratch.state, &mut self.scratch.work.candidates);
+        let (items, block) = (scorer.items().len(), scorer.block());
+        let mut scores = std::mem::take(&mut work.scores);
+        let mut show = |item: u32, score: f32| {
+            if selection.may_take(score) && allowed(item) {
+                selection.offer(Scored { item, score });
+            }
+        };
+        match offered {
+            Some(offered) => {
+                for ids in offered.chunks(block) {
+                    let scores = fit(&mut scores, ids.len());
+                    scorer.score_listed(user, ids, scores, work);
+                    ids.iter().zip(&*scores).for_each(|(item, score)| show(*item, *score));
+                }
+            }
+            None => {
+                for start in (0..items).step_by(block) {
+                    let scores = fit(&mut scores, block.min(items - start));
+                    scorer.score_range(user, start..start + scores.len(), scores, work);
+                    (start as u32..).zip(&*scores).for_each(|(item, score)| show(item, *score));
+                }
+            }
+        }
+        work.scores = scores;
     }
 }

@@ -9,8 +9,8 @@ mod tally;
 
 use crate::data::{Dataset, Sample};
 use crate::metrics::Ranked;
+use crate::pool::Pool;
 use rayon::prelude::*;
-use std::sync::Mutex;
 use tally::Tally;
 
 pub(crate) use of_trainer::{BLOCK, RanksBy};
@@ -27,37 +27,6 @@ pub struct Request<'a> {
     pub samples: &'a [Sample],
     /// How many of the first items are to be known.
     pub most: usize,
-}
-
-/// Things that are lent out, one to each thread that asks; made where there are not enough.
-#[derive(Debug)]
-pub(crate) struct Pool<T>(Mutex<Vec<T>>);
-
-impl<T> Default for Pool<T> {
-    fn default() -> Self {
-        Pool(Mutex::new(Vec::new()))
-    }
-}
-
-impl<T> Pool<T> {
-    /// Runs `work` with something from the pool, or with what `make` gives.
-    pub fn with<R>(&self, make: impl FnOnce() -> T, work: impl FnOnce(&mut T) -> R) -> R {
-        let lent = self.lock().pop();
-        let mut lent = lent.unwrap_or_else(make);
-        let result = work(&mut lent);
-        self.lock().push(lent);
-        result
-    }
-
-    /// What the things that are not lent come to.
-    pub fn sum(&self, of: impl Fn(&T) -> usize) -> usize {
-        self.lock().iter().map(of).sum()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<T>> {
-        // A panic elsewhere leaves the list itself whole.
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
 /// Ranks user by user on the threads of the current pool: `score` writes one sample's scores of all items. `make` makes

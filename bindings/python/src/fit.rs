@@ -158,7 +158,8 @@ pub fn fit(
     let config = config(preset, kind, changes)?;
     let threads = config.train.threads;
     let source = Source::of(source, name)?;
-    let allow = allow.iter().map(|key| key.parse::<Allowed>().map_err(|error| PyValueError::new_err(error.to_string())));
+    let allow =
+        allow.iter().map(|key| key.parse::<Allowed>().map_err(|error| PyValueError::new_err(error.to_string())));
     let allow = allow.collect::<PyResult<Vec<_>>>()?;
     let keeping = run.map(|folder| Keeping { folder, options: RunOptions::default(), allow });
     let most = max_memory.map(|text| text.parse().map_err(PyValueError::new_err)).transpose()?;
@@ -294,7 +295,6 @@ pub fn figures(figures: &Figures) -> Value {
 
 /// Those of rivals by their names.
 pub fn rated(rivals: &[Rated]) -> Value {
-    let all: Map<String, Value> =
-        rivals.iter().map(|rival| (rival.name.to_owned(), figures(&rival.figures))).collect();
+    let all: Map<String, Value> = rivals.iter().map(|rival| (rival.name.to_owned(), figures(&rival.figures))).collect();
     Value::Object(all)
 }

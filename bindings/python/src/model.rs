@@ -7,13 +7,14 @@ use crate::source::{IdKind, Source};
 use arrow_array::{ArrayRef, Float32Array, Int64Array, RecordBatch};
 use dmran::data::{Dataset, Vocabulary};
 use dmran::model::Mapped;
-use dmran::scorer::{Event, Model, Scorer, ScorerOptions, Scratch};
+use dmran::scorer::{Event, Model, Rules, Scorer, ScorerOptions, Scratch};
 use dmran::train::session::{config_of, measure, trainer_of};
 use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use rayon::ThreadPool;
+use rayon::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -91,17 +92,23 @@ impl Fitted {
         exclude: &[String],
         now: Option<i64>,
     ) -> PyResult<Wish> {
-        let sorted = |names: &[String]| {
-            let mut found = self.items_of(names)?;
-            found.sort_unstable();
-            Ok::<_, PyErr>(found)
-        };
-        let only = items.map(|names| sorted(&names)).transpose()?;
-        Ok(Wish { k, filter_viewed, only, exclude: sorted(exclude)?, now })
+        let mut rules = Rules::default();
+        if !exclude.is_empty() {
+            rules = rules.without(self.model(), self.items_of(exclude)?);
+        }
+        if let Some(items) = items {
+            rules = rules.only(self.model(), self.items_of(&items)?);
+        }
+        Ok(Wish { k, filter_viewed, rules, now })
     }
 
     /// The events of a history that is given by names.
-    fn events<'a>(&self, history: &'a [String], times: &[i64], now: Option<i64>) -> PyResult<(Vec<Event<&'a str>>, i64)> {
+    fn events<'a>(
+        &self,
+        history: &'a [String],
+        times: &[i64],
+        now: Option<i64>,
+    ) -> PyResult<(Vec<Event<&'a str>>, i64)> {
         if !times.is_empty() && times.len() != history.len() {
             return Err(PyValueError::new_err(format!("{} times for {} items", times.len(), history.len())));
         }
@@ -147,13 +154,18 @@ impl Fitted {
 
     /// Reads the bytes of a model file, with what [`Fitted::state`] gave beside them.
     #[staticmethod]
-    fn from_state(py: Python<'_>, bytes: &[u8], state: Option<&Bound<'_, PyDict>>, ids: &str, threads: usize) -> PyResult<Fitted> {
+    fn from_state(
+        py: Python<'_>,
+        bytes: &[u8],
+        state: Option<&Bound<'_, PyDict>>,
+        ids: &str,
+        threads: usize,
+    ) -> PyResult<Fitted> {
         let model = py.detach(|| Model::from_bytes(bytes)).map_err(|error| PyValueError::new_err(error.to_string()))?;
         let histories = state
             .map(|state| -> PyResult<Histories> {
-                let get = |key: &str| {
-                    state.get_item(key)?.ok_or_else(|| PyValueError::new_err(format!("{key} is missing")))
-                };
+                let get =
+                    |key: &str| state.get_item(key)?.ok_or_else(|| PyValueError::new_err(format!("{key} is missing")));
                 let users: Vec<String> = get("users")?.extract()?;
                 let numbers = |key: &str| get(key)?.extract::<numpy::PyReadonlyArray1<'_, i64>>().map_err(PyErr::from);
                 let (offsets, items, times) = (numbers("offsets")?, numbers("items")?, numbers("times")?);
@@ -353,21 +365,67 @@ impl Fitted {
     fn item_vectors<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let (items, d) = (self.scorer.items().len(), self.scorer.settings().d);
         let out = PyArray2::<f32>::zeros(py, [items, d], false);
-        let model = self.model();
-        let wrong = |_| PyRuntimeError::new_err("an array of ours is not contiguous");
         let mut rows = out.try_readwrite().map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        let rows = rows.as_slice_mut().map_err(wrong)?;
-        let (v, c) = (model.tensor("V").unwrap_or_default(), model.tensor("C"));
-        let half = v.len() / items.max(1);
-        for (item, row) in rows.chunks_exact_mut(d.max(1)).enumerate() {
-            row[..half].copy_from_slice(&v[item * half..][..half]);
-            if let Some(c) = c {
-                let category = model.item_category()[item] as usize;
-                row[half..].copy_from_slice(&c[category * (d - half)..][..d - half]);
-            }
-        }
+        let rows_of = rows.as_slice_mut().map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        self.scorer.item_vectors(0..items as u32, rows_of);
         drop(rows);
         Ok(out)
+    }
+
+    /// The items' biases, if the model has any.
+    fn item_biases<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyArray1<f32>>> {
+        self.scorer.item_biases().map(|biases| PyArray1::from_slice(py, biases))
+    }
+
+    /// The vectors of all users of a table (or of the training log), `[users, d]` with NaN for those without an event that
+    /// the model knows, the users, and what there is to note.
+    fn user_vectors<'py>(
+        &self,
+        py: Python<'py>,
+        source: Option<&Bound<'py, PyAny>>,
+        columns: &str,
+    ) -> PyResult<(Bound<'py, PyArray2<f32>>, Bound<'py, PyList>, Vec<String>)> {
+        let read = source.map(|source| self.histories_of(py, Source::of(source, "table")?, columns)).transpose()?;
+        let (histories, notes) = match &read {
+            Some((histories, notes)) => (histories, notes.clone()),
+            None => (self.known()?, Vec::new()),
+        };
+        let (users, d) = (histories.users.len(), self.scorer.settings().d);
+        let out = PyArray2::<f32>::zeros(py, [users, d], false);
+        let mut rows = out.try_readwrite().map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        let all = rows.as_slice_mut().map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        py.detach(|| {
+            let one = |scratch: &mut Scratch, (user, row): (usize, &mut [f32])| {
+                let (events, now) = histories.until(user as u32, None);
+                match self.scorer.encode(&events, now, scratch).vector() {
+                    Some(vector) => row.copy_from_slice(vector),
+                    None => row.fill(f32::NAN),
+                }
+            };
+            let rows = all.par_chunks_exact_mut(d).enumerate();
+            self.pool.install(|| rows.for_each_init(Scratch::new, one));
+        });
+        drop(rows);
+        Ok((out, names(py, histories.kind, histories.users.names())?, notes))
+    }
+
+    /// Whether users' vectors tell their scores: the head `mean`.
+    #[getter]
+    fn has_user_vectors(&self) -> bool {
+        self.scorer.has_user_vectors()
+    }
+
+    fn similar_items(&self, item: String, k: usize) -> PyResult<Table> {
+        let item = self.items_of(&[item])?[0];
+        let mut best = Vec::new();
+        let found = self.scorer.similar(item, k, &Rules::default(), &mut best);
+        found.map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let items = self.scorer.items();
+        let columns: [(&str, ArrayRef); 2] = [
+            ("item", self.item_kind.column(best.iter().map(|one| items.get(one.item as usize).unwrap_or_default()))),
+            ("score", Arc::new(Float32Array::from_iter_values(best.iter().map(|one| one.score)))),
+        ];
+        Table::new(RecordBatch::try_from_iter(columns))
     }
 
     /// The figures on a log, as JSON, and what there is to note. `changes` are settings in place of those of the training.
@@ -380,7 +438,9 @@ impl Fitted {
     ) -> PyResult<(String, Vec<String>)> {
         let source = Source::of(source, name)?;
         let changes = serde_json::from_str(changes).map_err(|error| PyValueError::new_err(error.to_string()))?;
-        let mut config = config_of(self.model()).changed(changes).map_err(|error| PyValueError::new_err(in_python(error.message())))?;
+        let mut config = config_of(self.model())
+            .changed(changes)
+            .map_err(|error| PyValueError::new_err(in_python(error.message())))?;
         config.validate().map_err(|error| PyValueError::new_err(error.to_string()))?;
         if config.train.threads == 0 {
             config.train.threads = self.threads;
@@ -393,7 +453,8 @@ impl Fitted {
             let found = mapped.check(&opened, self.model()).map_err(|error| of_mapping(&error))?;
             notes.extend(found.iter().map(ToString::to_string));
             let mut trainer = trainer_of(self.model(), &config).map_err(|error| of_session(&error))?;
-            let measured = measure(&mut trainer, &mapped.dataset, &config, &opened).map_err(|error| of_session(&error))?;
+            let measured =
+                measure(&mut trainer, &mapped.dataset, &config, &opened).map_err(|error| of_session(&error))?;
             let report = serde_json::json!({
                 "log": opened.name,
                 "model": crate::fit::figures(&measured.figures),
@@ -408,17 +469,13 @@ impl Fitted {
 }
 
 /// Ids as Python has them.
-fn names<'py, 'a>(
-    py: Python<'py>,
-    kind: IdKind,
-    names: impl ExactSizeIterator<Item = &'a str> + Clone,
-) -> PyResult<Bound<'py, PyList>> {
+fn names<'py, 'a>(py: Python<'py>, kind: IdKind, names: impl Iterator<Item = &'a str>) -> PyResult<Bound<'py, PyList>> {
+    let names: Vec<&str> = names.collect();
     if kind == IdKind::Integer {
-        let numbers: Option<Vec<i64>> = names.clone().map(|name| name.parse().ok()).collect();
+        let numbers: Option<Vec<i64>> = names.iter().map(|name| name.parse().ok()).collect();
         if let Some(numbers) = numbers {
             return PyList::new(py, numbers);
         }
     }
     PyList::new(py, names)
 }
-

@@ -145,5 +145,7 @@ fn column(values: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
         let numbers = numbers.as_array();
         return Ok(Arc::new(Float64Array::from_iter(numbers.iter().map(|x| (!x.is_nan()).then_some(*x)))));
     }
-    Err(PyTypeError::new_err("a column is an array of int64 or float64, a pair of times and their unit, or a list of str"))
+    Err(PyTypeError::new_err(
+        "a column is an array of int64 or float64, a pair of times and their unit, or a list of str",
+    ))
 }

@@ -163,6 +163,20 @@ def test_similar_items_are_the_cosines_of_the_vectors(model):
     assert table["item"] == want and np.allclose(table["score"], np.sort(cosine)[::-1][:4], atol=1e-5)
 
 
+def test_vectors_tell_the_scores_of_the_head_mean(model, arrays):
+    users, vectors = model.user_vectors()
+    assert users == model.users and vectors.shape == (40, 8)
+    scores = vectors @ model.item_vectors.T + model.item_biases
+    table = model.recommend("u05", k=25, filter_viewed=False).to_pydict()
+    at = [model.items.index(item) for item in table["item"]]
+    assert np.allclose(scores[users.index("u05")][at], table["score"], atol=1e-4)
+    again = model.user_vectors(arrays)
+    assert again[0] == users and (again[1] == vectors).all()
+    other = dmran.DMRAN(d=8, epochs=1, head="vanilla").fit(arrays, progress=False)
+    with pytest.warns(UserWarning, match="worth a look"):
+        assert other.user_vectors()[1].shape == (40, 8)
+
+
 def test_evaluate_is_the_program_s(model, program, csv, tmp_path, monkeypatch):
     monkeypatch.chdir(csv.parent)
     model.save(tmp_path / "m.dmran")

@@ -2,9 +2,8 @@
 
 use crate::data::{Dataset, Sample};
 use crate::metrics::{Rank, Ranked};
-
-/// Scores that are compared at a time.
-const LANES: usize = 16;
+use crate::scorer::Scored;
+use crate::scorer::best::{Best, LANES};
 
 /// What is known of a ranking while its scores come in.
 ///
@@ -21,9 +20,7 @@ pub(super) struct Tally {
     /// Items left out, ascending; how many of them have been met.
     left_out: Vec<u32>,
     met: usize,
-    /// The best so far with their scores, best first.
-    best: Vec<(f32, u32)>,
-    most: usize,
+    best: Best,
 }
 
 impl Tally {
@@ -35,9 +32,8 @@ impl Tally {
             events.items[..sample.target as usize].iter().copied().filter(|item| *item != target).collect();
         left_out.sort_unstable();
         left_out.dedup();
-        let most = most.min(dataset.items());
-        let best = Vec::with_capacity(most);
-        Tally { sample, target, score: f32::NAN, greater: 0, ties: 0, left_out, met: 0, best, most }
+        let best = Best::new(most.min(dataset.items()));
+        Tally { sample, target, score: f32::NAN, greater: 0, ties: 0, left_out, met: 0, best }
     }
 
     /// The sample.
@@ -75,15 +71,11 @@ impl Tally {
         let (chunks, rest) = scores.as_chunks::<LANES>();
         let mut at = first;
         for chunk in chunks {
-            let full = self.best.len() == self.most;
-            let bar = if full { self.best.last().map_or(f32::INFINITY, |(worst, _)| *worst) } else { 0.0 };
-            let mut promising = false;
             for ((x, greater), ties) in chunk.iter().zip(&mut greater).zip(&mut ties) {
                 *greater += u32::from(above(*x, score));
                 *ties += u32::from(*x == score);
-                promising |= *x > bar;
             }
-            if promising || !full {
+            if self.best.may_take_any(chunk) {
                 self.remember(at, chunk);
             }
             at += LANES as u32;
@@ -97,30 +89,22 @@ impl Tally {
         self.ties = self.ties.wrapping_add(ties.iter().sum());
     }
 
+    /// NaN is never among the best.
     fn remember(&mut self, first: u32, scores: &[f32]) {
-        for (item, &score) in (first..).zip(scores) {
-            let full = self.best.len() == self.most;
-            // Equal scores: the earlier item stays.
-            if score.is_nan() || full && self.best.last().is_none_or(|(worst, _)| score <= *worst) {
-                continue;
-            }
-            if full {
-                self.best.pop();
-            }
-            let place = self.best.partition_point(|(better, _)| *better >= score);
-            self.best.insert(place, (score, item));
+        for (item, &score) in (first..).zip(scores).filter(|(_, score)| !score.is_nan()) {
+            self.best.offer(Scored { item, score });
         }
     }
 
     /// The ranking, after all scores.
-    pub fn finish(self, items: usize) -> Ranked {
+    pub fn finish(mut self, items: usize) -> Ranked {
         let others = items - self.left_out.len() - 1;
         Ranked {
             user: self.sample.user,
             target: self.target,
             history: self.sample.target,
             rank: Rank { greater: self.greater, ties: self.ties, others: others as u32 },
-            top: self.best.into_iter().map(|(_, item)| item).collect(),
+            top: self.best.drain().map(|best| best.item).collect(),
         }
     }
 }

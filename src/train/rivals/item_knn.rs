@@ -2,8 +2,9 @@
 
 use crate::data::{Dataset, Sample, Split, learned_events};
 use crate::metrics::Ranked;
+use crate::pool::Pool;
 use crate::train::evaluate::Scorer;
-use crate::train::rank::{Pool, Request, each};
+use crate::train::rank::{Request, each};
 use rayon::prelude::*;
 
 /// Neighbours that are kept of an item, the nearest: a bound on memory that few logs reach.

@@ -377,6 +377,33 @@ class Model:
         return self._model.item_vectors()
 
     @property
+    def item_biases(self):
+        """What is added to each item's score: float32, ``[items]``; ``None`` for a model without."""
+        return self._model.item_biases()
+
+    def user_vectors(self, data=None, *, user=None, item=None, time=None):
+        """The vectors of all users of a table of events (without one of the training log), at their last event.
+
+        With the head ``mean`` a user's score of an item is ``user_vector @ item_vector + item_bias``; with other heads, whose
+        reading of a history depends on the candidate, the vectors only find candidates worth a look (a warning says so).
+
+        Returns
+        -------
+        (list, numpy.ndarray)
+            The users' ids, and float32 ``[users, d]``; NaN for users without an event that the model knows.
+        """
+        columns = json.dumps({"data": {"columns": self._columns_of(user, item, time)}})
+        fitted = self._model
+        if not fitted.has_user_vectors:
+            warnings.warn(
+                "users' vectors are exact with head=\"mean\" alone: here they only find candidates worth a look", stacklevel=2
+            )
+        vectors, users, notes = fitted.user_vectors(None if data is None else _tables.source(data), columns)
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
+        return users, vectors
+
+    @property
     def card(self):
         """Where the model comes from: a dict of ``command``, ``config``, ``data_summary``, ``data_hash``, ``seed``,
         ``metrics``, ``created_by``."""
