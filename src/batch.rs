@@ -13,11 +13,13 @@
 
 mod fallback;
 pub(crate) mod item_block;
+mod known;
 pub mod part;
 pub(crate) mod products;
 mod slack;
 
 pub use fallback::popular;
+pub use known::Known;
 
 use crate::pool::Pool;
 use crate::scorer::best::Best;

@@ -10,7 +10,7 @@ mod experiment;
 mod failure;
 mod inspect;
 mod manual;
-mod model_flags;
+mod model_file;
 mod moment;
 mod outputs;
 mod page;

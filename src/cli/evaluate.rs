@@ -8,14 +8,12 @@ use super::settings::{Finished, SettingsFlags, apply_all};
 use super::{note, per_user, show};
 use dmran::data::{Dataset, Opened, Protocol};
 use dmran::model::Mapped;
-use dmran::model::export::from_model;
 use dmran::scorer::{Level, Model};
 use dmran::train::checkpoint::{Allowed, Identity};
 use dmran::train::config::TrainConfig;
-use dmran::train::evaluate::Exam;
 use dmran::train::fit::{Figures, Rated};
 use dmran::train::run_folder::RunOptions;
-use dmran::train::session::{check_times, config_of};
+use dmran::train::session::{self, config_of, trainer_of};
 use dmran::train::stamp::Stamp;
 use dmran::train::{Config, RunFolder, Trainer, start};
 use serde::Serialize;
@@ -65,14 +63,7 @@ struct Measured {
     protocol: Protocol,
     unknown_items: usize,
     unknown_events: usize,
-    figures: Measures,
-}
-
-/// Figures of the model and its rivals.
-struct Measures {
-    stamp: Stamp,
-    ours: Figures,
-    rivals: Vec<Rated>,
+    figures: session::Measured,
 }
 
 /// Measures and prints.
@@ -105,9 +96,7 @@ fn of_model(args: &Args) -> Result<Measured, Failure> {
     another.iter().for_each(|what| note(format_args!("note: {what}")));
     mapped.check(&opened, &model)?.iter().for_each(|what| note(format_args!("note: {what}")));
     let Mapped { dataset, unknown_items, unknown_events } = mapped;
-    // Whole batches of users go faster through the training forward; its scores have the scorer's very bits.
-    let dmran = from_model(&model).map_err(|error| Failure::Other(error.to_string()))?;
-    let mut trainer = Trainer::new(Box::new(dmran), config.model.clone(), config.train.clone(), Level::from_env()?)?;
+    let mut trainer = trainer_of(&model, &config)?;
     let figures = measure(args, &mut trainer, &dataset, &config, &opened, |item| {
         model.items().get(item as usize).unwrap_or_default()
     })?;
@@ -156,27 +145,17 @@ fn measure<'a>(
     config: &Config,
     opened: &Opened,
     item: impl Fn(u32) -> &'a str,
-) -> Result<Measures, Failure> {
-    check_times(opened, config.eval.protocol)?;
-    let exam = Exam::new(dataset, config);
-    if exam.is_empty() {
-        return Err(Failure::Input(format!(
-            "{}: nobody to test on: no user has two events that the model knows and lacks an item",
-            opened.name
-        )));
-    }
-    let ranks = exam.ranks(trainer);
+) -> Result<session::Measured, Failure> {
+    let measured = session::measure(trainer, dataset, config, opened)?;
     if let Some(path) = &args.per_user {
-        per_user::write(path, &ranks, &opened.log, item)?;
+        per_user::write(path, &measured.ranks, &opened.log, item)?;
     }
-    let ours = exam.figures_of(trainer, &ranks);
-    let rivals = trainer.pool().install(|| exam.rivals());
-    Ok(Measures { stamp: Stamp::new(config, dataset, opened.hash()), ours, rivals })
+    Ok(measured)
 }
 
 fn print(args: &Args, measured: &Measured) -> Result<(), Failure> {
     let Measured { opened, title, figures, .. } = measured;
-    let Measures { stamp, ours, rivals } = figures;
+    let session::Measured { stamp, figures: ours, rivals, .. } = figures;
     let mut out = io::stdout().lock();
     if args.json {
         let report = Report {

@@ -4,7 +4,7 @@ use super::bundled::BundledFlag;
 use super::crew::Crew;
 use super::data_flags::{self, DataFlags};
 use super::failure::Failure;
-use super::model_flags::ModelFlags;
+use super::model_file::ModelFlags;
 use super::moment::moment;
 use super::note;
 use super::outputs::Outputs;
@@ -13,8 +13,8 @@ use super::rules::{Excluded, RuleFlags};
 use super::show::Names;
 use super::watch::users_bar;
 use dmran::batch::part::Part;
-use dmran::batch::{Context, List, Options, Recommender, popular};
-use dmran::data::{Dataset, Log, ReadOptions};
+use dmran::batch::{Known, List, Options, Recommender, popular};
+use dmran::data::{Log, ReadOptions};
 use dmran::model::Mapped;
 use dmran::scorer::write_atomically;
 use dmran::train::session::config_of;
@@ -123,8 +123,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         None => Excluded::default(),
     };
     let crew = Crew::new(model, args.threads.into(), args.model.lean)?;
-    let world = World { args, dataset: &mapped.dataset, excluded: &excluded };
-    let silent: Vec<u32> = users.iter().copied().filter(|user| world.events(*user) == 0).collect();
+    let known = Known { dataset: &mapped.dataset, now: args.now, include_owned: args.include_owned };
+    let silent: Vec<u32> = users.iter().copied().filter(|user| known.events(*user) == 0).collect();
     if let (Some(user), false, Cold::Skip) = (silent.first(), args.all, args.cold) {
         let until = if args.now.is_some() { " up to --now" } else { "" };
         let (name, user) = (&opened.name, opened.log.users.name(*user));
@@ -139,17 +139,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             "note: --shortlist: the model's head is mean, which ranks all items as fast as it proposes some; all are ranked",
         );
     }
-    let counts = (args.cold == Cold::Popular).then(|| world.counts());
+    let counts = (args.cold == Cold::Popular).then(|| known.counts());
     let bar = users_bar(users.len(), args.out.is_some());
     let write = |out: &mut dyn Write| {
         let names = Names(crew.model());
         let mut sheet = Sheet::begin(form, out, names, args.cold != Cold::Skip)?;
         for part in users.chunks(recommender.users_at_once()) {
             let asked: Vec<u32> =
-                part.iter().copied().filter(|user| args.cold != Cold::Skip || world.events(*user) > 0).collect();
-            let more: Vec<Vec<u32>> = asked.iter().map(|user| world.exclude(*user)).collect();
+                part.iter().copied().filter(|user| args.cold != Cold::Skip || known.events(*user) > 0).collect();
+            let more: Vec<Vec<u32>> =
+                asked.iter().map(|user| [known.owned(*user), excluded.of(*user)].concat()).collect();
             let contexts: Vec<_> =
-                asked.iter().zip(&more).map(|(user, exclude)| world.context(*user, exclude)).collect();
+                asked.iter().zip(&more).map(|(user, exclude)| known.context(*user, exclude)).collect();
             let mut lists = crew.install(|| recommender.recommend(&contexts));
             if let Some(counts) = &counts {
                 for (List { best, .. }, context) in lists.iter_mut().zip(&contexts).filter(|(list, _)| list.cold) {
@@ -203,45 +204,4 @@ fn asked_for(args: &Args, log: &Log, name: &str) -> Result<Vec<u32>, Failure> {
     let id =
         |user: &String| log.users.id(user).ok_or_else(|| Failure::Input(format!("{name}: there is no user {user:?}")));
     args.user.iter().map(id).collect()
-}
-
-/// What is known of the users, and what was asked.
-struct World<'a> {
-    args: &'a Args,
-    dataset: &'a Dataset,
-    excluded: &'a Excluded,
-}
-
-impl World<'_> {
-    /// How many events a user had by the moment asked for.
-    fn events(&self, user: u32) -> usize {
-        let history = self.dataset.history(user);
-        match self.args.now {
-            Some(now) => history.times.partition_point(|time| *time <= now),
-            None => history.len(),
-        }
-    }
-
-    /// What a user is not to get. What the user had later is owned, too.
-    fn exclude(&self, user: u32) -> Vec<u32> {
-        let owned = if self.args.include_owned { &[] } else { self.dataset.history(user).items };
-        [owned, self.excluded.of(user)].concat()
-    }
-
-    /// What is known of a user at the moment asked for.
-    fn context<'c>(&'c self, user: u32, exclude: &'c [u32]) -> Context<'c> {
-        let events = self.dataset.history(user).before(self.events(user), usize::MAX);
-        let now = self.args.now.or(events.times.last().copied()).unwrap_or(0);
-        Context { items: events.items, times: events.times, now, exclude }
-    }
-
-    /// How many events each item had by then.
-    fn counts(&self) -> Vec<u32> {
-        let mut counts = vec![0; self.dataset.items()];
-        for user in 0..self.dataset.users() as u32 {
-            let events = self.events(user);
-            self.dataset.history(user).items[..events].iter().for_each(|item| counts[*item as usize] += 1);
-        }
-        counts
-    }
 }

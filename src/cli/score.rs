@@ -3,7 +3,7 @@
 use super::crew::Crew;
 use super::data_flags::named;
 use super::failure::Failure;
-use super::model_flags::ModelFlags;
+use super::model_file::ModelFlags;
 use super::outputs::Outputs;
 use dmran::data::OnError;
 use dmran::score_lines::{Request, RequestError};

@@ -79,6 +79,9 @@ pub struct LogBuilder {
     filtered: u64,
     taken: Taken,
     first_file: Option<String>,
+    /// Rows of record batches so far.
+    #[cfg(feature = "parquet")]
+    pub(crate) arrow_rows: u64,
 }
 
 /// Rows that wait before their names get numbers.
@@ -103,12 +106,24 @@ impl LogBuilder {
             filtered: 0,
             taken: Taken::default(),
             first_file: None,
+            #[cfg(feature = "parquet")]
+            arrow_rows: 0,
         }
     }
 
     #[cfg(feature = "parquet")]
     pub(crate) fn options(&self) -> &ReadOptions {
         &self.options
+    }
+
+    #[cfg(feature = "parquet")]
+    pub(crate) fn files(&self) -> usize {
+        self.taken.files
+    }
+
+    #[cfg(feature = "parquet")]
+    pub(crate) fn set_files(&mut self, files: usize) {
+        self.taken.files = files;
     }
 
     pub(crate) fn names(&self) -> &Interners {

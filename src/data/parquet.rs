@@ -126,29 +126,47 @@ fn undecodable(file: &str, error: &ArrowError) -> DataError {
 }
 
 impl LogBuilder {
-    /// Adds the rows of a record batch, whose columns are found as those of a file are. Lines in messages are rows of the
-    /// batch.
+    /// Adds the rows of a record batch, whose columns are found as those of a file are. Lines in messages are rows of all
+    /// batches, counted from 1.
     ///
     /// # Errors
     /// As of [`read`](super::read).
     pub fn push_arrow(&mut self, rows: &RecordBatch) -> Result<(), DataError> {
-        const NAME: &str = "record batch";
+        self.push_arrow_of("record batch", rows)
+    }
+
+    /// [`LogBuilder::push_arrow`] with what messages call the rows.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn push_arrow_of(&mut self, name: &str, rows: &RecordBatch) -> Result<(), DataError> {
         let leaves = Leaves::of(&rows.schema());
         let options = self.options().clone();
-        let plan = columns::plan(NAME, &options, &leaves.names())?;
-        refuse_unclear_time(NAME, &options, &plan, &leaves, &rows.slice(0, rows.num_rows().min(SAMPLE)))?;
-        let mut batch = rows_of(NAME, &options, &plan, &leaves, rows)?;
-        batch.intern(self.names())?;
-        let (file, how) = (NAME.to_owned(), "Arrow record batches".to_owned());
+        let plan = columns::plan(name, &options, &leaves.names())?;
+        refuse_unclear_time(name, &options, &plan, &leaves, &rows.slice(0, rows.num_rows().min(SAMPLE)))?;
+        let part = |at: usize| -> Result<Batch, DataError> {
+            let slice = rows.slice(at, ROWS.min(rows.num_rows() - at));
+            let mut batch = rows_of(name, &options, &plan, &leaves, &slice)?;
+            batch.intern(self.names())?;
+            Ok(batch)
+        };
+        let starts: Vec<usize> = (0..rows.num_rows()).step_by(ROWS).collect();
+        let batches = starts.into_par_iter().map(part).collect::<Result<Vec<_>, _>>()?;
+        let (file, how) = (name.to_owned(), "Arrow record batches".to_owned());
+        let (lines_before, files) = (self.arrow_rows, self.files());
+        self.arrow_rows += rows.num_rows() as u64;
         self.add(FileRead {
             file,
-            lines_before: 0,
+            lines_before,
             unit: options.time_unit,
             plan: Some(plan),
-            batches: vec![batch],
+            batches,
             how,
             notes: Vec::new(),
-        })
+        })?;
+        // All of them together are one source.
+        self.set_files(if lines_before == 0 { files + 1 } else { files });
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@ pub mod base;
 pub mod card;
 pub mod command;
 mod error;
+mod measured;
 mod notes;
 mod run;
 mod samples;
@@ -23,6 +24,7 @@ use crate::train::start;
 pub use base::{Base, BaseError, config_of};
 use dmran_kernels::Level;
 pub use error::SessionError;
+pub use measured::{Measured, measure, trainer_of};
 pub use notes::{Note, Weight};
 pub use run::Run;
 pub use samples::{NothingToLearn, check_samples};
@@ -208,6 +210,11 @@ impl Session {
     /// The log.
     pub fn opened(&self) -> &Opened {
         &self.opened
+    }
+
+    /// The log, for whoever goes on with it.
+    pub fn into_opened(self) -> Opened {
+        self.opened
     }
 
     /// The settings; after [`Session::prepare`] those in force.

@@ -42,7 +42,7 @@ pub enum BaseError {
         /// The model.
         path: PathBuf,
         /// Why.
-        source: GrowError,
+        source: Box<GrowError>,
     },
 }
 
@@ -113,7 +113,7 @@ impl Base {
         let (grown, growth) = Growth::of(opened.log.clone(), &self.model).map_err(|source| BaseError::Grow {
             log: log(),
             path: path(),
-            source,
+            source: source.into(),
         })?;
         let mut notes = Vec::new();
         if growth.new_items() == of_log {

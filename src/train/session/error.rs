@@ -4,7 +4,7 @@ use super::base::BaseError;
 use super::samples::NothingToLearn;
 use crate::data::DataError;
 use crate::model::{BuildError, Kind};
-use crate::scorer::{IdsError, ModelFileError};
+use crate::scorer::{IdsError, ModelFileError, SettingsError};
 use crate::train::checkpoint::CheckpointError;
 use crate::train::config::ConfigError;
 use crate::train::fit::FitError;
@@ -74,7 +74,7 @@ pub enum SessionError {
     #[error("{source}{}{}", advice(*.hint), untouched(.folder))]
     Diverged {
         /// What happened.
-        source: FitError,
+        source: Box<FitError>,
         /// Whether the learning rate was never halved, so that `on_nan` may help.
         hint: bool,
         /// With a run folder: its newest checkpoint, if there is one.
@@ -92,6 +92,18 @@ pub enum SessionError {
     /// Numbers that no model file can hold.
     #[error(transparent)]
     Model(#[from] ModelFileError),
+    /// A model's settings that no model can have.
+    #[error(transparent)]
+    Settings(SettingsError),
+    /// A trainer that could not be made.
+    #[error(transparent)]
+    Trainer(TrainError),
+    /// There is no test set.
+    #[error("{log}: nobody to test on: no user has two events that the model knows and lacks an item")]
+    NobodyToTest {
+        /// The log.
+        log: String,
+    },
     /// The model file holds dmran alone.
     #[error("the model file holds dmran alone; {0} is trained and measured, and its checkpoints hold it")]
     Unsaved(Kind),
@@ -109,6 +121,7 @@ impl SessionError {
                     | RunFolderError::Checkpoint { error: Config(_) | Data(_) | Vocabulary(_) | Shapes { .. }, .. }
             ),
             Self::Diverged { .. } | Self::Fit(_) | Self::Card(_) | Self::Ids(_) | Self::Model(_) => false,
+            Self::Settings(_) | Self::Trainer(_) => false,
             _ => true,
         }
     }

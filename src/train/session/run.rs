@@ -79,7 +79,7 @@ impl<'s> Run<'s> {
             }
             let newest = |folder: &RunFolder| folder.checkpoints().ok().and_then(|all| all.last().cloned());
             let (hint, folder) = (self.fit.state.halvings.is_empty(), self.folder.as_ref().map(newest));
-            SessionError::Diverged { source: error, hint, folder }
+            SessionError::Diverged { source: Box::new(error), hint, folder }
         })
     }
 
