@@ -2,14 +2,14 @@
 
 mod base;
 mod bundled;
-mod card;
+mod command;
 mod crew;
 mod data_flags;
 mod evaluate;
 mod experiment;
 mod failure;
 mod inspect;
-mod mapped;
+mod model_file;
 mod moment;
 mod outputs;
 mod page;
@@ -24,11 +24,14 @@ mod search;
 mod settings;
 mod show;
 mod signals;
+mod similar;
 mod train;
 mod trials;
+mod vectors;
 mod watch;
 
 use clap::{Parser, Subcommand};
+use dmran::train::session::{Note, Weight};
 use failure::Failure;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -53,6 +56,10 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Recommend items to users of a log.
     Recommend(recommend::Args),
+    /// The items most like an item.
+    Similar(similar::Args),
+    /// Write the vectors of items and users to files, for indices and other programs.
+    Vectors(vectors::Args),
     /// Answer requests, one JSON object a line: scores of given items, or the best ones.
     Score(score::Args),
     /// Show what is in a log or in a model.
@@ -68,6 +75,8 @@ pub fn main() -> ExitCode {
         Command::Search(args) => search::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Recommend(args) => recommend::run(&args),
+        Command::Similar(args) => similar::run(&args),
+        Command::Vectors(args) => vectors::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Inspect(args) => inspect::run(&args),
     };
@@ -88,6 +97,15 @@ pub fn main() -> ExitCode {
 /// A line to the person at the terminal, apart from the results.
 fn note(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// What the library has to say, as a line to the person at the terminal.
+fn say(what: &Note) {
+    match what.weight() {
+        Weight::Warning => note(format_args!("note: {what}")),
+        Weight::Loss if matches!(what, Note::ForeignBase { .. }) => note(format_args!("note: {what}")),
+        Weight::Loss | Weight::Information => note(what),
+    }
 }
 
 #[cfg(test)]

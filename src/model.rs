@@ -11,6 +11,7 @@ pub mod export;
 pub mod init;
 pub mod items;
 pub mod kind;
+pub mod mapped;
 pub mod sasrec;
 
 use crate::ops::dropout::Rate;
@@ -26,6 +27,7 @@ pub use cnn_pooling::CnnPooling;
 pub use dmran::Dmran;
 pub use items::Items;
 pub use kind::Kind;
+pub use mapped::Mapped;
 pub use sasrec::SasRec;
 
 /// One shard of a batch: ragged histories and the same number of candidates for each of them.

@@ -1,14 +1,12 @@
 //! Flags that say how a log is read, and the reading of it.
 
 use super::failure::Failure;
-use super::note;
+use super::say;
 use clap::Args;
-use dmran::data::{
-    self, Column, DataReport, Duplicates, Filter, Format, Log, OnError, Protocol, Quote, ReadOptions, Ties, TimeUnit,
-};
+use dmran::data::{self, Column, Duplicates, Filter, Format, OnError, Opened, Quote, ReadOptions, Ties, TimeUnit};
+use dmran::train::session::Note;
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How the log is read.
 #[derive(Args, Debug, Default)]
@@ -143,102 +141,23 @@ fn condition(text: &str) -> Result<Condition, String> {
     if text == "none" { Ok(Condition(None)) } else { text.parse().map(|filter| Condition(Some(filter))) }
 }
 
-/// A log that was read, and what to call it.
-pub struct Opened {
-    /// The log.
-    pub log: Log,
-    /// The file's name without its folder.
-    pub name: String,
-}
-
 /// Reads a log (`-` is standard input; no file is the bundled log) and tells what was taken for what and what was left out.
 pub fn open(files: &[PathBuf], options: &ReadOptions) -> Result<Opened, Failure> {
     let opened = open_silently(files, options)?;
-    opened.tell_choices();
+    tell_choices(&opened);
     Ok(opened)
 }
 
 /// As [`open`], telling of malformed lines alone.
 pub fn open_silently(files: &[PathBuf], options: &ReadOptions) -> Result<Opened, Failure> {
-    match files {
-        [] => open_one(None, options),
-        [file] => open_one(Some(file), options),
-        [first, ..] if files.iter().any(|file| file == Path::new("-")) => {
-            Err(Failure::Input(format!("{}: standard input cannot be one of several files", first.display())))
-        }
-        [first, others @ ..] => {
-            let name = format!("{} and {} more", name_of(first), others.len());
-            Ok(opened(data::read_all(files, options)?, name))
-        }
-    }
+    let opened = data::open(files, options)?;
+    Note::of_skipped(&opened).iter().for_each(say);
+    Ok(opened)
 }
 
-fn open_one(file: Option<&Path>, options: &ReadOptions) -> Result<Opened, Failure> {
-    let (log, name) = match file {
-        Some(file) if file == Path::new("-") => {
-            (data::read_from(io::stdin().lock(), "stdin", options)?, "stdin".into())
-        }
-        Some(file) => (data::read(file, options)?, name_of(file)),
-        None if *options != ReadOptions::default() => {
-            return Err(Failure::input("the bundled log is read as it is: settings of how a log is read need a FILE"));
-        }
-        None => (data::bundled()?, data::BUNDLED_NAME.into()),
-    };
-    Ok(opened(log, name))
-}
-
-fn opened(log: Log, name: String) -> Opened {
-    if log.skipped.count > 0 {
-        note(format_args!("{name}: {} malformed lines skipped; the first of them:", log.skipped.count));
-        log.skipped.first.iter().for_each(|line| note(format_args!("  {line}")));
-    }
-    Opened { log, name }
-}
-
-/// A protocol that needs times is refused on a log without.
-pub fn check_times(opened: &Opened, protocol: Protocol) -> Result<(), Failure> {
-    if protocol == Protocol::Time && !opened.log.dataset.has_time() {
-        let name = &opened.name;
-        return Err(Failure::Input(format!(
-            "{name}: --protocol time needs a log with times; this one has only an order"
-        )));
-    }
-    Ok(())
-}
-
-fn name_of(file: &Path) -> String {
-    file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
-}
-
-impl Opened {
-    /// The log's fingerprint as text.
-    pub fn hash(&self) -> String {
-        format!("{:016x}", self.log.hash())
-    }
-
-    /// Says what was taken for what, and what is odd. Of the bundled log nothing was to be chosen.
-    pub fn tell_choices(&self) {
-        if self.name == data::BUNDLED_NAME {
-            return;
-        }
-        note(format_args!("{}: {}", self.name, self.log.taken));
-        self.log.taken.notes.iter().for_each(|odd| note(format_args!("note: {odd}")));
-    }
-
-    /// The log in one line.
-    pub fn summary(&self) -> String {
-        let report = DataReport::new(&self.log);
-        let mut text =
-            format!("{}: {} users, {} items, {} events", self.name, report.users, report.items, report.interactions);
-        if report.categories > 0 {
-            text += &format!(", {} categories", report.categories);
-        }
-        text += &match &report.time {
-            Some(time) => format!(", {} to {}", time.first_date, time.last_date),
-            None => ", order only".into(),
-        };
-        text
-    }
+/// Says what was taken for what, and what is odd.
+pub fn tell_choices(opened: &Opened) {
+    Note::of_choices(opened).iter().for_each(say);
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! `dmran evaluate`: a model's figures on a log.
 
 use super::bundled::BundledFlag;
-use super::data_flags::{self, DataFlags, Opened};
+use super::data_flags::{self, DataFlags};
 use super::failure::{Failure, unreadable};
-use super::mapped::{self, Mapped};
 use super::outputs::Outputs;
 use super::settings::{ComputeFlags, EvalFlags};
 use super::{note, per_user, show};
-use dmran::data::{Dataset, Protocol};
+use dmran::data::{Dataset, Opened, Protocol};
+use dmran::model::Mapped;
 use dmran::model::export::from_model;
 use dmran::scorer::{Level, Model};
 use dmran::train::checkpoint::{Allowed, Identity};
@@ -15,6 +15,7 @@ use dmran::train::config::TrainConfig;
 use dmran::train::evaluate::Exam;
 use dmran::train::fit::{Figures, Rated};
 use dmran::train::run_folder::RunOptions;
+use dmran::train::session::{check_times, config_of};
 use dmran::train::stamp::Stamp;
 use dmran::train::{Config, RunFolder, Trainer, start};
 use serde::Serialize;
@@ -93,6 +94,13 @@ impl Args {
         self.data.apply(&mut config.data);
         self.eval.apply(config);
         self.compute.apply(config);
+        if !config.eval.protocol.measures() {
+            return Err(Failure::Input(format!(
+                "{}: was trained on every event (--protocol none), so there is nothing to measure it by; --protocol honest \
+                 measures it on events that it has learned from, which makes it look better than it is",
+                self.model.display()
+            )));
+        }
         Ok(config.validate()?)
     }
 }
@@ -100,11 +108,14 @@ impl Args {
 /// The figures of a model file.
 fn of_model(args: &Args) -> Result<Measured, Failure> {
     let model = Model::load(&args.model).map_err(unreadable(&args.model))?;
-    let mut config = mapped::config_of(&model);
+    let mut config = config_of(&model);
     args.apply(&mut config)?;
     let opened = data_flags::open(args.log()?, &config.data)?;
-    let mapped = mapped::map(&opened.log, &model)?;
-    let same_log_as_in_training = mapped::compare(&opened, &model, &mapped)?;
+    let mapped = Mapped::of(&opened.log, &model)?;
+    let same_log_as_in_training = Mapped::is_training_log(&opened, &model);
+    let another = Mapped::another_log(&opened, &model);
+    another.iter().for_each(|what| note(format_args!("note: {what}")));
+    mapped.check(&opened, &model)?.iter().for_each(|what| note(format_args!("note: {what}")));
     let Mapped { dataset, unknown_items, unknown_events } = mapped;
     // Whole batches of users go faster through the training forward; its scores have the scorer's very bits.
     let dmran = from_model(&model).map_err(|error| Failure::Other(error.to_string()))?;
@@ -158,7 +169,7 @@ fn measure<'a>(
     opened: &Opened,
     item: impl Fn(u32) -> &'a str,
 ) -> Result<Measures, Failure> {
-    data_flags::check_times(opened, config.eval.protocol)?;
+    check_times(opened, config.eval.protocol)?;
     let exam = Exam::new(dataset, config);
     if exam.is_empty() {
         return Err(Failure::Input(format!(

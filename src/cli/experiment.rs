@@ -1,19 +1,20 @@
 //! `dmran experiment`: the paper's tables and figures.
 
 use super::bundled::BundledFlag;
-use super::data_flags::{self, DataFlags, Opened};
+use super::data_flags::{self, DataFlags};
 use super::failure::Failure;
 use super::outputs::Outputs;
 use super::trials::{self, RunFlags, SettingFlags};
-use super::{card, note, train};
+use super::{command, note};
 use clap::ValueEnum;
-use dmran::data::{DataReport, Negatives, Protocol, train_samples};
+use dmran::data::{DataReport, Negatives, Opened, Protocol, train_samples};
 use dmran::experiment::record::CREATED_BY;
 use dmran::experiment::rows::{self, Row};
 use dmran::experiment::summary::Cell;
 use dmran::experiment::{Record, Report, Spec, figures, runs, tables};
 use dmran::model::Kind;
 use dmran::scorer::Variant;
+use dmran::train::session::check_samples;
 use dmran_kernels::Level;
 use serde_json::json;
 use std::io::{self, Write};
@@ -163,7 +164,7 @@ impl Args {
             }
             let opened = data_flags::open_silently(std::slice::from_ref(file), &options)?;
             if !self.how.quiet {
-                opened.tell_choices();
+                data_flags::tell_choices(&opened);
             }
             logs.push(opened);
         }
@@ -206,7 +207,7 @@ impl Args {
         for protocol in &protocols {
             let mut train = train_samples(dataset, *protocol);
             train.retain(|sample| negatives.available(sample.user) > 0);
-            train::check_samples(&train, *protocol, None, opened)?;
+            check_samples(&train, *protocol, None, opened)?;
         }
         // Cells with the runs that they are made of.
         let mut cells: Vec<(Cell, Vec<Spec>)> = Vec::new();
@@ -257,7 +258,7 @@ impl Args {
             What::Figure4 => "Figure 4: DMRAN and its variants along training",
             What::Figure5 => "Figure 5: AUC by hops",
         };
-        let command = card::command(std::env::args_os().skip(1));
+        let command = command::typed();
         let mut text = format!("# {title}\n\n`{command}` ({CREATED_BY})\n");
         if self.what != What::Table1 {
             let config = self.flags.config(None).unwrap_or_default();

@@ -2,8 +2,11 @@
 
 use dmran::data::DataError;
 use dmran::experiment::ExperimentError;
+use dmran::model::mapped::MapError;
 use dmran::scorer::{ModelFileError, ScorerError};
 use dmran::train::config::ConfigError;
+use dmran::train::run_folder::RunFolderError;
+use dmran::train::session::{NothingToLearn, SessionError};
 use dmran::train::start::StartError;
 use dmran::train::trainer::TrainError;
 use dmran_kernels::level::LevelError;
@@ -65,6 +68,33 @@ impl From<ScorerError> for Failure {
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Failure {
         Failure::Other(error.to_string())
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Failure {
+        match error.is_input() {
+            true => Failure::Input(error.to_string()),
+            false => Failure::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<NothingToLearn> for Failure {
+    fn from(error: NothingToLearn) -> Failure {
+        Failure::Input(error.to_string())
+    }
+}
+
+impl From<MapError> for Failure {
+    fn from(error: MapError) -> Failure {
+        Failure::Input(error.to_string())
+    }
+}
+
+impl From<RunFolderError> for Failure {
+    fn from(error: RunFolderError) -> Failure {
+        SessionError::from(error).into()
     }
 }
 

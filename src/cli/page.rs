@@ -1,9 +1,8 @@
 //! The page about a run (`report.html`): what the training, the log and the model give to it.
 
-use super::data_flags::Opened;
 use super::failure::Failure;
-use super::run;
 use super::show::{self, Plain};
+use dmran::data::Opened;
 use dmran::report::{Example, Named, Report, auc_by_length, examples};
 use dmran::scorer::{Card, Model, Scorer, ScorerOptions, write_atomically};
 use dmran::train::fit::{Figures, Fit, Rated};
@@ -63,8 +62,8 @@ pub fn write(path: &Path, fit: &mut Fit<'_>, opened: &Opened, results: Results<'
     let config = fit.config().clone();
     let (protocol, seed) = (config.eval.protocol, config.train.seed);
     let columns = show::columns("this model", figures, rivals);
-    let rows = show::rows(figures).into_iter().enumerate().map(|(at, (name, _))| {
-        let cells = columns.iter().map(|(_, figures)| show::rows(figures)[at].1.to_string());
+    let rows = figures.rows().into_iter().enumerate().map(|(at, (name, _))| {
+        let cells = columns.iter().map(|(_, figures)| figures.rows()[at].1.to_string());
         std::iter::once(name).chain(cells).collect()
     });
     let mut facts = vec![
@@ -84,7 +83,7 @@ pub fn write(path: &Path, fit: &mut Fit<'_>, opened: &Opened, results: Results<'
         title: format!("{} on {}", config.train.model.title(), opened.name),
         facts,
         log: &opened.log,
-        measured_on: run::measured_on(protocol),
+        measured_on: protocol.picked_on(),
         epochs: &fit.state.reports,
         measured: columns.iter().map(|(name, _)| (*name).to_owned()).collect(),
         figures: rows.collect(),

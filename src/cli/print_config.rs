@@ -73,7 +73,7 @@ const COMMENTS: &[(&str, &str)] = &[
     ("train.patience", "epochs without a better one before the end; 0 = all"),
     ("train.from", "fingerprint of the model that --from named"),
     ("train.since", "only later events are learned"),
-    ("eval.protocol", "honest, time, paper"),
+    ("eval.protocol", "honest, time, paper, none"),
     ("eval.split_at", "moment of protocol time: share of events before it, or seconds since 1970"),
     ("eval.test_all", "protocol time: test on all events after the moment"),
     ("eval.k", "of HR@k and its like: one, or a list"),

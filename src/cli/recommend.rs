@@ -4,18 +4,20 @@ use super::bundled::BundledFlag;
 use super::crew::Crew;
 use super::data_flags::{self, DataFlags};
 use super::failure::Failure;
-use super::mapped::{self, ModelFlags};
+use super::model_file::ModelFile;
 use super::moment::moment;
 use super::note;
 use super::outputs::Outputs;
-use super::recommendations::{Form, Sheet};
+use super::recommendations::{Form, Sheet, Subject};
 use super::rules::{Excluded, RuleFlags};
 use super::show::Names;
 use super::watch::users_bar;
 use dmran::batch::part::Part;
 use dmran::batch::{Context, List, Options, Recommender, popular};
 use dmran::data::{Dataset, Log, ReadOptions};
+use dmran::model::Mapped;
 use dmran::scorer::write_atomically;
+use dmran::train::session::config_of;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
@@ -24,7 +26,7 @@ use std::path::PathBuf;
 #[command(group = clap::ArgGroup::new("who").required(true).args(["user", "all"]))]
 pub struct Args {
     #[command(flatten)]
-    model: ModelFlags,
+    model: ModelFile,
     /// The log with the users' histories; - is standard input
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -88,7 +90,7 @@ enum Cold {
 /// Ranks and writes.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let model = args.model.load()?;
-    let mut config = mapped::config_of(&model);
+    let mut config = config_of(&model);
     // Cleaning was for the training: whoever has an event that the model knows gets recommendations.
     let ReadOptions { duplicates, k_core_users, k_core_items, .. } = ReadOptions::default();
     config.data = ReadOptions { duplicates, k_core_users, k_core_items, ..config.data };
@@ -111,8 +113,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let rules = args.rules.rules(&model)?;
     let opened = data_flags::open(files, &config.data)?;
     let users = asked_for(args, &opened.log, &opened.name)?;
-    let mapped = mapped::map(&opened.log, &model)?;
-    mapped::tell_unknown(&opened, &model, &mapped)?;
+    let mapped = Mapped::of(&opened.log, &model)?;
+    mapped.check(&opened, &model)?.iter().for_each(|what| note(format_args!("note: {what}")));
     if args.now.is_some() && !opened.log.dataset.has_time() {
         return Err(Failure::Input(format!("{}: --now needs a log with times", opened.name)));
     }
@@ -141,7 +143,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let bar = users_bar(users.len(), args.out.is_some());
     let write = |out: &mut dyn Write| {
         let names = Names(crew.model());
-        let mut sheet = Sheet::begin(form, out, names, args.cold != Cold::Skip)?;
+        let mut sheet = Sheet::begin(form, Subject::User, out, names, args.cold != Cold::Skip)?;
         for part in users.chunks(recommender.users_at_once()) {
             let asked: Vec<u32> =
                 part.iter().copied().filter(|user| args.cold != Cold::Skip || world.events(*user) > 0).collect();

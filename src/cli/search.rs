@@ -5,13 +5,14 @@ use super::data_flags::{self, DataFlags};
 use super::failure::Failure;
 use super::outputs::{Holds, Outputs};
 use super::trials::{self, RunFlags, SettingFlags};
-use super::{card, note, train};
+use super::{command, note};
 use dmran::data::{Negatives, Protocol, train_samples};
 use dmran::experiment::record::CREATED_BY;
 use dmran::experiment::search::{self, Judged};
 use dmran::experiment::space::Space;
 use dmran::experiment::{Spec, runs};
 use dmran::model::Kind;
+use dmran::train::session::check_samples;
 use dmran_kernels::Level;
 use serde_json::json;
 use std::io::{self, Write};
@@ -83,7 +84,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let folder = trials::make_folder(&args.how.out)?;
     let opened = data_flags::open_silently(log, &config.data)?;
     if !args.how.quiet {
-        opened.tell_choices();
+        data_flags::tell_choices(&opened);
     }
     let dataset = &opened.log.dataset;
     let tell = |text: String| {
@@ -96,7 +97,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let negatives = Negatives::new(dataset);
     let mut train = train_samples(dataset, Protocol::Honest);
     train.retain(|sample| negatives.available(sample.user) > 0);
-    train::check_samples(&train, Protocol::Honest, None, &opened)?;
+    check_samples(&train, Protocol::Honest, None, &opened)?;
 
     let mut found = search::trials(&config, &space, choices).map_err(|error| wrong(&error))?;
     // A setting that the log has no use for is taken back again.
@@ -118,7 +119,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     search::sort(&mut judged);
 
     let mut report = search::report(&space, &judged);
-    let command = card::command(std::env::args_os().skip(1));
+    let command = command::typed();
     let title = format!("# Search: {}\n\n`{command}` ({CREATED_BY})\n", config.train.model.title());
     report.markdown = format!("{title}\n{}\n\n{}", opened.summary(), report.markdown);
     let about = json!({ "name": opened.name, "hash": opened.hash() });

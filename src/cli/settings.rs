@@ -90,7 +90,7 @@ pub struct ModelFlags {
 pub struct TrainFlags {
     /// Passes over the training samples
     #[arg(long, value_name = "N")]
-    epochs: Option<usize>,
+    pub epochs: Option<usize>,
     /// Samples a step
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
@@ -185,8 +185,8 @@ pub struct ComputeFlags {
 #[command(next_help_heading = "Measuring")]
 pub struct EvalFlags {
     /// honest (pick the epoch on each user's second to last event, test on the last; what others did later is learned
-    /// from), time (learn from what is before one moment for everybody, test on what comes after) or paper (pick the
-    /// epoch on the test set)
+    /// from), time (learn from what is before one moment for everybody, test on what comes after), paper (pick the
+    /// epoch on the test set) or none (learn from every event and measure nothing: for the model that goes into use)
     #[arg(long, value_parser = named::<Protocol>)]
     protocol: Option<Protocol>,
     /// The moment of --protocol time: the share of events before it, a date, or seconds since 1970 [default: 0.9]
@@ -234,16 +234,6 @@ impl ModelFlags {
 }
 
 impl TrainFlags {
-    /// Whether the number of epochs was given.
-    pub fn has_epochs(&self) -> bool {
-        self.epochs.is_some()
-    }
-
-    /// Whether the learning rate was given.
-    pub fn has_lr(&self) -> bool {
-        self.lr.is_some()
-    }
-
     /// Puts the flags that were given over the settings.
     pub fn apply(&self, config: &mut Config) {
         over!(self => config.train; epochs, batch, seed, optimizer, lr, decay, step_at, step_factor, clip, l2,

@@ -1,7 +1,6 @@
 //! Results as text.
 
 use dmran::data::Protocol;
-use dmran::metrics::Estimate;
 use dmran::scorer::Model;
 use dmran::train::fit::{Figures, Rated};
 use std::fmt;
@@ -50,12 +49,6 @@ pub fn line(item: &str, category: Option<&str>) -> String {
     }
 }
 
-/// Each figure's name, in the order of the table.
-pub fn rows(figures: &Figures) -> Vec<(String, Estimate)> {
-    let ranking = figures.ranking.values.iter().map(|value| (value.title(), value.estimate));
-    std::iter::once(("AUC, 1 negative".into(), figures.auc)).chain(ranking).collect()
-}
-
 /// A model and its rivals, as columns of a table.
 pub fn columns<'a>(title: &'a str, figures: &'a Figures, rivals: &'a [Rated]) -> Vec<(&'a str, &'a Figures)> {
     let rivals = rivals.iter().map(|rival| (rival.name, &rival.figures));
@@ -70,8 +63,8 @@ pub fn table(columns: &[(&str, &Figures)]) -> String {
     };
     let mut out = line("", columns.iter().map(|(name, _)| (*name).to_owned()).collect());
     let Some((_, first)) = columns.first() else { return out };
-    for (at, (name, _)) in rows(first).iter().enumerate() {
-        out += &line(name, columns.iter().map(|(_, figures)| rows(figures)[at].1.to_string()).collect());
+    for (at, (name, _)) in first.rows().iter().enumerate() {
+        out += &line(name, columns.iter().map(|(_, figures)| figures.rows()[at].1.to_string()).collect());
     }
     let (one, all) = (first.auc.n, first.ranking.users());
     out += &format!("mean ± standard error over {one} users (the first row) and {all} users (full ranking)\n");
@@ -81,6 +74,7 @@ pub fn table(columns: &[(&str, &Figures)]) -> String {
 /// How the model was picked, in words that do not promise too much.
 pub fn picked(protocol: Protocol, epoch: Option<usize>) -> String {
     match (protocol, epoch) {
+        (Protocol::None, _) => "Every event was learned from, so there are no figures: nothing was held out.".into(),
         (_, None) => "No epoch could be measured: the figures are those of the last one.".into(),
         (Protocol::Honest, Some(epoch)) => {
             format!(

@@ -1,24 +1,19 @@
 //! `dmran train`: a model from a log.
 
-use super::base::BaseFlags;
+use super::base::{self, BaseFlags};
 use super::bundled::{BundledFlag, Piped};
-use super::data_flags::{self, DataFlags, Opened, named};
+use super::data_flags::{self, DataFlags, named};
 use super::failure::Failure;
-use super::note;
 use super::outputs::{self, Holds, Outputs};
-use super::run::{self, Run, RunFlags};
-use super::settings::{ComputeFlags, EvalFlags, ModelFlags, RecipeFlags, TrainFlags, gather};
-use super::show;
+use super::run::{self, RunFlags};
+use super::settings::{ComputeFlags, EvalFlags, ModelFlags, RecipeFlags, TrainFlags, apply_all, gather};
 use super::watch::Screen;
-use super::{card, page, print_config, signals};
-use dmran::data::{Protocol, Sample};
+use super::{command, note, page, print_config, show, signals};
 use dmran::model::Kind;
-use dmran::model::export::{Labels, to_model};
-use dmran::scorer::{Card, Ids, Model};
-use dmran::train::evaluate::Exam;
-use dmran::train::fit::Fit;
+use dmran::scorer::Model;
 use dmran::train::memory::{Bytes, peak_so_far};
-use dmran::train::{Config, start};
+use dmran::train::session::{Note, Weight};
+use dmran::train::{Config, Session};
 use dmran_kernels::Level;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -72,88 +67,90 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let Args { recipe, data, settings, train, compute, eval, .. } = args;
     let base = args.base.load(args.model)?;
-    let mut config = match &base {
-        Some(base) => base.config(data, settings, train, *compute, eval)?,
-        None => gather(recipe, args.model, data, settings, train, *compute, eval)?,
+    let like = args.base.config_like()?;
+    let takes_epochs = like.is_some() || base.is_some() || recipe.config.is_some() || train.epochs.is_some();
+    let mut config = match (&base, like) {
+        (Some(base), _) => base::config(base, data, settings, train, *compute, eval)?,
+        (None, Some(mut config)) => {
+            apply_all(&mut config, data, settings, train, *compute, eval)?;
+            config
+        }
+        (None, None) => gather(recipe, args.model, data, settings, train, *compute, eval)?,
     };
+    check_final(&config, takes_epochs)?;
     config.train.since = args.base.since.or(config.train.since);
-    let kind = config.train.model;
     let mut out = io::stdout().lock();
     if args.print_config {
         let text = print_config::annotated(&config).map_err(|error| Failure::Other(error.to_string()))?;
         out.write_all(text.as_bytes())?;
         return Ok(());
     }
-    let level = Level::from_env()?;
+    Level::from_env()?;
     let (files, piped) = log(args)?;
     let (to, report) = outputs(args, &config)?;
-    let mut opened = data_flags::open_silently(files, &config.data)?;
+    let opened = data_flags::open_silently(files, &config.data)?;
     if !args.quiet {
-        opened.tell_choices();
+        data_flags::tell_choices(&opened);
     }
     let tell = |text: String| {
         if !args.quiet {
             note(text)
         }
     };
-    tell(opened.summary());
+    let say = |what: Vec<Note>| {
+        what.iter().filter(|what| !args.quiet || what.weight() == Weight::Loss).for_each(super::say);
+    };
+    let mut session = Session::new(opened, config)?.keeping(args.run.keeping()).max_memory(args.run.max_memory);
+    say(session.take_notes());
     if files.is_empty() && !args.bundled.is_set() {
         tell("note: no log was named, so this is the bundled one; dmran train LOG trains on yours".into());
     }
-    let growth = base.as_ref().map(|base| base.grow(&mut opened, tell)).transpose()?;
-    if config.train.since.is_some() && !opened.log.dataset.has_time() {
-        return Err(Failure::Input(format!("{}: --since needs a log with times", opened.name)));
-    }
-    config.adapt(&opened.log.dataset).iter().for_each(|what| tell(format!("note: {what}")));
-    config.validate()?;
-    data_flags::check_times(&opened, config.eval.protocol)?;
+    let grown = base.map(|base| session.go_on_from(base)).unwrap_or(Ok(()));
+    say(session.take_notes());
+    grown?;
+    let mut session = session.command(command::typed());
+    let prepared = session.prepare();
+    say(session.take_notes());
+    prepared?;
 
+    let kind = session.config().train.model;
     if kind == Kind::MostPopular {
-        let rivals = Exam::new(&opened.log.dataset, &config).rivals();
+        let rivals = session.rivals();
         let columns: Vec<_> = rivals.iter().map(|rival| (rival.name, &rival.figures)).collect();
         return Ok(write!(out, "\n{}", show::table(&columns))?);
     }
-    let memory = args.run.memory(kind.name(), &config, &opened, level)?;
-    let mut fit = start(config.clone(), &opened.log.dataset, level)?;
-    if let (Some(base), Some(growth)) = (&base, &growth) {
-        growth.warm(fit.trainer.model_mut().params_mut(), &base.model, &opened.log);
-    }
-    check_samples(fit.train(), config.eval.protocol, config.train.since, &opened)?;
+    let mut run = session.start()?;
     signals::install().map_err(|error| Failure::Other(format!("cannot listen to signals: {error}")))?;
-    tell(format!(
-        "{} numbers to learn from {} samples; {} on {} threads",
-        fit.trainer.model().params().count(),
-        fit.train().len(),
-        level,
-        fit.trainer.pool().current_num_threads()
-    ));
-    tell(format!("memory: about {memory}"));
-    let complete = (0..opened.log.dataset.users() as u32).filter(|user| fit.negatives().available(*user) == 0).count();
-    if complete > 0 {
-        tell(format!("note: {complete} users have every item; there is no negative for them, so they are left out"));
-    }
-
-    let mut run = Run::begin(&args.run, &mut fit, &opened, tell)?;
-    if let Some(text) = to.as_deref().and_then(|to| run.done(&fit, &opened, to, tell)) {
+    say(run.take_notes());
+    let resumed = run.resume();
+    say(run.take_notes());
+    resumed?;
+    if let Some(text) = to.as_deref().and_then(|to| run::done(&run, to, tell)) {
         writeln!(out, "{text}")?;
         return Ok(());
     }
-    let mut screen = Screen::new(&config.train, run::measured_on(config.eval.protocol), args.quiet);
-    run.train(&mut fit, &mut screen)?;
-    screen.finish("measuring on the test set");
-    fit.restore_best();
-    let (figures, rivals) = fit.test_beside_rivals();
+    let protocol = session.config().eval.protocol;
+    let mut screen = Screen::new(&session.config().train, protocol.picked_on(), args.quiet);
+    run::train(&mut run, &mut screen)?;
+    if protocol.measures() {
+        screen.finish("measuring on the test set");
+    }
+    let (figures, rivals) = run.measure();
     screen.clear();
-    let best = fit.state.best.as_ref().map(|best| best.epoch);
+    let best = run.fit.state.best.as_ref().map(|best| best.epoch);
 
     // Whatever has come since is no less forgotten.
     piped.refuse(Duration::ZERO)?;
-    let card = card::card(&fit, &opened, &figures).map_err(|error| Failure::Other(error.to_string()))?;
-    let model = to.as_ref().map(|_| finished(&fit, &opened, card.clone())).transpose()?;
+    let card = run.card(&figures)?;
+    let model = to.as_ref().map(|_| run.model(card.clone())).transpose()?;
     let saved = to.as_deref().zip(model.as_ref()).map(|(to, model)| save(model, to));
-    write!(out, "\n{}", show::table(&show::columns(kind.title(), &figures, &rivals)))?;
-    writeln!(out, "{}", show::picked(config.eval.protocol, best))?;
-    let examples = model.map(|model| page::examples_of(model, &fit, &opened)).transpose()?.unwrap_or_default();
+    writeln!(out)?;
+    if protocol.measures() {
+        write!(out, "{}", show::table(&show::columns(kind.title(), &figures, &rivals)))?;
+    }
+    writeln!(out, "{}", show::picked(protocol, best))?;
+    let opened = session.opened();
+    let examples = model.map(|model| page::examples_of(model, &run.fit, opened)).transpose()?.unwrap_or_default();
     page::print(&mut out, &examples)?;
     writeln!(out)?;
     if let Some(saved) = saved {
@@ -163,11 +160,30 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let wrong = |why| Failure::Other(format!("{}: {why}", report.display()));
         outputs::free(&report, if args.report.is_some() { Holds::Page } else { Holds::Ours }).map_err(wrong)?;
         let results = page::Results { figures: &figures, rivals: &rivals, examples, card: &card };
-        page::write(&report, &mut fit, &opened, results)?;
+        page::write(&report, &mut run.fit, opened, results)?;
         writeln!(out, "A page about the run is in {}.", report.display())?;
     }
     if let Some(peak) = peak_so_far() {
         tell(format!("memory: {} at its peak", Bytes(peak)));
+    }
+    Ok(())
+}
+
+/// Where nothing is measured, somebody has to say how long to train, and there is nothing to report on.
+fn check_final(config: &Config, takes_epochs: bool) -> Result<(), Failure> {
+    if config.eval.protocol.measures() {
+        return Ok(());
+    }
+    if !takes_epochs {
+        return Err(Failure::input(
+            "--protocol none measures nothing, so no epoch can be picked: give --epochs N, or --like MODEL with a model that \
+             was measured, whose settings and best epoch are then taken",
+        ));
+    }
+    if config.train.model == Kind::MostPopular {
+        return Err(Failure::input(
+            "--protocol none: most-popular is only measured, and nothing is held out to measure by",
+        ));
     }
     Ok(())
 }
@@ -183,6 +199,7 @@ fn log(args: &Args) -> Result<(&[PathBuf], Piped), Failure> {
         ("--report", args.report.is_some()),
         ("--config", args.recipe.config.is_some()),
         ("--from", args.base.from.is_some()),
+        ("--like", args.base.like.is_some()),
         ("--since", args.base.since.is_some()),
     ];
     if let Some((flag, _)) = of_ones_own.iter().find(|(_, given)| *given) {
@@ -204,7 +221,8 @@ fn outputs(args: &Args, config: &Config) -> Result<(Option<PathBuf>, Option<Path
             out.display()
         )));
     }
-    let inputs = [&config.data.meta, &args.recipe.config, &args.base.from].map(|input| input.as_deref());
+    let like = args.base.like();
+    let inputs = [&config.data.meta, &args.recipe.config, &args.base.from, &like].map(|input| input.as_deref());
     let mut outputs = Outputs::beside(&args.files, inputs)?;
     let folder = args.run.run.as_deref();
     if let Some(folder) = folder {
@@ -225,42 +243,6 @@ fn outputs(args: &Args, config: &Config) -> Result<(Option<PathBuf>, Option<Path
     Ok((to, report))
 }
 
-/// A log from which nothing can be learned is bad input.
-pub fn check_samples(train: &[Sample], protocol: Protocol, since: Option<i64>, opened: &Opened) -> Result<(), Failure> {
-    if !train.is_empty() {
-        return Ok(());
-    }
-    if let Some(since) = since {
-        let name = &opened.name;
-        return Err(Failure::Input(format!(
-            "{name}: nothing to learn from: no event to learn is after --since {since}"
-        )));
-    }
-    let dataset = &opened.log.dataset;
-    let longest = (0..dataset.users() as u32).map(|user| dataset.history(user).len()).max().unwrap_or(0);
-    let (needed, protocol) = match protocol {
-        Protocol::Paper => (3, "paper"),
-        Protocol::Honest => (4, "honest"),
-        Protocol::Time => {
-            let name = &opened.name;
-            return Err(Failure::Input(format!(
-                "{name}: nothing to learn from: nobody has two events before the moment at which the validation begins; \
-                 a later --split-at leaves more"
-            )));
-        }
-    };
-    let why = if longest >= needed {
-        "every user who has events to learn from has every item, so there is nothing to tell apart".to_owned()
-    } else {
-        let hint = if longest == 3 { "; with --protocol paper 3 are enough" } else { "" };
-        format!(
-            "the longest history has {longest} events, but the protocol \"{protocol}\" needs {needed}: one or more to \
-             start from, one to learn from, and the held out ones{hint}"
-        )
-    };
-    Err(Failure::Input(format!("{}: nothing to learn from: {why}", opened.name)))
-}
-
 /// Writes the model, where it was to go if nothing has come in its way since, and else beside it: no training is lost.
 fn save(model: &Model, to: &Path) -> Result<PathBuf, Failure> {
     let write = |path: &Path| model.save(path).map_err(|error| error.to_string());
@@ -273,17 +255,4 @@ fn save(model: &Model, to: &Path) -> Result<PathBuf, Failure> {
         Err(error) => format!("nor can {} be written: {error}", beside.display()),
     };
     Err(Failure::Other(format!("{}: {why}; {kept}", to.display())))
-}
-
-/// The model as it is written, with its card.
-fn finished(fit: &Fit<'_>, opened: &Opened, card: Card) -> Result<Model, Failure> {
-    let other = |error: &dyn std::error::Error| Failure::Other(error.to_string());
-    let log = &opened.log;
-    let labels = Labels {
-        items: Ids::from_sorted(log.items.names()).map_err(|error| other(&error))?,
-        categories: Ids::from_sorted(log.categories.names()).map_err(|error| other(&error))?,
-        item_category: log.dataset.item_categories().to_vec(),
-        card,
-    };
-    to_model(&fit.config().model, fit.trainer.model().params(), labels).map_err(|error| other(&error))
 }

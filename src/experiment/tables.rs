@@ -123,6 +123,7 @@ pub fn picked(protocol: Protocol) -> &'static str {
         Protocol::Time => {
             "One moment for everybody: the epoch was picked at an earlier moment, the test was looked at once."
         }
+        Protocol::None => "Every event was learned from: nothing was held out to measure by.",
         Protocol::Paper => {
             "The epoch was picked on the test set itself, as the paper does: these figures are a little too good."
         }

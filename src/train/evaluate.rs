@@ -43,6 +43,14 @@ pub struct Figures {
     pub ranking: Ranking,
 }
 
+impl Figures {
+    /// Each figure with its name, in the order of tables.
+    pub fn rows(&self) -> Vec<(String, Estimate)> {
+        let ranking = self.ranking.values.iter().map(|value| (value.title(), value.estimate));
+        std::iter::once(("AUC, 1 negative".into(), self.auc)).chain(ranking).collect()
+    }
+}
+
 /// The figures of a rival.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rated {

@@ -1,7 +1,7 @@
 //! Going on from a trained model with a newer log: its items keep their rows, new ones start from the average of their
 //! category.
 
-use crate::data::{DataError, Dataset, Log, Vocabulary};
+use crate::data::{DataError, Log, Vocabulary, remap};
 use crate::params::{Params, TableId};
 use crate::scorer::{Checksum, Model};
 
@@ -68,17 +68,10 @@ impl Growth {
                 }
             }
         }
-        let to_union: Vec<u32> = log.items.names().filter_map(|name| items.id(name)).collect();
-        let from = &log.dataset;
-        let (mut offsets, mut events, mut times) = (vec![0], Vec::with_capacity(from.events()), Vec::new());
-        for user in 0..from.users() as u32 {
-            let history = from.history(user);
-            events.extend(history.items.iter().map(|item| to_union[*item as usize]));
-            times.extend_from_slice(history.times);
-            offsets.push(events.len());
-        }
+        let to_union: Vec<Option<u32>> = log.items.names().map(|name| items.id(name)).collect();
         let count = if item_category.is_empty() { 0 } else { categories.len() };
-        let dataset = Dataset::from_parts(offsets, events, times, item_category, items.len(), count)?;
+        let of_union = remap::Items { items: items.len(), item_category, categories: count };
+        let dataset = remap::remap(&log.dataset, &to_union, of_union)?;
         let rows = |names: &Vocabulary, find: &dyn Fn(&str) -> Option<u32>| names.names().map(find).collect();
         let of_items = rows(&items, &|name| model.items().find(name));
         let of_categories = rows(&categories, &|name| model.categories().find(name));

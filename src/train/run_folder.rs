@@ -307,6 +307,13 @@ impl Keep for RunFolder {
     }
 }
 
+/// The length of the newest checkpoint in a folder that may be a run folder, 0 without one.
+pub(crate) fn newest_length(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder.join(CHECKPOINTS)).into_iter().flatten().flatten();
+    let lengths = entries.filter_map(|entry| Some((entry.file_name(), entry.metadata().ok()?.len())));
+    lengths.max().map_or(0, |(_, length)| length)
+}
+
 /// Tells one moment of a run from another.
 fn mark(fit: &Fit<'_>) -> (usize, usize, usize) {
     (fit.state.epoch, fit.state.position, fit.state.halvings.len())

@@ -91,7 +91,7 @@ impl Stamp {
             shared_negatives: (train.loss.against() == Against::Shared).then_some(train.shared_negatives),
             denominator: (!own).then_some(train.denominator),
             picked_by: train.early_stop_metric,
-            picked_on: if split.protocol == Protocol::Paper { "test" } else { "validation" },
+            picked_on: split.protocol.picked_on(),
             seed: train.seed,
         }
     }

@@ -1,0 +1,161 @@
+//! A session's run: started or resumed, trained, measured, exported.
+
+use super::card;
+use super::error::SessionError;
+use super::notes::Note;
+use super::{Session, Trained};
+use crate::model::Kind;
+use crate::model::export::{Labels, to_model};
+use crate::scorer::{Card, Ids, Model};
+use crate::train::RunFolder;
+use crate::train::checkpoint::Identity;
+use crate::train::fit::{Figures, Fit, Rated, Watch};
+use crate::train::run_folder::Started;
+use crate::train::stamp::Stamp;
+use std::path::Path;
+
+/// A run on its way, in a folder or without one. Made by [`Session::start`].
+pub struct Run<'s> {
+    /// The run itself.
+    pub fit: Fit<'s>,
+    session: &'s Session,
+    folder: Option<RunFolder>,
+    notes: Vec<Note>,
+}
+
+impl<'s> Run<'s> {
+    pub(super) fn new(session: &'s Session, fit: Fit<'s>, notes: Vec<Note>) -> Run<'s> {
+        Run { fit, session, folder: None, notes }
+    }
+
+    /// What there is to say since this was asked last.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Opens the run folder, if the session has one, and goes to where its run stopped.
+    ///
+    /// # Errors
+    /// [`SessionError::Folder`]: it is no run folder, another trainer works there, or the run is another one.
+    pub fn resume(&mut self) -> Result<(), SessionError> {
+        let Some(keeping) = &self.session.keeping else { return Ok(()) };
+        let opened = &self.session.opened;
+        let mut folder = RunFolder::open(&keeping.folder, keeping.options)?;
+        let started = folder.start(&mut self.fit, Identity::of(&opened.log), &keeping.allow)?;
+        if let Started::Resumed { from, skipped } = started {
+            let older = !skipped.is_empty();
+            let broken =
+                skipped.into_iter().map(|(path, error)| Note::BrokenCheckpoint { path, why: error.to_string() });
+            self.notes.extend(broken);
+            let state = &self.fit.state;
+            let at = (state.epoch + 1, state.position, self.fit.train().len());
+            let at = self.fit.finish().is_none().then_some(at);
+            if at.is_some() || older {
+                self.notes.push(Note::Resumed { from, older, at });
+            }
+        }
+        folder.write_stamp(&Stamp::new(self.fit.config(), &opened.log.dataset, opened.hash()))?;
+        self.folder = Some(folder);
+        Ok(())
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_ref().map(RunFolder::path)
+    }
+
+    /// Trains to the end, or until `watch` ends it: whether its end was reached.
+    ///
+    /// # Errors
+    /// [`SessionError::Diverged`]; [`SessionError::Fit`], a full disk for instance.
+    pub fn train(&mut self, watch: &mut (impl Watch + Send)) -> Result<bool, SessionError> {
+        let result = match &mut self.folder {
+            Some(folder) => self.fit.run_keeping(watch, folder),
+            None => self.fit.run(watch),
+        };
+        result.map_err(|error| {
+            if !SessionError::diverged(&error) {
+                return SessionError::Fit(error);
+            }
+            let newest = |folder: &RunFolder| folder.checkpoints().ok().and_then(|all| all.last().cloned());
+            let (hint, folder) = (self.fit.state.halvings.is_empty(), self.folder.as_ref().map(newest));
+            SessionError::Diverged { source: error, hint, folder }
+        })
+    }
+
+    /// Writes a checkpoint of the run as it stands, where it has a folder.
+    ///
+    /// # Errors
+    /// [`SessionError::Folder`].
+    pub fn keep(&mut self) -> Result<(), SessionError> {
+        match &mut self.folder {
+            Some(folder) => Ok(folder.save(&self.fit)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the best epoch's weights and measures them on the test set, beside all rivals. With [`Protocol::None`] it takes
+    /// the last epoch's, and the figures are those of nobody.
+    ///
+    /// [`Protocol::None`]: crate::data::Protocol::None
+    pub fn measure(&mut self) -> (Figures, Vec<Rated>) {
+        self.fit.restore_best();
+        self.fit.test_beside_rivals()
+    }
+
+    /// The model's card.
+    ///
+    /// # Errors
+    /// [`SessionError::Card`] for settings that no TOML can stand for.
+    pub fn card(&self, figures: &Figures) -> Result<Card, SessionError> {
+        Ok(card::card(&self.fit, &self.session.opened, figures, self.session.command.clone())?)
+    }
+
+    /// The model as it is written, with its card.
+    ///
+    /// # Errors
+    /// [`SessionError::Unsaved`] for a model that is no DMRAN; [`SessionError::Ids`] and [`SessionError::Model`] for names
+    /// and numbers that no file can hold.
+    pub fn model(&self, card: Card) -> Result<Model, SessionError> {
+        let (log, kind) = (&self.session.opened.log, self.fit.config().train.model);
+        if kind != Kind::Dmran {
+            return Err(SessionError::Unsaved(kind));
+        }
+        let labels = Labels {
+            items: Ids::from_sorted(log.items.names())?,
+            categories: Ids::from_sorted(log.categories.names())?,
+            item_category: log.dataset.item_categories().to_vec(),
+            card,
+        };
+        Ok(to_model(&self.fit.config().model, self.fit.trainer.model().params(), labels)?)
+    }
+
+    /// Whether a model is this very run's: of the same settings and the same log.
+    pub fn made(&self, model: &Model) -> bool {
+        let card = model.card();
+        card::settings(&self.fit).is_ok_and(|config| card.config == config)
+            && card.data_hash == self.session.opened.hash()
+    }
+
+    /// Measures the run and takes what it came to.
+    ///
+    /// # Errors
+    /// As [`Run::card`] and [`Run::model`].
+    pub fn outcome(mut self) -> Result<Trained, SessionError> {
+        let (figures, rivals) = self.measure();
+        let card = self.card(&figures)?;
+        let kind = self.fit.config().train.model;
+        let model = (kind == Kind::Dmran).then(|| self.model(card.clone())).transpose()?;
+        let state = self.fit.state;
+        Ok(Trained {
+            kind,
+            figures,
+            rivals,
+            card,
+            model,
+            best_epoch: state.best.map(|best| best.epoch),
+            epochs: state.reports,
+            notes: self.notes,
+        })
+    }
+}
