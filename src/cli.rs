@@ -25,8 +25,10 @@ mod search;
 mod settings;
 mod show;
 mod signals;
+mod similar;
 mod train;
 mod trials;
+mod vectors;
 mod watch;
 
 use clap::{Parser, Subcommand};
@@ -56,6 +58,10 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Recommend items to users of a log.
     Recommend(recommend::Args),
+    /// The items most like an item.
+    Similar(similar::Args),
+    /// Write the vectors of items and users to files, for indices and other programs.
+    Vectors(vectors::Args),
     /// Answer requests, one JSON object a line: scores of given items, or the best ones.
     Score(score::Args),
     /// Show what is in a log or in a model.
@@ -81,6 +87,8 @@ pub fn main() -> ExitCode {
         Command::Search(args) => search::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Recommend(args) => recommend::run(&args),
+        Command::Similar(args) => similar::run(&args),
+        Command::Vectors(args) => vectors::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Completions { shell } => manual::completions(shell),

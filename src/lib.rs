@@ -145,6 +145,8 @@ pub mod tape;
 pub mod tensor;
 #[cfg(feature = "train")]
 pub mod train;
+#[cfg(feature = "train")]
+pub mod vectors;
 
 /// The README's example is compiled and run.
 #[cfg(all(doctest, feature = "train"))]

@@ -80,7 +80,15 @@ impl Args {
     }
 
     fn apply(&self, config: &mut Config) -> Result<(), Failure> {
-        apply_all(config, &self.data, &self.settings)
+        apply_all(config, &self.data, &self.settings)?;
+        if !config.eval.protocol.measures() {
+            return Err(Failure::Input(format!(
+                "{}: was trained on every event (--protocol none), so there is nothing to measure it by; --protocol honest \
+                 measures it on events that it has learned from, which makes it look better than it is",
+                self.model.display()
+            )));
+        }
+        Ok(())
     }
 }
 

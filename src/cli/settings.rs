@@ -77,6 +77,11 @@ impl<G> Default for SettingsFlags<G> {
 }
 
 impl<G: Groups> SettingsFlags<G> {
+    /// Whether the flag of a setting was given.
+    pub fn has(&self, section: &str, key: &str) -> bool {
+        self.given.get(section).is_some_and(|section| section.get(key).is_some())
+    }
+
     /// Puts the flags that were given over the settings. Whether they fit together is for [`Config::validate`] to say.
     pub fn apply(&self, config: &mut Config) -> Result<(), Failure> {
         // A path need not be text, as TOML is.

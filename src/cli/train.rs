@@ -6,7 +6,7 @@ use super::data_flags::{self, DataFlags, named};
 use super::failure::Failure;
 use super::outputs::{self, Holds, Outputs};
 use super::run::{self, RunFlags};
-use super::settings::{Everything, RecipeFlags, SettingsFlags, gather};
+use super::settings::{Everything, RecipeFlags, SettingsFlags, apply_all, gather};
 use super::watch::Screen;
 use super::{command, note, page, print_config, show, signals};
 use dmran::model::Kind;
@@ -61,10 +61,17 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let Args { recipe, data, settings, .. } = args;
     let base = args.base.load(args.model)?;
-    let mut config = match &base {
-        Some(base) => base::config(base, data, settings)?,
-        None => gather(recipe, args.model, data, settings)?,
+    let like = args.base.config_like()?;
+    let takes_epochs = like.is_some() || base.is_some() || recipe.config.is_some() || settings.has("train", "epochs");
+    let mut config = match (&base, like) {
+        (Some(base), _) => base::config(base, data, settings)?,
+        (None, Some(mut config)) => {
+            apply_all(&mut config, data, settings)?;
+            config
+        }
+        (None, None) => gather(recipe, args.model, data, settings)?,
     };
+    check_final(&config, takes_epochs)?;
     config.train.since = args.base.since.or(config.train.since);
     let mut out = io::stdout().lock();
     if args.print_config {
@@ -119,7 +126,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let protocol = session.config().eval.protocol;
     let mut screen = Screen::new(&session.config().train, protocol.picked_on(), args.quiet);
     run::train(&mut run, &mut screen)?;
-    screen.finish("measuring on the test set");
+    if protocol.measures() {
+        screen.finish("measuring on the test set");
+    }
     let (figures, rivals) = run.measure();
     screen.clear();
     let best = run.fit.state.best.as_ref().map(|best| best.epoch);
@@ -129,7 +138,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let card = run.card(&figures)?;
     let model = to.as_ref().map(|_| run.model(card.clone())).transpose()?;
     let saved = to.as_deref().zip(model.as_ref()).map(|(to, model)| save(model, to));
-    write!(out, "\n{}", show::table(&show::columns(kind.title(), &figures, &rivals)))?;
+    writeln!(out)?;
+    if protocol.measures() {
+        write!(out, "{}", show::table(&show::columns(kind.title(), &figures, &rivals)))?;
+    }
     writeln!(out, "{}", show::picked(protocol, best))?;
     let opened = session.opened();
     let examples = model.map(|model| page::examples_of(model, &run.fit, opened)).transpose()?.unwrap_or_default();
@@ -151,6 +163,25 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Where nothing is measured, somebody has to say how long to train, and there is nothing to report on.
+fn check_final(config: &Config, takes_epochs: bool) -> Result<(), Failure> {
+    if config.eval.protocol.measures() {
+        return Ok(());
+    }
+    if !takes_epochs {
+        return Err(Failure::input(
+            "--protocol none measures nothing, so no epoch can be picked: give --epochs N, or --like MODEL with a model that \
+             was measured, whose settings and best epoch are then taken",
+        ));
+    }
+    if config.train.model == Kind::MostPopular {
+        return Err(Failure::input(
+            "--protocol none: most-popular is only measured, and nothing is held out to measure by",
+        ));
+    }
+    Ok(())
+}
+
 /// The log: its files, or none for the bundled one, with a look at standard input where nobody named any.
 fn log(args: &Args) -> Result<(&[PathBuf], Piped), Failure> {
     if !args.files.is_empty() || args.bundled.is_set() {
@@ -162,6 +193,7 @@ fn log(args: &Args) -> Result<(&[PathBuf], Piped), Failure> {
         ("--report", args.report.is_some()),
         ("--config", args.recipe.config.is_some()),
         ("--from", args.base.from.is_some()),
+        ("--like", args.base.like.is_some()),
         ("--since", args.base.since.is_some()),
     ];
     if let Some((flag, _)) = of_ones_own.iter().find(|(_, given)| *given) {
@@ -183,7 +215,8 @@ fn outputs(args: &Args, config: &Config) -> Result<(Option<PathBuf>, Option<Path
             out.display()
         )));
     }
-    let inputs = [&config.data.meta, &args.recipe.config, &args.base.from].map(|input| input.as_deref());
+    let like = args.base.like();
+    let inputs = [&config.data.meta, &args.recipe.config, &args.base.from, &like].map(|input| input.as_deref());
     let mut outputs = Outputs::beside(&args.files, inputs)?;
     let folder = args.run.run.as_deref();
     if let Some(folder) = folder {

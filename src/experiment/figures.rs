@@ -108,7 +108,7 @@ pub fn figure5(name: &str, data: &DataReport, cells: &[Cell]) -> Report {
 
 /// The cells of each protocol that has any, with the name of its chart.
 fn by_protocol<'a>(name: &str, cells: &'a [Cell]) -> Vec<(Protocol, Vec<&'a Cell>, String)> {
-    let mut groups: Vec<(Protocol, Vec<&Cell>, String)> = Protocol::ALL
+    let mut groups: Vec<(Protocol, Vec<&Cell>, String)> = Protocol::MEASURING
         .into_iter()
         .map(|p| (p, cells.iter().filter(|cell| cell.protocol == p).collect::<Vec<_>>(), name.to_owned()))
         .filter(|(_, cells, _)| !cells.is_empty())

@@ -108,7 +108,7 @@ pub fn of(dataset: &Dataset, popularity: &[u32], ranks: &[Ranked], k: usize) -> 
 /// The page: for each protocol and grouping a table of NDCG and one of HR, a column a model, the rivals behind them.
 pub fn page(cells: &[Cell]) -> Report {
     let (mut out, mut results) = (String::new(), Vec::new());
-    for protocol in Protocol::ALL {
+    for protocol in Protocol::MEASURING {
         let cells: Vec<&Cell> = cells.iter().filter(|cell| cell.protocol == protocol).collect();
         let tests = || cells.iter().flat_map(|cell| &cell.records).filter_map(|record| record.test.as_ref());
         let Some(first) = tests().find(|test| !test.slices.is_empty()) else { continue };

@@ -77,7 +77,7 @@ impl Cell {
     pub fn measured_on(protocol: Protocol) -> &'static str {
         match protocol {
             Protocol::Paper => "test AUC, 1 negative",
-            Protocol::Honest | Protocol::Time => "validation AUC",
+            Protocol::Honest | Protocol::Time | Protocol::None => "validation AUC",
         }
     }
 

@@ -44,11 +44,13 @@ pub fn table1(data: &[(&str, &str, &DataReport)]) -> Report {
 }
 
 /// A column of Table 2: its name and the figure.
-type Column = (String, fn(&Test) -> Measure);
+type Column = (String, Pick);
+
+/// A figure of a run.
+type Pick = fn(&Test) -> Measure;
 
 /// What DMRAN's lead is told in: its key in JSON, the column of the figure, the figure.
-const LEADS: [(&str, usize, fn(&Test) -> Measure); 2] =
-    [("dmran_ahead", 0, |t| t.auc), ("dmran_ahead_ndcg", 3, |t| t.ndcg)];
+const LEADS: [(&str, usize, Pick); 2] = [("dmran_ahead", 0, |t| t.auc), ("dmran_ahead_ndcg", 3, |t| t.ndcg)];
 
 fn columns(cells: &[Cell]) -> Vec<Column> {
     let k = cells.iter().flat_map(|c| &c.records).find_map(|r| r.test.as_ref()).map_or(0, |test| test.k);
@@ -66,7 +68,7 @@ pub fn table2(data: &DataReport, cells: &[Cell]) -> Report {
     let sets = paper::beside([data.users, data.items, data.interactions]);
     let columns = columns(cells);
     let (mut out, mut protocols, mut times) = (String::new(), Vec::new(), Vec::new());
-    for protocol in Protocol::ALL {
+    for protocol in Protocol::MEASURING {
         let cells: Vec<&Cell> = cells.iter().filter(|cell| cell.protocol == protocol).collect();
         if cells.is_empty() {
             continue;
@@ -131,6 +133,7 @@ pub fn picked(protocol: Protocol) -> &'static str {
         Protocol::Time => {
             "One moment for everybody: the epoch was picked at an earlier moment, the test was looked at once."
         }
+        Protocol::None => "Every event was learned from: nothing was held out to measure by.",
         Protocol::Paper => {
             "The epoch was picked on the test set itself, as the paper does: these figures are a little too good."
         }

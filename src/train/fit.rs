@@ -50,7 +50,7 @@ impl<'a> Fit<'a> {
                 let learned = Negatives::until(dataset, &learned_events(dataset, split));
                 (learned, Some(Negatives::until(dataset, &known_events(dataset, split))))
             }
-            Protocol::Paper | Protocol::Honest => (Negatives::new(dataset), None),
+            Protocol::Paper | Protocol::Honest | Protocol::None => (Negatives::new(dataset), None),
         };
         let mut train = train_samples(dataset, split);
         train.retain(|s| negatives.available(s.user) > 0);
@@ -61,7 +61,7 @@ impl<'a> Fit<'a> {
         let test = test_samples(dataset, split);
         let validation = match split.protocol {
             Protocol::Paper => test.clone(),
-            Protocol::Honest | Protocol::Time => validation_samples(dataset, split),
+            Protocol::Honest | Protocol::Time | Protocol::None => validation_samples(dataset, split),
         };
         if trainer.model().every_position() {
             last_of_each_user(&mut train);
@@ -129,7 +129,7 @@ impl<'a> Fit<'a> {
         let config = &self.config.train;
         if self.state.epoch >= config.epochs {
             Some(Finish::Epochs)
-        } else if config.patience > 0 && self.state.position == 0 {
+        } else if config.patience > 0 && self.state.position == 0 && self.config.eval.protocol.measures() {
             (self.state.epochs_without_better() >= config.patience).then_some(Finish::Patience)
         } else {
             None
@@ -248,7 +248,8 @@ impl<'a> Fit<'a> {
     /// Evaluates the epoch and begins the next one.
     fn close_epoch(&mut self) -> EpochReport {
         let Sampled { auc, loss: validation_loss } = self.validate();
-        let top_ten = self.config.train.early_stop_metric.ranks().then(|| self.rank_validation());
+        let ranks = self.config.train.early_stop_metric.ranks() && self.config.eval.protocol.measures();
+        let top_ten = ranks.then(|| self.rank_validation());
         let terms = self.mean_terms();
         let config = &self.config.train;
         let step = self.trainer.optimizer.step.saturating_sub(1);

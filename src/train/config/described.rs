@@ -264,8 +264,8 @@ pub const SETTINGS: &[Setting] = &[
         "protocol",
         Takes::Name(names_of::<Protocol>),
         "how events are split: honest (pick the epoch on each user's second to last event, test on the last; what others did later is learned \
-         from), time (learn from what is before one moment for everybody, test on what comes after) or paper (pick the epoch \
-         on the test set)",
+         from), time (learn from what is before one moment for everybody, test on what comes after), paper (pick the epoch \
+         on the test set) or none (learn from every event and measure nothing: for the model that goes into use)",
     ),
     of(
         "eval",
