@@ -14,9 +14,9 @@
 
 mod added;
 mod items;
-mod lines;
 mod parts;
 
+use crate::lines::Lines;
 pub use crate::model::items::{Categories, ItemRows};
 
 use dmran_kernels::Level;
@@ -25,7 +25,6 @@ use dmran_kernels::gemm::{pack_transposed, packed_len};
 use dmran_kernels::loss::sum_squares;
 use dmran_kernels::optim::add_scaled;
 use items::Members;
-use lines::Lines;
 use parts::{Part, Parts, Run};
 use rayon::prelude::*;
 

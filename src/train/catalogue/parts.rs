@@ -1,6 +1,7 @@
 //! Everything that is cut like the catalogue, cut into runs.
 
-use super::{BLOCK, Lines, grow};
+use super::{BLOCK, grow};
+use crate::lines::Lines;
 use dmran_kernels::gemm::packed_len;
 use std::ops::Range;
 

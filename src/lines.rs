@@ -1,4 +1,4 @@
-//! Buffers from a cache line's border on.
+//! Buffers of floats from a cache line's border on.
 
 /// Floats in a cache line.
 const LINE: usize = 16;
@@ -6,7 +6,7 @@ const LINE: usize = 16;
 /// Room for floats of which the first stands on the border of a cache line: large blocks from an allocator begin 16 bytes
 /// after a page does, and every vector of a row would be in two lines.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub struct Lines {
     values: Vec<f32>,
     first: usize,
     len: usize,
@@ -37,6 +37,14 @@ impl Lines {
     }
 }
 
+impl Clone for Lines {
+    fn clone(&self) -> Lines {
+        let mut lines = Lines::default();
+        lines.room(self.len).copy_from_slice(self);
+        lines
+    }
+}
+
 impl std::ops::Deref for Lines {
     type Target = [f32];
 
@@ -61,6 +69,8 @@ mod tests {
         for len in [0, 1, 300_000, 17, 300_001, 5_000_000] {
             assert_eq!(lines.room(len).len(), len);
             assert!(len == 0 || lines.as_ptr() as usize % 64 == 0);
+            let copy = lines.clone();
+            assert!(copy[..] == lines[..] && (len == 0 || copy.as_ptr() as usize % 64 == 0));
         }
     }
 }
