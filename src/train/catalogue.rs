@@ -195,7 +195,7 @@ impl Catalogue {
         for from in (0..count).step_by(ROWS) {
             let to = count.min(from + ROWS);
             let chunk = batch.chunk(from, to, d);
-            self.forward(rows, &chunk, self.run);
+            self.forward(rows, &chunk, true);
             self.finish_users(rows, &chunk, &mut d_users[from * d..to * d]);
             let write = if from == 0 { Write::Over } else { Write::Add };
             self.backward(&chunk, write, to == count);
@@ -213,7 +213,7 @@ impl Catalogue {
         self.begin(rows, batch);
         let count = batch.targets.len();
         for from in (0..count).step_by(ROWS) {
-            self.forward(rows, &batch.chunk(from, count.min(from + ROWS), d), BLOCK);
+            self.forward(rows, &batch.chunk(from, count.min(from + ROWS), d), false);
         }
         self.weighted(batch)
     }
@@ -297,13 +297,14 @@ impl Catalogue {
         Parts { part: parts, run: self.run, e: kept * stride(rows), maxima: self.run / BLOCK * rows }
     }
 
-    /// All runs over the catalogue; then totals and losses.
-    fn forward(&mut self, rows: &ItemRows, chunk: &Batch, kept: usize) {
+    /// All runs over the catalogue; then totals and losses. Exponentials are kept if they are for gradients.
+    fn forward(&mut self, rows: &ItemRows, chunk: &Batch, for_gradients: bool) {
+        let kept = if for_gradients { self.run } else { BLOCK };
         let (level, d, count) = (self.level, self.width + self.category_width, chunk.targets.len());
         let mut packed = std::mem::take(&mut self.packed);
         let users = packed.room(packed_len(d, count));
         pack_transposed(chunk.users, count, d, users);
-        let (users, for_gradients) = (&*users, kept > BLOCK);
+        let users = &*users;
         let scratch = if self.category_width > 0 { BLOCK.min(self.items) * d } else { 0 };
         self.parts(count, kept).each(&|part| {
             let [run] = part.runs else { unreachable!("one run at a time") };
