@@ -127,10 +127,10 @@ pub struct TrainFlags {
     /// Weight of the redundancy penalty (the paper's lambda 3)
     #[arg(long, value_name = "X")]
     penalty: Option<f32>,
-    /// bce (eq 20, 21), bpr, softmax (eq 18, 19: over all items), or sampled-softmax (over items drawn for a shard)
+    /// bce (eq 20, 21), bpr, softmax (eq 18, 19: over all items), or sampled-softmax (over items drawn for a batch)
     #[arg(long, value_name = "NAME")]
     loss: Option<Loss>,
-    /// Items that a shard's samples are compared with (sampled-softmax)
+    /// Items that a batch's samples are compared with (sampled-softmax)
     #[arg(long, value_name = "N")]
     shared_negatives: Option<usize>,
     /// Draw shared items in proportion to this power of their training events plus one; 0: uniformly
