@@ -124,6 +124,8 @@ pub mod experiment;
 #[cfg(feature = "train")]
 pub mod gemm;
 #[cfg(feature = "train")]
+pub mod lines;
+#[cfg(feature = "train")]
 pub mod metrics;
 #[cfg(feature = "train")]
 pub mod model;

@@ -1,5 +1,6 @@
 //! The trained numbers: dense weights in one flat buffer, embedding tables apart, and the packed forms of weights.
 
+use crate::lines::Lines;
 use crate::tensor::Var;
 use dmran_kernels::Weight;
 use dmran_kernels::gemm::{pack, pack_transposed, packed_len};
@@ -61,7 +62,7 @@ pub struct Table {
     /// Width of a row.
     pub cols: usize,
     /// Row-major values.
-    pub data: Vec<f32>,
+    pub data: Lines,
 }
 
 /// All weights of a model.
@@ -111,7 +112,7 @@ impl Params {
 
     /// Adds an embedding table of zeros.
     pub fn add_table(&mut self, name: &str, rows: usize, cols: usize) -> TableId {
-        self.tables.push(Table { name: name.to_owned(), rows, cols, data: vec![0.0; rows * cols] });
+        self.tables.push(Table { name: name.to_owned(), rows, cols, data: Lines::zeros(rows * cols) });
         TableId(self.tables.len() - 1)
     }
 

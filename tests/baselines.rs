@@ -127,7 +127,7 @@ fn check(name: &str, case_name: &str, engine: Engine, level: Level) {
         let mut rows = RowGrads::default();
         let mut lookups = Lookups::default();
         lookups.take(&tape, model.params(), k);
-        rows.collect(level, table.cols, |_| &lookups, 1);
+        rows.collect(level, table.cols, |_| Some(&lookups), 1);
         let mut got = vec![0.0; table.data.len()];
         for (row, grad) in rows.rows().iter().zip(rows.grads().chunks(table.cols)) {
             got[*row as usize * table.cols..][..table.cols].copy_from_slice(grad);
@@ -160,7 +160,7 @@ fn models_by_name_and_their_starting_values() {
         assert_eq!(model.name(), name);
         let again = build(name, &settings, &sizes(), START).unwrap();
         let other = build(name, &settings, &sizes(), Start { seed: 2, ..START }).unwrap();
-        let v = |m: &dyn Model| m.params().table(m.params().find_table("V").unwrap()).data.clone();
+        let v = |m: &dyn Model| m.params().table(m.params().find_table("V").unwrap()).data.to_vec();
         assert_eq!(v(&*model), v(&*again));
         assert_ne!(v(&*model), v(&*other));
         assert_eq!(model.params().trained(), again.params().trained());

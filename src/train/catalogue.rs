@@ -16,6 +16,7 @@ mod added;
 mod items;
 mod parts;
 
+use crate::lines::Lines;
 pub use crate::model::items::{Categories, ItemRows};
 
 use dmran_kernels::Level;
@@ -89,13 +90,13 @@ pub struct Catalogue {
     /// Items of a run, a multiple of [`BLOCK`].
     run: usize,
     runs: Vec<Run>,
-    packed: Vec<f32>,
-    exponentials: Vec<f32>,
+    packed: Lines,
+    exponentials: Lines,
     /// `[blocks, rows of the chunk]`: maxima that the exponentials are relative to.
     maxima: Vec<f32>,
     chunk: Chunk,
     losses: Vec<f64>,
-    d_items: Vec<f32>,
+    d_items: Lines,
     /// `[I, category_width]`: gradients of the items' second parts, before their sum over each category.
     d_parts: Vec<f32>,
     d_categories: Vec<f32>,
@@ -150,12 +151,12 @@ impl Catalogue {
             category_width,
             run: run_blocks * BLOCK,
             runs: (0..blocks.div_ceil(run_blocks)).map(|_| Run::default()).collect(),
-            packed: Vec::new(),
-            exponentials: Vec::new(),
+            packed: Lines::default(),
+            exponentials: Lines::default(),
             maxima: Vec::new(),
             chunk: Chunk::default(),
             losses: Vec::new(),
-            d_items: vec![0.0; items * width],
+            d_items: Lines::zeros(items * width),
             d_parts: vec![0.0; items * category_width],
             d_categories: vec![0.0; categories * category_width],
             d_bias: vec![0.0; if bias { items } else { 0 }],
@@ -194,7 +195,7 @@ impl Catalogue {
         for from in (0..count).step_by(ROWS) {
             let to = count.min(from + ROWS);
             let chunk = batch.chunk(from, to, d);
-            self.forward(rows, &chunk, self.run);
+            self.forward(rows, &chunk, true);
             self.finish_users(rows, &chunk, &mut d_users[from * d..to * d]);
             let write = if from == 0 { Write::Over } else { Write::Add };
             self.backward(&chunk, write, to == count);
@@ -212,7 +213,7 @@ impl Catalogue {
         self.begin(rows, batch);
         let count = batch.targets.len();
         for from in (0..count).step_by(ROWS) {
-            self.forward(rows, &batch.chunk(from, count.min(from + ROWS), d), BLOCK);
+            self.forward(rows, &batch.chunk(from, count.min(from + ROWS), d), false);
         }
         self.weighted(batch)
     }
@@ -244,8 +245,8 @@ impl Catalogue {
     /// If the lengths do not fit or there is no such row.
     pub fn add_rows(&mut self, table: TableOf, rows: &[u32], grads: &[f32]) {
         let (dense, width) = match table {
-            TableOf::Items => (&mut self.d_items, self.width),
-            TableOf::Categories => (&mut self.d_categories, self.category_width),
+            TableOf::Items => (&mut *self.d_items, self.width),
+            TableOf::Categories => (&mut *self.d_categories, self.category_width),
         };
         self.squares.added += added::add_rows(self.level, dense, width, rows, grads);
     }
@@ -258,8 +259,10 @@ impl Catalogue {
 
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
-        let floats = [&self.packed, &self.exponentials, &self.maxima, &self.d_items, &self.d_parts, &self.d_categories];
-        4 * (floats.iter().map(|v| v.capacity()).sum::<usize>() + self.d_bias.capacity())
+        let lines = [&self.packed, &self.exponentials, &self.d_items].into_iter().map(Lines::bytes).sum::<usize>();
+        let floats = [&self.maxima, &self.d_parts, &self.d_categories];
+        lines
+            + 4 * (floats.iter().map(|v| v.capacity()).sum::<usize>() + self.d_bias.capacity())
             + self.runs.iter().map(Run::bytes).sum::<usize>()
             + self.members.bytes()
     }
@@ -280,7 +283,7 @@ impl Catalogue {
     /// The runs, each with its part of all that is cut like the catalogue; `kept` exponentials a run, in items.
     fn parts(&mut self, rows: usize, kept: usize) -> Parts<'_> {
         let blocks = self.items.div_ceil(BLOCK);
-        grow(&mut self.exponentials, self.items.min(self.runs.len() * kept) * stride(rows));
+        self.exponentials.room(self.items.min(self.runs.len() * kept) * stride(rows));
         grow(&mut self.maxima, blocks * rows);
         let parts = Part {
             items: 0..self.items,
@@ -294,14 +297,14 @@ impl Catalogue {
         Parts { part: parts, run: self.run, e: kept * stride(rows), maxima: self.run / BLOCK * rows }
     }
 
-    /// All runs over the catalogue; then totals and losses.
-    fn forward(&mut self, rows: &ItemRows, chunk: &Batch, kept: usize) {
+    /// All runs over the catalogue; then totals and losses. Exponentials are kept if they are for gradients.
+    fn forward(&mut self, rows: &ItemRows, chunk: &Batch, for_gradients: bool) {
+        let kept = if for_gradients { self.run } else { BLOCK };
         let (level, d, count) = (self.level, self.width + self.category_width, chunk.targets.len());
         let mut packed = std::mem::take(&mut self.packed);
-        grow(&mut packed, packed_len(d, count));
-        let users = &mut packed[..packed_len(d, count)];
+        let users = packed.room(packed_len(d, count));
         pack_transposed(chunk.users, count, d, users);
-        let (users, for_gradients) = (&*users, kept > BLOCK);
+        let users = &*users;
         let scratch = if self.category_width > 0 { BLOCK.min(self.items) * d } else { 0 };
         self.parts(count, kept).each(&|part| {
             let [run] = part.runs else { unreachable!("one run at a time") };

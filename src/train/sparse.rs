@@ -212,10 +212,10 @@ mod tests {
         rows.collect(Level::best(), 2, |i| shards.get(i), 2);
         assert_eq!(rows.rows().len(), 201);
         assert_eq!(rows.sum_squares(), 2.0 * (199.0 + 9.0 + 1.0));
-        let before = params.table(v).data.clone();
+        let before = params.table(v).data.to_vec();
         let rule = Rule::new(Level::best(), OptimizerKind::Sgd, 1.0, 0.5, 1);
         rows.apply(params.table_mut(v), &mut [vec![], vec![]], &rule);
-        for (i, (a, b)) in before.iter().zip(&params.table(v).data).enumerate() {
+        for (i, (a, b)) in before.iter().zip(&params.table(v).data[..]).enumerate() {
             let times = match i / 2 {
                 7 => 3.0,
                 0..200 | 299 => 1.0,

@@ -198,7 +198,7 @@ pub const SETTINGS: &[Setting] = &[
         "loss",
         Takes::Name(names_of::<Loss>),
         "what a target is compared with, and how: bce (eq 20, 21), bpr, softmax (eq 18, 19: over all items) or sampled-softmax \
-         (over items drawn for a shard)",
+         (over items drawn for a batch)",
     ),
     train("optimizer", Takes::Name(names_of::<OptimizerKind>), "how gradients become steps"),
     train("lr", POSITIVE, "learning rate of the first epoch"),
@@ -215,7 +215,8 @@ pub const SETTINGS: &[Setting] = &[
     train(
         "shared_negatives",
         Takes::Whole(1, 1 << 20),
-        "items that a shard's samples are compared with (sampled-softmax)",
+        "items that a batch's samples are compared with (sampled-softmax; a shard's where the user vector depends on the candidate \
+         or every event is a target)",
     ),
     train(
         "sampling_power",

@@ -92,7 +92,7 @@ impl Snapshot {
     /// Copies a model's numbers.
     pub fn take(trainer: &Trainer) -> Snapshot {
         let params = trainer.model().params();
-        Snapshot { dense: params.trained().to_vec(), tables: params.tables().iter().map(|t| t.data.clone()).collect() }
+        Snapshot { dense: params.trained().to_vec(), tables: params.tables().iter().map(|t| t.data.to_vec()).collect() }
     }
 
     /// Puts the numbers back.
@@ -159,7 +159,7 @@ impl Point {
     pub(crate) fn install(self, trainer: &mut Trainer) {
         let params = trainer.model_mut().params_mut();
         params.trained_mut().copy_from_slice(&self.weights.dense);
-        params.tables_mut().iter_mut().zip(self.weights.tables).for_each(|(t, data)| t.data = data);
+        params.tables_mut().iter_mut().zip(self.weights.tables).for_each(|(t, data)| t.data.copy_from_slice(&data));
         trainer.optimizer.dense = self.dense;
         trainer.optimizer.tables = self.tables;
         trainer.optimizer.step = self.step;
