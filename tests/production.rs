@@ -257,7 +257,7 @@ fn similar_items_are_those_of_the_largest_cosine() {
             let better = (0..ITEMS as u32).filter(|other| *other != item && cosine(*other) > worst + 1e-5);
             assert!(better.count() <= 19);
         }
-        assert_eq!(scorer.similar(ITEMS as u32, 1, &Rules::default(), &mut Vec::new()).is_err(), true);
+        assert!(scorer.similar(ITEMS as u32, 1, &Rules::default(), &mut Vec::new()).is_err());
     }
 }
 

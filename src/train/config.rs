@@ -12,6 +12,8 @@ pub use eval::{Cutoffs, EvalConfig};
 use super::preset::{self, Preset};
 use crate::data::{Dataset, ReadOptions};
 use crate::model::Kind;
+use crate::scorer::settings::MAX_BUCKETS;
+use crate::scorer::time::PLACE_CLASSES;
 use crate::scorer::{Settings, SettingsError, TimeKind};
 use crate::tape::Engine;
 use crate::train::losses::{Against, Loss};
@@ -138,9 +140,20 @@ impl Config {
     /// Takes back what the log does not have, times or categories, and says so.
     pub fn adapt(&mut self, dataset: &Dataset) -> Vec<Adaptation> {
         let mut done = Vec::new();
-        if !dataset.has_time() && self.model.reads_times() {
-            self.model.time = TimeKind::Order;
+        let model = &mut self.model;
+        if !dataset.has_time() && model.reads_times() {
+            model.time = TimeKind::Order;
             done.push(Adaptation::NoTime);
+        } else if model.time == TimeKind::Auto && model.uses_time() && dataset.has_time_of_day() {
+            model.time = TimeKind::AgeOrder;
+            // As many for each class of places.
+            model.buckets = (model.buckets * PLACE_CLASSES).min(MAX_BUCKETS);
+            done.push(Adaptation::Moments { buckets: model.buckets });
+        } else if model.time == TimeKind::Auto {
+            model.time = TimeKind::Paper;
+            if model.uses_time() {
+                done.push(Adaptation::Days);
+            }
         }
         if dataset.categories() == 0 && self.model.categories {
             self.model.categories = false;
@@ -160,6 +173,13 @@ pub fn inner_width(d: usize) -> usize {
 pub enum Adaptation {
     /// Only the order of the events is known.
     NoTime,
+    /// `time = "auto"`: its times tell the events of a day apart.
+    Moments {
+        /// Time buckets from now on.
+        buckets: usize,
+    },
+    /// `time = "auto"`: its times are dates.
+    Days,
     /// Items have no categories.
     NoCategories,
 }
@@ -167,6 +187,14 @@ pub enum Adaptation {
 impl fmt::Display for Adaptation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Adaptation::Moments { buckets } => {
+                return write!(
+                    f,
+                    "the log's times tell the events of a day apart: time = \"age-order\" with {buckets} buckets, the age \
+                     and the place from the end"
+                );
+            }
+            Adaptation::Days => "the log's times are dates: time = \"paper\", the age in days",
             Adaptation::NoTime => "the log has no times, only an order: time = \"order\", the place from the end",
             Adaptation::NoCategories => "the log has no categories: categories = false",
         })
@@ -391,6 +419,24 @@ mod tests {
         assert_eq!(broken(|c| c.eval.k = [5, 0].into()), "eval.k is [0, 5]; it must be at least 1");
         assert_eq!(broken(|c| c.train.seed = u64::MAX), "train.seed is 18446744073709551615; it must be below 2^63");
         assert_eq!(broken(|c| c.model.hops = 0), "model.hops is 0; it must be at least 1");
+    }
+
+    #[test]
+    fn how_an_age_counts_is_settled_by_the_log_where_nobody_says() {
+        let settled = |times: [i64; 3], given: TimeKind| {
+            let dataset = Dataset::from_parts(vec![0, 3], vec![0, 1, 2], times.to_vec(), vec![], 3, 0).unwrap();
+            let mut config = Config::default();
+            (config.model.time, config.model.categories) = (given, false);
+            let done = config.adapt(&dataset);
+            (config.model.time, config.model.buckets, done)
+        };
+        let (dates, moments) = ([-3_600, 86_400 - 3_600, 10 * 86_400 - 3_600], [0, 5, 86_400]);
+        assert_eq!(settled(dates, TimeKind::Auto), (TimeKind::Paper, 14, vec![Adaptation::Days]));
+        assert_eq!(
+            settled(moments, TimeKind::Auto),
+            (TimeKind::AgeOrder, 56, vec![Adaptation::Moments { buckets: 56 }])
+        );
+        assert_eq!(settled(moments, TimeKind::Paper), (TimeKind::Paper, 14, vec![]));
     }
 
     #[test]

@@ -27,6 +27,7 @@ const AUC: &str = "[train]\ndropout = 0.2\npenalty = 0.0";
 /// is twice as good as that of one negative. docs/experiments.md has the trials.
 const EVERYDAY: &str = "[model]
 head = 'mean'
+time = 'auto'
 [train]
 loss = 'softmax'
 lr = 0.0015

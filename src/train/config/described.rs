@@ -172,8 +172,8 @@ pub const SETTINGS: &[Setting] = &[
     model(
         "time",
         Takes::Name(names_of::<TimeKind>),
-        "how an event's age becomes a bucket: as the paper or ATRank does; order (its place from the end; where the log has \
-         no times), age-order (both) or none",
+        "how an event's age becomes a bucket: as the paper or ATRank does; order (its place from the end), age-order (both), none, or \
+         auto (order where the log has no times, age-order where they tell the events of a day apart, else paper)",
     ),
     model("variant", Takes::Name(names_of::<Variant>), "which parts the model has"),
     model("block", Takes::Name(names_of::<Block>), "what follows the feature level attention"),
