@@ -59,7 +59,7 @@ const COMMENTS: &[(&str, &str)] = &[
     ("train.penalty", "weight of the redundancy penalty"),
     ("train.negatives", "fresh, static"),
     ("train.negatives_per_positive", "negatives for each positive (bce, bpr)"),
-    ("train.shared_negatives", "items a shard's samples are compared with (sampled-softmax)"),
+    ("train.shared_negatives", "items a batch's samples are compared with (sampled-softmax)"),
     ("train.sampling_power", "shared items are drawn by their events to this power; 0 = uniformly"),
     ("train.logq", "correct shared items' scores for how often they are drawn"),
     ("train.denominator", "what the softmax losses compare with: all, unseen"),
