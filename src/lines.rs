@@ -66,6 +66,7 @@ mod tests {
     #[test]
     fn the_first_float_is_on_a_line_however_often_the_room_grows() {
         let mut lines = Lines::default();
+        let on_a_line = |x: &[f32]| x.is_empty() || (x.as_ptr() as usize).is_multiple_of(64);
         for len in [0, 1, 300_000, 17, 300_001, 5_000_000] {
             assert_eq!(lines.room(len).len(), len);
             assert!(len == 0 || (lines.as_ptr() as usize).is_multiple_of(64));
