@@ -12,7 +12,7 @@ use super::{command, note, page, print_config, show, signals};
 use dmran::model::Kind;
 use dmran::scorer::Model;
 use dmran::train::memory::{Bytes, peak_so_far};
-use dmran::train::session::{Note, Weight};
+use dmran::train::session::{Base, Note, Weight};
 use dmran::train::{Config, Session};
 use dmran_kernels::Level;
 use std::io::{self, Write};
@@ -63,15 +63,23 @@ pub struct Args {
     run: RunFlags,
 }
 
+impl Args {
+    /// All settings: those of `base`, or of preset and file, with the flags over them.
+    pub fn settings(&self, base: Option<&Base>) -> Result<Config, Failure> {
+        let Args { recipe, data, settings, train, compute, eval, .. } = self;
+        let mut config = match base {
+            Some(base) => base::config(base, data, settings, train, *compute, eval)?,
+            None => gather(recipe, self.model, data, settings, train, *compute, eval)?,
+        };
+        config.train.since = self.base.since.or(config.train.since);
+        Ok(config)
+    }
+}
+
 /// Trains, shows the results and writes the model.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let Args { recipe, data, settings, train, compute, eval, .. } = args;
     let base = args.base.load(args.model)?;
-    let mut config = match &base {
-        Some(base) => base::config(base, data, settings, train, *compute, eval)?,
-        None => gather(recipe, args.model, data, settings, train, *compute, eval)?,
-    };
-    config.train.since = args.base.since.or(config.train.since);
+    let config = args.settings(base.as_ref())?;
     let mut out = io::stdout().lock();
     if args.print_config {
         let text = print_config::annotated(&config).map_err(|error| Failure::Other(error.to_string()))?;
