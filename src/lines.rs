@@ -69,9 +69,9 @@ mod tests {
         let on_a_line = |x: &[f32]| x.is_empty() || (x.as_ptr() as usize).is_multiple_of(64);
         for len in [0, 1, 300_000, 17, 300_001, 5_000_000] {
             assert_eq!(lines.room(len).len(), len);
-            assert!(len == 0 || (lines.as_ptr() as usize).is_multiple_of(64));
+            assert!(on_a_line(&lines));
             let copy = lines.clone();
-            assert!(copy[..] == lines[..] && (len == 0 || (copy.as_ptr() as usize).is_multiple_of(64)));
+            assert!(copy[..] == lines[..] && on_a_line(&copy));
         }
     }
 }

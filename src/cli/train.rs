@@ -12,7 +12,7 @@ use super::{command, note, page, print_config, show, signals};
 use dmran::model::Kind;
 use dmran::scorer::Model;
 use dmran::train::memory::{Bytes, peak_so_far};
-use dmran::train::session::{Note, Weight};
+use dmran::train::session::{Base, Note, Weight};
 use dmran::train::{Config, Session};
 use dmran_kernels::Level;
 use std::io::{self, Write};
@@ -57,22 +57,31 @@ pub struct Args {
     run: RunFlags,
 }
 
+impl Args {
+    /// All settings: those of `base`, or of preset and file, with the flags over them.
+    pub fn settings(&self, base: Option<&Base>) -> Result<Config, Failure> {
+        let Args { recipe, data, settings, .. } = self;
+        let like = self.base.config_like()?;
+        let takes_epochs =
+            like.is_some() || base.is_some() || recipe.config.is_some() || settings.has("train", "epochs");
+        let mut config = match (base, like) {
+            (Some(base), _) => base::config(base, data, settings)?,
+            (None, Some(mut config)) => {
+                apply_all(&mut config, data, settings)?;
+                config
+            }
+            (None, None) => gather(recipe, self.model, data, settings)?,
+        };
+        check_final(&config, takes_epochs)?;
+        config.train.since = self.base.since.or(config.train.since);
+        Ok(config)
+    }
+}
+
 /// Trains, shows the results and writes the model.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let Args { recipe, data, settings, .. } = args;
     let base = args.base.load(args.model)?;
-    let like = args.base.config_like()?;
-    let takes_epochs = like.is_some() || base.is_some() || recipe.config.is_some() || settings.has("train", "epochs");
-    let mut config = match (&base, like) {
-        (Some(base), _) => base::config(base, data, settings)?,
-        (None, Some(mut config)) => {
-            apply_all(&mut config, data, settings)?;
-            config
-        }
-        (None, None) => gather(recipe, args.model, data, settings)?,
-    };
-    check_final(&config, takes_epochs)?;
-    config.train.since = args.base.since.or(config.train.since);
+    let config = args.settings(base.as_ref())?;
     let mut out = io::stdout().lock();
     if args.print_config {
         let text = print_config::annotated(&config).map_err(|error| Failure::Other(error.to_string()))?;

@@ -198,6 +198,8 @@ pub fn fit(
             Ok(Message::Epoch(report, answer)) => {
                 let text = epoch(&report).to_string();
                 let go_on = on_epoch.call1((text,)).and_then(|go_on| go_on.is_truthy());
+                // Before the answer: a training that ends by an error is not measured.
+                stop.fetch_or(go_on.is_err(), Ordering::Relaxed);
                 let _ = answer.send(*go_on.as_ref().unwrap_or(&false));
                 go_on.map(drop)
             }

@@ -104,7 +104,7 @@ def test_recommend_at_a_moment(model, events):
 
 
 def test_unknown_users_and_items_are_named(model):
-    with pytest.raises(KeyError, match="unknown users: \\\\\"nobody\\\\\""):
+    with pytest.raises(KeyError, match='unknown users: "nobody"'):
         model.recommend(["u00", "nobody"])
     with pytest.raises(KeyError, match="unknown items"):
         model.recommend(["u00"], items=[1, 2])
