@@ -35,7 +35,7 @@ impl User<'_> {
     ///
     /// For the other heads, whose reading of a history depends on the candidate, it is what the head `mean` would give from
     /// the same weights: the mean of the rows that the candidate would choose from. It finds candidates worth a look, no
-    /// more ([`crate::scorer`] ranks them).
+    /// more: how good they are, [`User::score`] tells.
     pub fn vector(&mut self) -> Option<&[f32]> {
         if self.is_cold() {
             return None;
