@@ -253,7 +253,8 @@ impl Shard {
         let Some(Pending { u, seeds }) = self.pending.take() else { return };
         let Job { model, config, level, .. } = *job;
         let mut g = Graph::resume(model.params(), &mut self.tape, config.engine, level);
-        g.backward_from(|grads| {
+        // The gradients of weights were forgotten before the forward pass.
+        g.backward_adding_from(|grads| {
             for (var, weight) in seeds {
                 grads.of(var).fill(weight);
             }
