@@ -99,8 +99,8 @@ mod tests {
         layers = 3
         ff_width = 9
         head_ff_width = 8
-        item_bias = false
-        categories = false
+        item_bias = true
+        categories = true
         block_eps = 1e-3
         head_eps = 0.25
         [train]
