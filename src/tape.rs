@@ -371,12 +371,6 @@ impl<'a> Graph<'a> {
         });
     }
 
-    /// As [`Graph::backward_from`], but the gradients of weights are added to what is there, as in
-    /// [`Graph::backward_adding`].
-    pub fn backward_adding_from(&mut self, seed: impl FnOnce(&mut Grads<'_>)) {
-        self.walk(seed);
-    }
-
     /// Gradients from output gradients that `seed` writes into the zeroed gradients.
     pub fn backward_from(&mut self, seed: impl FnOnce(&mut Grads<'_>)) {
         self.tape.forget_weight_grads(self.params);

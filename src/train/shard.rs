@@ -253,8 +253,7 @@ impl Shard {
         let Some(Pending { u, seeds }) = self.pending.take() else { return };
         let Job { model, config, level, .. } = *job;
         let mut g = Graph::resume(model.params(), &mut self.tape, config.engine, level);
-        // The gradients of weights were forgotten before the forward pass.
-        g.backward_adding_from(|grads| {
+        g.backward_from(|grads| {
             for (var, weight) in seeds {
                 grads.of(var).fill(weight);
             }
