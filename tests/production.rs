@@ -229,11 +229,9 @@ fn the_most_popular_are_counted_not_guessed() {
     let list = popular(scorer.model(), &counts, 10, &Rules::default(), &[6]);
     let want: [(u32, f32); 3] = [(900, 9.0), (5, 3.0), (2, 1.0)];
     assert_eq!(bits(&list), want.map(|(item, score)| (item, score.to_bits())), "what nobody had is not popular");
-    assert_eq!(
-        popular(scorer.model(), &counts, 10, &Rules::default().at_most(1), &[])[1].item,
-        2,
-        "900 and 5 are of one"
-    );
+    let capped = popular(scorer.model(), &counts, 10, &Rules::default().at_most(1), &[]);
+    let items: Vec<u32> = capped.iter().map(|one| one.item).collect();
+    assert_eq!(items, [900, 5, 2], "900 and 6 are of one category");
 }
 
 #[test]
@@ -298,7 +296,8 @@ fn sixteen_parts_are_the_whole_and_a_part_run_again_has_the_same_bytes() {
     for part in ["0/4", "5/4", "3", "a/b"] {
         folder.run(&["recommend", "model.dmran", "new.csv", "--all", "--part", part]).refused(&["is no part", "3/16"]);
     }
-    assert_eq!(folder.run(&["recommend", "model.dmran", "new.csv", "--user", "u1", "--part", "1/2"]).code, 2);
+    let one = ["recommend", "model.dmran", "new.csv", "--user", "u1", "--part", "1/2"];
+    folder.run(&one).refused(&["--part", "--all"]);
 }
 
 #[test]
@@ -600,6 +599,7 @@ fn the_final_model_has_learnt_from_every_event_like_the_measured_one() {
     let card = folder.run(&["inspect", "model", "measured.dmran"]).ok().out;
     let best =
         card.lines().find(|line| line.contains("best epoch")).unwrap().split_whitespace().last().unwrap().to_owned();
+    let best = best.trim_end_matches('0').trim_end_matches('.').to_owned();
     let last = ["train", "log.csv", "--protocol", "none", "--like", "measured.dmran", "-o", "final.dmran"];
     let ran = folder.run(&last).ok();
     let events = cli::log().lines().count() - 1;

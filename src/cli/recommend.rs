@@ -107,6 +107,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.cold == Cold::Bias && model.tensor("bias").is_none() {
         return Err(Failure::input("--cold bias: the model has no item bias; --cold popular needs none"));
     }
+    // Clap waives what a flag requires where that excludes another one.
+    if args.part.is_some() && !args.all {
+        return Err(Failure::input("--part is a part of all users: give --all in place of --user"));
+    }
     if args.shortlist == Some(0) {
         return Err(Failure::input("--shortlist 0 proposes nothing; give some hundred"));
     }
