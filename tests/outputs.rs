@@ -307,7 +307,9 @@ fn recommendations_go_into_a_file_in_the_form_of_its_name() {
     folder.write("odd.csv", cli::log().replace("u7,", "\"u,\"\"7\",").replace("\nu3,", "\n\"u\n3\","));
     let ran = folder.run(&["recommend", "model.dmran", "odd.csv", "--all", "-k", "1", "--out-format", "csv"]).ok();
     assert!(ran.out.contains("\n\"u,\"\"7\",1,i") && ran.out.contains("\n\"u\n3\",1,i"), "{}", ran.out);
-    to("a.parquet", &[]).refused(&["--out a.parquet", "its name tells no form", ".csv, .jsonl"]);
+    to("a.xlsx", &[]).refused(&["--out a.xlsx", "its name tells no form", ".csv, .jsonl"]);
+    to("a.parquet", &[]).ok();
+    assert!(folder.read("a.parquet").starts_with(b"PAR1"));
     to("a", &["--out-format", "csv"]).ok();
     assert_eq!(folder.read("a"), csv.as_bytes());
     to("b.csv", &["--user", "nobody"]).refused(&["--all", "--user"]);
