@@ -2,14 +2,16 @@
 //!
 //! `cargo bench --bench catalogue [-- ITEMS...]`: for each number of items, forward + backward of 256 rows of width 128, in
 //! milliseconds and GFLOP/s (three products of `2 * 256 * ITEMS * 128`; exponentials are not counted), for each level of this
-//! CPU, as a share of that level's peak, which is measured right before. Medians. Then Adam's step over such a table.
+//! CPU, as a share of that level's peak, which is measured right before and after. Medians. First the naive twin's GFLOP/s, of one
+//! block of items; at the end of each number Adam's step over such a table.
 
 use dmran::train::catalogue::{Batch, Catalogue, ItemRows, Sizes};
 use dmran::train::config::OptimizerKind;
 use dmran::train::optimizer::Rule;
-use dmran_kernels::Level;
-use dmran_kernels::cross_entropy::Excluded;
+use dmran_kernels::cross_entropy::{self, Block, Excluded, Gradients, Rows, Running, Write, stride};
+use dmran_kernels::gemm::{pack_transposed, packed_len};
 use dmran_kernels::simd::{Kernel, Simd};
+use dmran_kernels::{Level, naive};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -56,11 +58,11 @@ fn peak(level: Level) -> f64 {
     (0..20).map(|_| run()).fold(0.0, f64::max)
 }
 
-/// The median of the seconds of `f`, called until two seconds are over, 5 times at least.
+/// The median of the seconds of `f`, called until a second is over, 5 times at least.
 fn median(mut f: impl FnMut()) -> f64 {
     f();
     let (begin, mut times) = (Instant::now(), vec![]);
-    while times.len() < 5 || begin.elapsed().as_secs_f64() < 2.0 {
+    while times.len() < 5 || begin.elapsed().as_secs_f64() < 1.0 {
         let start = Instant::now();
         f();
         times.push(start.elapsed().as_secs_f64());
@@ -78,7 +80,32 @@ fn values(len: usize, scale: f32) -> Vec<f32> {
     (0..len).map(next).collect()
 }
 
+/// GFLOP/s of the naive twin over one block of items.
+fn naive_twin() -> f64 {
+    const ITEMS: usize = 256;
+    let (items, users) = (values(ITEMS * D, 0.3), values(ROWS * D, 0.3));
+    let mut packed = vec![0.0; packed_len(D, ROWS)];
+    pack_transposed(&users, ROWS, D, &mut packed);
+    let targets: Vec<u32> = (0..ROWS as u32).collect();
+    let weights = vec![1.0 / ROWS as f32; ROWS];
+    let mut scaled = vec![0.0; packed_len(ROWS, D)];
+    cross_entropy::pack_scaled(Level::Portable, D, &users, &weights, &mut scaled);
+    let (mut max, mut sum, mut target) = (vec![f32::NEG_INFINITY; ROWS], vec![0.0; ROWS], vec![0.0; ROWS]);
+    let (mut d_users, mut d_items, mut e) =
+        (vec![0.0; ROWS * D], vec![0.0; ITEMS * D], vec![0.0; ITEMS * stride(ROWS)]);
+    let excluded = Excluded::default();
+    let block = Block { d: D, first: 0, items: &items, bias: &[], users: &packed, targets: &targets, excluded };
+    let rows = Rows { d: D, users: &users, targets: &targets, weights: &weights, scale: &weights, packed: &scaled };
+    let start = Instant::now();
+    let running = Running { max: &mut max, sum: &mut sum, target: &mut target, d_users: &mut d_users };
+    naive::cross_entropy::forward(Level::Portable, &block, running, &mut e);
+    let out = Gradients { items: &mut d_items, bias: &mut [], write: Write::Over };
+    naive::cross_entropy::backward(Level::Portable, &rows, 0, &e, out);
+    (3 * 2 * ROWS * ITEMS * D) as f64 / start.elapsed().as_secs_f64() / 1e9
+}
+
 fn main() {
+    println!("naive twin: {:.2} GFLOP/s", naive_twin());
     let numbers: Vec<usize> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
     let numbers = if numbers.is_empty() { vec![12_101, 63_001] } else { numbers };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");

@@ -80,6 +80,12 @@ int32_t dmran_scorer_find(const dmran_scorer *scorer, const char *id, uint32_t *
  * even where `capacity` is too small. */
 int32_t dmran_scorer_item_id(const dmran_scorer *scorer, uint32_t item, char *id, size_t capacity, size_t *length);
 
+/* The k items most like `item`, by the cosine of their vectors, best first; the item itself is left out. `items` and
+ * `scores` (the cosines; may be null) have room for the smaller of k and the number of items; `found` becomes the number
+ * written. */
+int32_t dmran_scorer_similar(const dmran_scorer *scorer, uint32_t item, size_t k, uint32_t *items, float *scores,
+                             size_t *found);
+
 int32_t dmran_user_new(const dmran_scorer *scorer, dmran_user **user);
 void dmran_user_free(dmran_user *user);
 

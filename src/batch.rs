@@ -227,13 +227,39 @@ impl<'a> Recommender<'a> {
     }
 
     fn with_user<R>(&self, context: &Context<'_>, work: impl FnOnce(&mut User<'_>, &mut Vec<u32>) -> R) -> R {
-        self.benches.with(Bench::default, |Bench { scratch, events, ids, .. }| {
-            let time = |at: usize| context.times.get(at).copied().unwrap_or(context.now);
-            events.clear();
-            events.extend(context.items.iter().enumerate().map(|(at, item)| Event { item: *item, time: time(at) }));
-            work(&mut self.scorer.encode(events, context.now, scratch), ids)
-        })
+        with_user(self.scorer, &self.benches, context, work)
     }
+}
+
+/// Writes the users' vectors ([`User::vector`]), `[users, d]`; zeros for cold users.
+///
+/// # Panics
+/// If `out` has another length.
+pub fn user_vectors(scorer: &Scorer, contexts: &[Context<'_>], out: &mut [f32]) {
+    let d = scorer.settings().d;
+    assert_eq!(out.len(), contexts.len() * d, "a row of width d for each user");
+    let benches = Pool::default();
+    out.par_chunks_exact_mut(d).zip(contexts).for_each(|(row, context)| {
+        with_user(scorer, &benches, context, |user, _| match user.vector() {
+            Some(vector) => row.copy_from_slice(vector),
+            None => row.fill(0.0),
+        });
+    });
+}
+
+/// Encodes a user with buffers that are lent, and does something with it.
+fn with_user<R>(
+    scorer: &Scorer,
+    benches: &Pool<Bench>,
+    context: &Context<'_>,
+    work: impl FnOnce(&mut User<'_>, &mut Vec<u32>) -> R,
+) -> R {
+    benches.with(Bench::default, |Bench { scratch, events, ids, .. }| {
+        let time = |at: usize| context.times.get(at).copied().unwrap_or(context.now);
+        events.clear();
+        events.extend(context.items.iter().enumerate().map(|(at, item)| Event { item: *item, time: time(at) }));
+        work(&mut scorer.encode(events, context.now, scratch), ids)
+    })
 }
 
 /// A user who asks for items.

@@ -9,6 +9,7 @@ mod evaluate;
 mod experiment;
 mod failure;
 mod inspect;
+mod manual;
 mod model_file;
 mod moment;
 mod outputs;
@@ -24,14 +25,17 @@ mod search;
 mod settings;
 mod show;
 mod signals;
+mod similar;
 mod train;
 mod trials;
+mod vectors;
 mod watch;
 
 use clap::{Parser, Subcommand};
 use dmran::train::session::{Note, Weight};
 use failure::Failure;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Next-item recommendation by hierarchical attention (DMRAN), trained and scored on plain CPUs.
@@ -54,10 +58,24 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Recommend items to users of a log.
     Recommend(recommend::Args),
+    /// The items most like an item.
+    Similar(similar::Args),
+    /// Write the vectors of items and users to files, for indices and other programs.
+    Vectors(vectors::Args),
     /// Answer requests, one JSON object a line: scores of given items, or the best ones.
     Score(score::Args),
     /// Show what is in a log or in a model.
     Inspect(inspect::Args),
+    /// Print a shell's completions of all commands, to be read in by it.
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write a manual page for each command into a folder.
+    Man {
+        /// The folder; made if it is not there
+        folder: PathBuf,
+    },
 }
 
 /// Runs the program. Exit codes: 0 done (also where the reader of a pipe went away), 2 bad input or settings, 130 and
@@ -69,8 +87,12 @@ pub fn main() -> ExitCode {
         Command::Search(args) => search::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Recommend(args) => recommend::run(&args),
+        Command::Similar(args) => similar::run(&args),
+        Command::Vectors(args) => vectors::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { folder } => manual::pages(&folder),
     };
     let (message, code) = match result {
         Ok(()) | Err(Failure::Closed) => return ExitCode::SUCCESS,
@@ -93,11 +115,8 @@ fn note(text: impl std::fmt::Display) {
 
 /// What the library has to say, as a line to the person at the terminal.
 fn say(what: &Note) {
-    match what.weight() {
-        Weight::Warning => note(format_args!("note: {what}")),
-        Weight::Loss if matches!(what, Note::ForeignBase { .. }) => note(format_args!("note: {what}")),
-        Weight::Loss | Weight::Information => note(what),
-    }
+    let marked = matches!(what, Note::ForeignBase { .. } | Note::Adapted(_)) || what.weight() == Weight::Warning;
+    if marked { note(format_args!("note: {what}")) } else { note(what) }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod record;
 pub mod rows;
 pub mod runs;
 pub mod search;
+pub mod slices;
 pub mod space;
 pub mod spec;
 pub mod summary;

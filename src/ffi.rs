@@ -6,11 +6,14 @@
 #![allow(non_camel_case_types)] // the names of the header
 
 mod border;
+mod similar;
 
 use std::ffi::c_char;
 use std::sync::Arc;
 
 use border::{Failure, LAST, check, entry, handle, handle_mut, put, slice, slice_mut, text};
+
+pub use similar::dmran_scorer_similar;
 
 use crate::scorer::{Event, Model, ModelFileError, Scored, Scorer, ScorerOptions, Scratch, User};
 

@@ -10,8 +10,9 @@ pub mod dmran;
 pub mod export;
 pub mod init;
 pub mod items;
-pub mod kind;
 pub mod mapped;
+mod recipes;
+pub mod registry;
 pub mod sasrec;
 
 use crate::ops::dropout::Rate;
@@ -22,12 +23,12 @@ use crate::tensor::{Index, Var};
 pub use atrank::AtRank;
 pub use bi_lstm::BiLstm;
 pub use bpr_mf::BprMf;
-pub use build::{BuildError, NAMES, Sizes, Start, build};
+pub use build::{BuildError, Sizes, Start, build};
 pub use cnn_pooling::CnnPooling;
 pub use dmran::Dmran;
 pub use items::Items;
-pub use kind::Kind;
 pub use mapped::Mapped;
+pub use registry::Kind;
 pub use sasrec::SasRec;
 
 /// One shard of a batch: ragged histories and the same number of candidates for each of them.

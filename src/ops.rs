@@ -47,8 +47,7 @@ pub mod time_linear;
 pub mod transformer;
 mod unary;
 
-#[cfg(test)]
-pub(crate) mod check;
+pub mod check;
 
 pub use add::add;
 pub use bce::bce;

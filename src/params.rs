@@ -1,5 +1,6 @@
 //! The trained numbers: dense weights in one flat buffer, embedding tables apart, and the packed forms of weights.
 
+use crate::lines::Lines;
 use crate::tensor::Var;
 use dmran_kernels::Weight;
 use dmran_kernels::gemm::{pack, pack_transposed, packed_len};
@@ -7,6 +8,15 @@ use dmran_kernels::gemm::{pack, pack_transposed, packed_len};
 /// Names a dense weight of a [`Params`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParamId(pub(crate) usize);
+
+/// How a dense weight is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Its values, and the packed forms that products of matrices read.
+    Packed,
+    /// Its values alone.
+    Plain,
+}
 
 /// Names an embedding table of a [`Params`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,7 +62,7 @@ pub struct Table {
     /// Width of a row.
     pub cols: usize,
     /// Row-major values.
-    pub data: Vec<f32>,
+    pub data: Lines,
 }
 
 /// All weights of a model.
@@ -64,29 +74,33 @@ pub struct Params {
     trained: usize,
     tables: Vec<Table>,
     packs: Vec<f32>,
+    /// Whether weights have changed since their packed forms were made: the trained ones, the derived ones.
+    stale: [bool; 2],
 }
 
 impl Params {
-    /// Adds a dense weight of zeros. `packed` says that products with it run on the packed kernels.
+    /// Adds a dense weight of zeros, `[rows, cols]`. Matrices that fused products read are [`Form::Packed`]; call
+    /// [`Params::repack`] after writing to them.
     ///
     /// # Panics
     /// If a derived weight was added before.
-    pub fn add(&mut self, name: &str, rows: usize, cols: usize, packed: bool) -> ParamId {
+    pub fn add(&mut self, name: &str, rows: usize, cols: usize, form: Form) -> ParamId {
         assert_eq!(self.trained, self.values.len(), "trained weights come before derived ones");
-        let id = self.push(name, rows, cols, packed, false);
+        let id = self.push(name, rows, cols, form, false);
         self.trained = self.values.len();
         id
     }
 
     /// Adds room for a weight that is computed from others once a batch (for instance `W_s1 W_v`).
-    pub fn add_derived(&mut self, name: &str, rows: usize, cols: usize, packed: bool) -> ParamId {
-        self.push(name, rows, cols, packed, true)
+    pub fn add_derived(&mut self, name: &str, rows: usize, cols: usize, form: Form) -> ParamId {
+        self.push(name, rows, cols, form, true)
     }
 
-    fn push(&mut self, name: &str, rows: usize, cols: usize, packed: bool, derived: bool) -> ParamId {
+    fn push(&mut self, name: &str, rows: usize, cols: usize, form: Form, derived: bool) -> ParamId {
         let var = Var { start: self.values.len(), rows, cols };
         self.values.resize(var.start + var.len(), 0.0);
-        let packed = packed.then(|| {
+        self.stale[usize::from(derived)] |= form == Form::Packed;
+        let packed = (form == Form::Packed).then(|| {
             let forward = self.packs.len();
             let backward = forward + packed_len(cols, rows);
             self.packs.resize(backward + packed_len(rows, cols), 0.0);
@@ -98,7 +112,7 @@ impl Params {
 
     /// Adds an embedding table of zeros.
     pub fn add_table(&mut self, name: &str, rows: usize, cols: usize) -> TableId {
-        self.tables.push(Table { name: name.to_owned(), rows, cols, data: vec![0.0; rows * cols] });
+        self.tables.push(Table { name: name.to_owned(), rows, cols, data: Lines::zeros(rows * cols) });
         TableId(self.tables.len() - 1)
     }
 
@@ -117,9 +131,10 @@ impl Params {
         &self.values[self.var(id).range()]
     }
 
-    /// The values of one dense weight, to write.
+    /// The values of one dense weight, to write; its packed form is out of date from then on.
     pub fn get_mut(&mut self, id: ParamId) -> &mut [f32] {
         let range = self.var(id).range();
+        self.stale[usize::from(self.specs[id.0].derived)] = true;
         &mut self.values[range]
     }
 
@@ -163,8 +178,9 @@ impl Params {
         &self.values[..self.trained]
     }
 
-    /// The trained dense values, to write.
+    /// The trained dense values, to write; the packed forms are out of date from then on.
     pub fn trained_mut(&mut self) -> &mut [f32] {
+        self.stale[0] = true;
         &mut self.values[..self.trained]
     }
 
@@ -185,8 +201,18 @@ impl Params {
         4 * (self.values.len() + self.packs.len() + tables)
     }
 
-    /// Brings the packed forms up to date with the values: once a step, after the weights have changed.
-    pub fn repack(&mut self, derived: bool) {
+    /// Brings the packed forms of the trained weights up to date with their values: once a step, after they have changed.
+    pub fn repack(&mut self) {
+        self.repack_of(false);
+    }
+
+    /// The same for the derived weights, after they were computed.
+    pub fn repack_derived(&mut self) {
+        self.repack_of(true);
+    }
+
+    fn repack_of(&mut self, derived: bool) {
+        self.stale[usize::from(derived)] = false;
         for spec in self.specs.iter().filter(|s| s.derived == derived) {
             if let Some(at) = spec.packed {
                 let (n_out, n_in) = (spec.var.rows, spec.var.cols);
@@ -202,10 +228,13 @@ impl Params {
     /// A dense weight in all the forms that the kernels read: `W [n, k]`.
     ///
     /// # Panics
-    /// If the weight was added without packing.
+    /// If the weight was added as [`Form::Plain`], or weights have changed since [`Params::repack`]: products would go on with
+    /// the old ones.
     pub fn weight(&self, id: ParamId) -> Weight<'_> {
         let spec = &self.specs[id.0];
         let at = spec.packed.unwrap_or_else(|| panic!("{} is not packed", spec.name));
+        let stale = self.stale[usize::from(spec.derived)];
+        assert!(!stale, "weights have changed since {} was packed: call Params::repack first", spec.name);
         let (n, k) = (spec.var.rows, spec.var.cols);
         Weight {
             n,

@@ -9,6 +9,10 @@
 //! | `candidates` | items to score; without them all items are ranked |
 //! | `k` | how many recommendations; 10 where neither `k` nor `candidates` is given |
 //! | `exclude`, `include_owned` | items never recommended; whether those of the history may be recommended |
+//! | `allow`, `deny` | items that alone may be recommended; items that may not |
+//! | `allow_categories`, `deny_categories` | the same by category |
+//! | `per_category` | at most so many recommendations of one category |
+//! | `similar` | an item: in place of recommendations for the history, the items most like it |
 //! | `explain` | for each recommendation, the events that carried it |
 //! | `id` | any JSON; comes back in the answer as it was written |
 //!
@@ -20,9 +24,10 @@
 //! that holds one. Times that look like another unit are refused ([`unit_of`]).
 
 mod fields;
+mod rules;
 
 use crate::data::{LooksLike, unit_of};
-use crate::scorer::{Event, Scored, Scorer, Scratch, User};
+use crate::scorer::{Event, Model, Rules, Scored, Scorer, Scratch, User};
 pub use fields::{PastEvent, Verbatim};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +56,23 @@ pub struct Request {
     /// Items that are not to be recommended.
     #[serde(deserialize_with = "fields::ids")]
     pub exclude: Vec<String>,
+    /// Items that alone may be recommended.
+    #[serde(deserialize_with = "fields::optional_ids")]
+    pub allow: Option<Vec<String>>,
+    /// Items that may not.
+    #[serde(deserialize_with = "fields::ids")]
+    pub deny: Vec<String>,
+    /// Categories of which alone items may be recommended.
+    #[serde(deserialize_with = "fields::optional_ids")]
+    pub allow_categories: Option<Vec<String>>,
+    /// Categories of which none may.
+    #[serde(deserialize_with = "fields::ids")]
+    pub deny_categories: Vec<String>,
+    /// At most so many recommendations of one category.
+    pub per_category: Option<usize>,
+    /// An item: the recommendations are then the items most like it, by the cosine of their vectors.
+    #[serde(deserialize_with = "fields::optional_id")]
+    pub similar: Option<String>,
     /// Whether items of the history may be recommended.
     pub include_owned: bool,
     /// Whether to tell which events carried each recommendation.
@@ -170,6 +192,10 @@ impl Request {
 
     /// Scores and ranks as the request asks.
     pub fn answer(&self, scorer: &Scorer, scratch: &mut Scratch) -> Answer {
+        let rules = self.rules(scorer.model());
+        if let Some(item) = &self.similar {
+            return self.similar_to(item, &rules, scorer);
+        }
         let (events, places, now) = self.events();
         let mut user = scorer.encode(&events, now, scratch);
         let (unknown, cold) = (user.unknown(), user.is_cold());
@@ -178,7 +204,7 @@ impl Request {
         match &self.candidates {
             None => {
                 let mut ranked = Vec::new();
-                user.top_k(self.k.unwrap_or(DEFAULT_K), &exclude, &mut ranked);
+                user.top_k_by(self.k.unwrap_or(DEFAULT_K), &rules, &exclude, &mut ranked);
                 best = Some(ranked);
             }
             Some(candidates) => {
@@ -192,6 +218,7 @@ impl Request {
                     let mut ranked: Vec<Scored> = scored.filter(|s| exclude.binary_search(&s.item).is_err()).collect();
                     ranked.sort_unstable();
                     ranked.dedup_by_key(|s| s.item);
+                    rules::strike(&mut ranked, &rules, scorer.model());
                     ranked.truncate(k);
                     best = Some(ranked);
                 }
@@ -201,6 +228,19 @@ impl Request {
         }
         let recommendations = best.map(|best| best.iter().map(|s| self.tell(&mut user, s, &places)).collect());
         Answer { id: self.id.clone(), unknown, cold, scores, recommendations }
+    }
+
+    /// The items most like an item; none for an item that the model does not know, which is counted as unknown.
+    fn similar_to(&self, item: &str, rules: &Rules, scorer: &Scorer) -> Answer {
+        let mut best = Vec::new();
+        let found = scorer.items().find(item);
+        let unknown = usize::from(found.is_none());
+        let denied = self.exclude.iter().filter_map(|name| scorer.items().find(name));
+        let rules = if self.exclude.is_empty() { rules.clone() } else { rules.clone().without(scorer.model(), denied) };
+        // An item that was found is there.
+        let _ = found.map(|item| scorer.similar(item, self.k.unwrap_or(DEFAULT_K), &rules, &mut best));
+        let recommendations = best.iter().map(|one| recommendation(scorer.model(), one, None)).collect();
+        Answer { id: self.id.clone(), unknown, cold: false, scores: None, recommendations: Some(recommendations) }
     }
 
     /// The items that are not to be recommended, in order. What the user had after the moment asked for is owned too.
@@ -220,13 +260,16 @@ impl Request {
             };
             why.events.iter().take(REASONS).map(reason).collect()
         });
-        let model = user.scorer().model();
-        Recommendation {
-            item: model.items().get(scored.item as usize).unwrap_or_default().to_owned(),
-            category: model.category_of(scored.item).map(str::to_owned),
-            score: scored.score,
-            because,
-        }
+        recommendation(user.scorer().model(), scored, because)
+    }
+}
+
+fn recommendation(model: &Model, scored: &Scored, because: Option<Vec<Reason>>) -> Recommendation {
+    Recommendation {
+        item: model.items().get(scored.item as usize).unwrap_or_default().to_owned(),
+        category: model.category_of(scored.item).map(str::to_owned),
+        score: scored.score,
+        because,
     }
 }
 

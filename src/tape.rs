@@ -41,6 +41,21 @@ pub struct Gathered {
     pub column: usize,
 }
 
+/// What a tape needs while a pass is computed, and no longer: tapes that are computed one after the other can share it.
+#[derive(Default)]
+pub struct Workspace {
+    /// Gradients of the activations.
+    grads: Vec<f32>,
+    scratch: Vec<f32>,
+}
+
+impl Workspace {
+    /// Bytes held, for memory accounts.
+    pub fn bytes(&self) -> usize {
+        4 * (self.grads.capacity() + self.scratch.capacity())
+    }
+}
+
 /// Storage of one shard's forward and backward pass.
 #[derive(Default)]
 pub struct Tape {
@@ -49,11 +64,11 @@ pub struct Tape {
     saved: Vec<f32>,
     saved_top: usize,
     indices: Vec<u32>,
-    grads: Vec<f32>,
+    weight_grads: Vec<f32>,
+    workspace: Workspace,
     ops: Vec<Box<dyn Op>>,
     ops_top: usize,
     gathered: Vec<Gathered>,
-    scratch: Vec<f32>,
     base: usize,
 }
 
@@ -63,21 +78,25 @@ impl Tape {
         &self.gathered
     }
 
-    /// The gradient of a variable after [`Graph::backward`].
+    /// Exchanges the tape's workspace for another: to lend it one for the time of a pass, and to take it back.
+    pub fn exchange(&mut self, workspace: &mut Workspace) {
+        std::mem::swap(&mut self.workspace, workspace);
+    }
+
+    /// The gradient of an activation after [`Graph::backward`].
     pub fn grad(&self, var: Var) -> &[f32] {
-        &self.grads[var.range()]
+        &self.workspace.grads[var.start - self.base..][..var.len()]
     }
 
     /// Sets the gradients of all dense weights to zero.
     pub fn forget_weight_grads(&mut self, params: &Params) {
-        let len = params.values().len();
-        self.grads.resize(len.max(self.grads.len()), 0.0);
-        self.grads[..len].fill(0.0);
+        self.weight_grads.clear();
+        self.weight_grads.resize(params.values().len(), 0.0);
     }
 
     /// Gradients of all dense weights, derived ones included.
     pub fn weight_grads(&self) -> &[f32] {
-        &self.grads[..self.base]
+        &self.weight_grads
     }
 
     /// The value of an activation of the last forward pass.
@@ -90,19 +109,17 @@ impl Tape {
         &self.indices[index.start..index.start + index.len]
     }
 
-    /// Lengths of activations, saved values, indices, gradients and working memory.
-    pub(crate) fn lengths(&self) -> [f64; 5] {
-        let Tape { acts, saved, indices, grads, scratch, .. } = self;
-        [acts.len(), saved.len(), indices.len(), grads.len(), scratch.len()].map(|n| n as f64)
+    /// Lengths of activations, saved values, indices and gradients of weights; then of the workspace's gradients and working
+    /// memory.
+    pub(crate) fn lengths(&self) -> [f64; 6] {
+        let Tape { acts, saved, indices, weight_grads, workspace: Workspace { grads, scratch }, .. } = self;
+        [acts.len(), saved.len(), indices.len(), weight_grads.len(), grads.len(), scratch.len()].map(|n| n as f64)
     }
 
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
-        4 * (self.acts.capacity()
-            + self.saved.capacity()
-            + self.indices.capacity()
-            + self.grads.capacity()
-            + self.scratch.capacity())
+        4 * (self.acts.capacity() + self.saved.capacity() + self.indices.capacity() + self.weight_grads.capacity())
+            + self.workspace.bytes()
     }
 }
 
@@ -147,20 +164,42 @@ impl<'a> Values<'a> {
 
 /// The gradients of everything, borrowed for one op.
 pub struct Grads<'a> {
-    all: &'a mut [f32],
+    weights: &'a mut [f32],
+    acts: &'a mut [f32],
 }
 
 impl Grads<'_> {
+    /// The gradient of one variable.
+    pub fn of(&mut self, var: Var) -> &mut [f32] {
+        let base = self.weights.len();
+        if var.start < base { &mut self.weights[var.range()] } else { &mut self.acts[var.start - base..][..var.len()] }
+    }
+
     /// The gradient of an output beside the gradients of inputs to add to.
     ///
     /// # Panics
     /// If two inputs overlap or an input does not lie below the output; primitives that may take the same variable
     /// twice ask for one input at a time.
     pub fn pull<const N: usize>(&mut self, out: Var, inputs: [Var; N]) -> (&[f32], [&mut [f32]; N]) {
-        let (below, above) = self.all.split_at_mut(out.start);
-        let inputs =
-            below.get_disjoint_mut(inputs.map(|v| v.range())).expect("inputs are distinct and below the output");
-        (&above[..out.len()], inputs)
+        let base = self.weights.len();
+        let (below, above) = self.acts.split_at_mut(out.start - base);
+        let distinct = "inputs are distinct and below the output";
+        // Each input is in one of the two buffers; in the other it is empty.
+        let is_weight = inputs.map(|v| v.start < base);
+        let at: [usize; N] = std::array::from_fn(|i| i);
+        let of_weights = at.map(|i| if is_weight[i] { inputs[i].range() } else { 0..0 });
+        let of_acts = at.map(|i| {
+            let from = inputs[i].start.wrapping_sub(base);
+            if is_weight[i] { 0..0 } else { from..from + inputs[i].len() }
+        });
+        let mut grads = self.weights.get_disjoint_mut(of_weights).expect(distinct);
+        let acts = below.get_disjoint_mut(of_acts).expect(distinct);
+        for ((grad, act), is_weight) in grads.iter_mut().zip(acts).zip(is_weight) {
+            if !is_weight {
+                *grad = act;
+            }
+        }
+        (&above[..out.len()], grads)
     }
 }
 
@@ -177,6 +216,8 @@ pub struct Output<'a> {
 /// A slice of `len` elements of a scratch vector, grown when it is too short. The content is arbitrary.
 pub fn grow(scratch: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if scratch.len() < len {
+        // Not twice as long as it was: such vectors are most of what a training holds, and soon as long as they get.
+        scratch.reserve_exact(len - scratch.len());
         scratch.resize(len, 0.0);
     }
     &mut scratch[..len]
@@ -256,9 +297,7 @@ impl<'a> Graph<'a> {
         let tape = &mut *self.tape;
         let var = Var { start: tape.base + tape.acts_top, rows, cols };
         tape.acts_top += var.len();
-        if tape.acts.len() < tape.acts_top {
-            tape.acts.resize(tape.acts_top, 0.0);
-        }
+        grow(&mut tape.acts, tape.acts_top);
         var
     }
 
@@ -267,9 +306,7 @@ impl<'a> Graph<'a> {
         let tape = &mut *self.tape;
         let saved = Saved { start: tape.saved_top, len };
         tape.saved_top += len;
-        if tape.saved.len() < tape.saved_top {
-            tape.saved.resize(tape.saved_top, 0.0);
-        }
+        grow(&mut tape.saved, tape.saved_top);
         saved
     }
 
@@ -297,7 +334,7 @@ impl<'a> Graph<'a> {
             indices: &tape.indices,
             base: tape.base,
         };
-        f(values, Output { y: &mut above[..out.len()], saved, scratch: &mut tape.scratch });
+        f(values, Output { y: &mut above[..out.len()], saved, scratch: &mut tape.workspace.scratch });
     }
 
     /// Records an op for the backward pass.
@@ -329,27 +366,24 @@ impl<'a> Graph<'a> {
     pub fn backward_adding(&mut self, seeds: &[(Var, f32)]) {
         self.walk(|grads| {
             for (var, weight) in seeds {
-                grads[var.range()].fill(*weight);
+                grads.of(*var).fill(*weight);
             }
         });
     }
 
-    /// Gradients from output gradients that `seed` writes into the zeroed gradient buffer (addresses as in `Var`).
-    pub fn backward_from(&mut self, seed: impl FnOnce(&mut [f32])) {
+    /// Gradients from output gradients that `seed` writes into the zeroed gradients.
+    pub fn backward_from(&mut self, seed: impl FnOnce(&mut Grads<'_>)) {
         self.tape.forget_weight_grads(self.params);
         self.walk(seed);
     }
 
-    fn walk(&mut self, seed: impl FnOnce(&mut [f32])) {
+    fn walk(&mut self, seed: impl FnOnce(&mut Grads<'_>)) {
         let tape = &mut *self.tape;
-        let len = tape.base + tape.acts_top;
-        if tape.grads.len() < len {
-            tape.grads.resize(len, 0.0);
-        }
-        let all = &mut tape.grads[..len];
-        all[tape.base..].fill(0.0);
-        seed(all);
-        let mut grads = Grads { all };
+        let Workspace { grads, scratch } = &mut tape.workspace;
+        let acts = grow(grads, tape.acts_top);
+        acts.fill(0.0);
+        let mut grads = Grads { weights: &mut tape.weight_grads[..tape.base], acts };
+        seed(&mut grads);
         let values = Values {
             params: self.params,
             level: self.level,
@@ -359,7 +393,7 @@ impl<'a> Graph<'a> {
             base: tape.base,
         };
         for op in tape.ops[..tape.ops_top].iter().rev() {
-            op.backward(values, &mut grads, &mut tape.scratch);
+            op.backward(values, &mut grads, scratch);
         }
     }
 }

@@ -30,7 +30,8 @@ impl Var {
         [self.rows, self.cols]
     }
 
-    pub(crate) fn range(&self) -> Range<usize> {
+    /// Where it lies in the address space: what [`backward_from`](crate::tape::Graph::backward_from) seeds.
+    pub fn range(&self) -> Range<usize> {
         self.start..self.start + self.len()
     }
 

@@ -24,7 +24,7 @@ pub mod start;
 pub mod trainer;
 
 pub use checkpoint::Checkpoint;
-pub use config::Config;
+pub use config::{Config, StopMetric};
 pub use fit::Fit;
 pub use losses::Loss;
 pub use memory::Memory;

@@ -40,6 +40,18 @@ int main(int argc, char **argv) {
     CHECK(dmran_scorer_item_id(scorer, 1, id, 3, &length) == DMRAN_ERROR_ARGUMENT && length == 3);
     CHECK(dmran_scorer_item_id(scorer, 7, id, sizeof id, &length) == DMRAN_ERROR_NO_SUCH_ITEM);
 
+    /* Items like an item. */
+    uint32_t like[9];
+    float cosines[9];
+    size_t alike = 0;
+    CHECK(dmran_scorer_similar(scorer, 2, 9, like, cosines, &alike) == DMRAN_OK && alike == 6);
+    for (size_t i = 0; i < alike; i++) {
+        CHECK(like[i] != 2 && fabsf(cosines[i]) <= 1.0001f && (i == 0 || cosines[i - 1] >= cosines[i]));
+    }
+    CHECK(dmran_scorer_similar(scorer, 7, 1, like, NULL, &alike) == DMRAN_ERROR_NO_SUCH_ITEM && alike == 6);
+    CHECK(dmran_scorer_similar(scorer, 2, 1, NULL, NULL, &alike) == DMRAN_ERROR_POINTER);
+    CHECK(dmran_scorer_similar(NULL, 2, 1, like, NULL, &alike) == DMRAN_ERROR_POINTER);
+
     /* A user outlives its handle on the model. */
     dmran_user *user = NULL;
     CHECK(dmran_user_new(scorer, &user) == DMRAN_OK);

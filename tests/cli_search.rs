@@ -25,13 +25,9 @@ fn a_grid_is_tried_once_and_its_best_can_be_trained() {
     for part in ["not looked at", "| 6 |", "[train]", "best.toml", "![search-hops](search-hops.svg)"] {
         assert!(ran.out.contains(part), "{part:?} is not in\n{}", ran.out);
     }
-    let aucs: Vec<f64> = json(&folder)["trials"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|t| t["validation_auc"]["mean"].as_f64().unwrap())
-        .collect();
-    assert!(aucs.len() == 6 && aucs.is_sorted_by(|a, b| a >= b), "{aucs:?}");
+    let values: Vec<f64> =
+        json(&folder)["trials"].as_array().unwrap().iter().map(|t| t["validation"]["mean"].as_f64().unwrap()).collect();
+    assert!(values.len() == 6 && values.is_sorted_by(|a, b| a >= b), "{values:?}");
     let kept = std::fs::read_dir(folder.path("out/runs")).unwrap();
     for entry in kept {
         let record: serde_json::Value = serde_json::from_slice(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap();
@@ -43,13 +39,13 @@ fn a_grid_is_tried_once_and_its_best_can_be_trained() {
     assert_eq!(again.err.matches("kept from before").count(), 6, "{}", again.err);
     search(&folder, toml, &[]).ok();
     assert!(folder.read("out/search.json") == before);
-    // The best settings hold the flags too, and give the AUC that was promised.
+    // The best settings hold the flags too, and give the figure that was promised.
     let best = String::from_utf8(folder.read("out/best.toml")).unwrap();
     for line in ["d = 8", "history_cap = 6", "batch = 16", "model = \"dmran\"", "epochs = "] {
         assert!(best.contains(line), "{line:?} is not in\n{best}");
     }
     let ran = folder.run(&["train", "log.csv", "--config", "out/best.toml"]).ok();
-    let promised = format!("validation AUC {:.4}", aucs[0]);
+    let promised = format!("NDCG@10 {:.4}", values[0]);
     assert!(ran.err.contains(&promised), "{promised} is not in\n{}", ran.err);
 }
 
@@ -60,7 +56,7 @@ fn ranges_are_drawn_by_the_seed() {
         "[train]\nmodel = \"bpr-mf\"\n[search]\nlr = { min = 0.01, max = 1.0, log = true }\nl2_weight = [0, 1e-4]\n";
     search(&folder, toml, &["--trials", "3", "--runs", "2"]).ok();
     let three = json(&folder)["trials"].clone();
-    assert_eq!((three.as_array().unwrap().len(), &three[0]["validation_auc"]["n"]), (3, &2.into()));
+    assert_eq!((three.as_array().unwrap().len(), &three[0]["validation"]["n"]), (3, &2.into()));
     assert_eq!(json(&folder)["model"], "bpr-mf");
     let more = search(&folder, toml, &["--trials", "4", "--runs", "2"]).ok();
     assert_eq!(more.err.matches("kept from before").count(), 6, "the first three trials are the same ones");

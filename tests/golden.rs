@@ -259,7 +259,7 @@ fn check(name: &str, engine: Engine, level: Level) {
         let mut row = RowGrads::default();
         let mut lookups = Lookups::default();
         lookups.take(&tape, model.params(), k);
-        row.collect(level, table.cols, |_| &lookups, 1);
+        row.collect(level, table.cols, |_| Some(&lookups), 1);
         let mut dense = vec![0.0; table.data.len()];
         for (row, grad) in row.rows().iter().zip(row.grads().chunks(table.cols)) {
             dense[*row as usize * table.cols..][..table.cols].copy_from_slice(grad);

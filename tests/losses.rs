@@ -86,6 +86,26 @@ fn the_whole_catalogue_at_once_gives_the_gradient_of_the_naive_engine_for_every_
 }
 
 #[test]
+fn a_sample_for_the_whole_batch_at_once_gives_the_gradient_of_the_naive_engine() {
+    // Few items, so that a sample has targets and what users had among it, some of them twice.
+    let dataset = ring(40, 60);
+    for name in VECTOR_MODELS {
+        for (denominator, sampling_power) in [(Denominator::All, 0.0), (Denominator::Unseen, 1.0)] {
+            let of = |engine| {
+                let base = config(Loss::SampledSoftmax);
+                // With one shard, both draw the same.
+                let config =
+                    TrainConfig { engine, denominator, sampling_power, shards: 1, shared_negatives: 50, ..base };
+                change(name, &dataset, &settings(Head::Mean), &config)
+            };
+            let (fused, naive) = (of(Engine::Fused), of(Engine::Naive));
+            let off = distance(&fused, &naive);
+            assert!(off < 1e-4, "{name} {denominator:?}: {off}");
+        }
+    }
+}
+
+#[test]
 fn items_that_a_user_had_leave_the_denominator_where_asked() {
     let dataset = ring(40, 25);
     for head in [Head::Mean, Head::Vanilla] {

@@ -257,7 +257,7 @@ fn similar_items_are_those_of_the_largest_cosine() {
             let better = (0..ITEMS as u32).filter(|other| *other != item && cosine(*other) > worst + 1e-5);
             assert!(better.count() <= 19);
         }
-        assert_eq!(scorer.similar(ITEMS as u32, 1, &Rules::default(), &mut Vec::new()).is_err(), true);
+        assert!(scorer.similar(ITEMS as u32, 1, &Rules::default(), &mut Vec::new()).is_err());
     }
 }
 
@@ -436,4 +436,206 @@ fn parquet_has_the_rows_of_csv_and_replaces_nothing_but_its_like() {
     folder.write("log.parquet", b"PAR1 something else PAR1");
     run("log.parquet").refused(&["log.parquet", "no result of dmran's"]);
     run("all.xlsx").refused(&["all.xlsx", ".parquet"]);
+}
+
+/// Numbers from little-endian bytes.
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|x| f32::from_le_bytes(x.try_into().unwrap())).collect()
+}
+
+/// The array of a .npy file: rows, width and numbers.
+fn npy(bytes: &[u8]) -> (usize, usize, Vec<f32>) {
+    assert!(bytes.starts_with(b"\x93NUMPY\x01\x00"));
+    let length = usize::from(u16::from_le_bytes(bytes[8..10].try_into().unwrap()));
+    assert_eq!((10 + length) % 64, 0, "numbers begin at a multiple of 64");
+    let header = std::str::from_utf8(&bytes[10..10 + length]).unwrap();
+    assert!(header.starts_with("{'descr': '<f4', 'fortran_order': False, 'shape': (") && header.ends_with('\n'));
+    let shape = header.split(['(', ')']).nth(1).unwrap();
+    let shape: Vec<usize> = shape.split(", ").map(|n| n.parse().unwrap()).collect();
+    let numbers = floats(&bytes[10 + length..]);
+    assert_eq!(numbers.len(), shape[0] * shape[1]);
+    (shape[0], shape[1], numbers)
+}
+
+#[test]
+fn written_vectors_give_the_scores_that_recommend_gives() {
+    let folder = with_a_stranger();
+    let mean = ["train", "log.csv", "--head", "mean", "-o", "mean.dmran"];
+    folder.run(&[&mean[..], TINY].concat()).ok();
+    let run = |flags: &[&str]| folder.run(&[&["vectors", "mean.dmran", "new.csv"], flags].concat());
+    let ran = run(&["--items", "items.npy", "--users", "users.npy"]).ok();
+    assert!(ran.err.contains("1 users are left out"), "{}", ran.err);
+    run(&["--items", "items.safetensors", "--users", "users.safetensors"]).ok();
+
+    let (items, users) = (npy(&folder.read("items.npy")), npy(&folder.read("users.npy")));
+    let names = |file: &str| serde_json::from_slice::<Vec<String>>(&folder.read(file)).unwrap();
+    let (item_ids, user_ids) = (names("items.npy.ids.json"), names("users.npy.ids.json"));
+    assert_eq!((items.0, users.0, items.1), (25, 40, users.1));
+    assert_eq!((item_ids.len(), user_ids.len()), (25, 40));
+    let all = folder.run(&[
+        "recommend",
+        "mean.dmran",
+        "log.csv",
+        "--all",
+        "-k",
+        "25",
+        "--include-owned",
+        "--out-format",
+        "csv",
+    ]);
+    let mut scores = 0;
+    for line in all.ok().out.lines().skip(1) {
+        let fields: Vec<&str> = line.split(',').collect();
+        let row = |(_, width, all): &(usize, usize, Vec<f32>), ids: &[String], id: &str| {
+            let at = ids.iter().position(|one| one == id).unwrap();
+            all[at * width..][..*width].to_vec()
+        };
+        let (user, item) = (row(&users, &user_ids, fields[0]), row(&items, &item_ids, fields[2]));
+        let score: f32 = user.iter().zip(&item).map(|(x, y)| x * y).sum();
+        assert!((score - fields[4].parse::<f32>().unwrap()).abs() < 1e-5, "{line}: {score}");
+        scores += 1;
+    }
+    assert_eq!(scores, 40 * 25);
+
+    // Safetensors hold the same, and the ids.
+    for (file, table, ids, is_items) in
+        [("items.safetensors", &items, &item_ids, true), ("users.safetensors", &users, &user_ids, false)]
+    {
+        let bytes = folder.read(file);
+        let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        assert_eq!(length % 8, 0);
+        let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+        let data = |name: &str| {
+            let at = |end: usize| header[name]["data_offsets"][end].as_u64().unwrap() as usize;
+            &bytes[8 + length..][at(0)..at(1)]
+        };
+        let (rows, width, numbers) = table;
+        let d = header["vectors"]["shape"][1].as_u64().unwrap() as usize;
+        assert_eq!((header["vectors"]["shape"][0].as_u64().unwrap() as usize, d + 1), (*rows, *width));
+        let vectors = floats(data("vectors"));
+        for (row, (short, long)) in vectors.chunks_exact(d).zip(numbers.chunks_exact(*width)).enumerate() {
+            assert_eq!(short, &long[..d]);
+            let last = if is_items { floats(data("bias"))[row] } else { 1.0 };
+            assert_eq!(long[d], last);
+        }
+        assert_eq!(&serde_json::from_slice::<Vec<String>>(data("ids")).unwrap(), ids);
+    }
+
+    // Again over what is ours, never over what is not; and users only where a user is a vector.
+    run(&["--items", "items.npy"]).ok();
+    folder.write("precious.npy", "not ours");
+    run(&["--items", "precious.npy"]).refused(&["precious.npy", "no result of dmran's"]);
+    run(&["--items", "items.txt"]).refused(&["items.txt", ".npy or .safetensors"]);
+    folder.run(&["vectors", "mean.dmran", "--users", "u.npy"]).refused(&["--users", "no log was named"]);
+    folder.run(&[&["train", "log.csv", "--head", "vanilla", "-o", "vanilla.dmran"], TINY].concat()).ok();
+    folder.run(&["vectors", "vanilla.dmran", "log.csv", "--users", "u.npy"]).refused(&["--users", "--head mean"]);
+    folder.run(&["vectors", "vanilla.dmran", "--items", "v.npy"]).ok();
+}
+
+#[test]
+fn similar_items_are_the_same_by_command_and_by_line() {
+    let folder = Folder::with_model();
+    let similar = folder.run(&["similar", "model.dmran", "i3", "i7", "-k", "4", "--json"]).ok().out;
+    folder.write("lines", "{\"similar\": \"i3\", \"k\": 4, \"id\": 1}\n{\"similar\": \"i7\", \"k\": 4, \"id\": 2}\n{\"similar\": \"nothing\"}\n");
+    let answers = folder.run(&["score", "model.dmran", "lines"]).ok().out;
+    let answers: Vec<serde_json::Value> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (line, answer) in similar.lines().zip(&answers) {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["similar"], answer["recommendations"]);
+        assert_eq!(line["similar"].as_array().unwrap().len(), 4);
+        assert!(line["similar"].as_array().unwrap().iter().all(|one| one["item"] != line["item"]));
+    }
+    assert_eq!((&answers[2]["unknown"], &answers[2]["recommendations"]), (&1.into(), &serde_json::json!([])));
+    let text = folder.run(&["similar", "model.dmran", "i3", "--per-category", "1"]).ok().out;
+    assert!(text.starts_with("item i3\n    1  ") && text.lines().count() == 5, "{text}");
+    folder.run(&["similar", "model.dmran", "nothing"]).refused(&["no item \"nothing\""]);
+}
+
+#[test]
+fn rules_of_a_request_are_those_of_the_command_line() {
+    let folder = Folder::with_model();
+    folder.write("list.txt", "i3\ni4\ni9\n");
+    let history: Vec<[String; 2]> = cli::log()
+        .lines()
+        .filter(|line| line.starts_with("u5,"))
+        .map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>())
+        .map(|fields| [fields[1].clone(), fields[2].clone()])
+        .collect();
+    for (flags, fields) in [
+        (&["--deny", "list.txt"][..], serde_json::json!({ "deny": ["i3", "i4", "i9"] })),
+        (&["--allow", "list.txt"], serde_json::json!({ "allow": ["i3", "i4", "i9", "nowhere"] })),
+        (
+            &["--allow-category", "c1", "--per-category", "2"],
+            serde_json::json!({ "allow_categories": ["c1"], "per_category": 2 }),
+        ),
+        (&["--deny-category", "c1", "c2"], serde_json::json!({ "deny_categories": ["c1", "c2"] })),
+        (&["--per-category", "1"], serde_json::json!({ "per_category": 1 })),
+    ] {
+        let args = ["recommend", "model.dmran", "log.csv", "--user", "u5", "--json", "-k", "12"];
+        let by_flag = folder.run(&[&args[..], flags].concat()).ok().out;
+        let by_flag: serde_json::Value = serde_json::from_str(&by_flag).unwrap();
+        let mut request = fields;
+        (request["history"], request["k"]) = (serde_json::json!(history), 12.into());
+        folder.write("lines", request.to_string());
+        let answer: serde_json::Value =
+            serde_json::from_str(&folder.run(&["score", "model.dmran", "lines"]).ok().out).unwrap();
+        assert_eq!(answer["recommendations"], by_flag["recommendations"], "{flags:?}");
+        // Given candidates are ranked under the same rules, and all of them scored.
+        let items: Vec<String> = (0..25).map(|item| format!("i{item}")).collect();
+        request["candidates"] = serde_json::json!(items);
+        folder.write("lines", request.to_string());
+        let among: serde_json::Value =
+            serde_json::from_str(&folder.run(&["score", "model.dmran", "lines"]).ok().out).unwrap();
+        assert_eq!(among["recommendations"], by_flag["recommendations"], "{flags:?}");
+        assert_eq!(among["scores"].as_array().unwrap().iter().filter(|score| score.is_number()).count(), 25);
+    }
+}
+
+#[test]
+fn the_final_model_has_learnt_from_every_event_like_the_measured_one() {
+    let folder = Folder::with_log();
+    folder
+        .run(&[&["train", "log.csv", "-o", "measured.dmran"], TINY, &["--epochs", "4", "--head", "mean"]].concat())
+        .ok();
+    let card = folder.run(&["inspect", "model", "measured.dmran"]).ok().out;
+    let best =
+        card.lines().find(|line| line.contains("best epoch")).unwrap().split_whitespace().last().unwrap().to_owned();
+    let last = ["train", "log.csv", "--protocol", "none", "--like", "measured.dmran", "-o", "final.dmran"];
+    let ran = folder.run(&last).ok();
+    let events = cli::log().lines().count() - 1;
+    assert!(
+        ran.err.contains(&format!("from {} samples", events - 40)),
+        "each user's first event is nobody's: {}",
+        ran.err
+    );
+    assert_eq!(ran.err.lines().filter(|line| line.starts_with("epoch")).count().to_string(), best, "{}", ran.err);
+    assert!(ran.out.contains("Every event was learned from") && !ran.out.contains("HR@10"), "{}", ran.out);
+    let card = folder.run(&["inspect", "model", "final.dmran"]).ok().out;
+    assert!(
+        card.contains(&format!("every event was learned from in {best} epochs")) && card.contains("head"),
+        "{card}"
+    );
+    let again = ["train", "log.csv", "--protocol", "none", "--like", "final.dmran", "-q", "-o", "again.dmran"];
+    folder.run(&again).ok();
+    let weights = |file: &str| {
+        let model = Model::load(folder.path(file)).unwrap();
+        model.tensor("V").unwrap().to_vec()
+    };
+    assert_eq!(weights("again.dmran"), weights("final.dmran"), "the final model is like itself");
+    assert_ne!(weights("measured.dmran"), weights("final.dmran"));
+
+    // A run's folder is as good as its model; patience and a page have nothing to go by, and do no harm.
+    folder.run(&[&["train", "log.csv", "--run", "run"], TINY].concat()).ok();
+    let flags = ["--protocol", "none", "--patience", "1", "--report", "page.html", "--epochs", "3"];
+    let ran = folder.run(&[&["train", "log.csv", "--like", "run"], &flags[..]].concat()).ok();
+    assert_eq!(ran.err.lines().filter(|line| line.starts_with("epoch")).count(), 3, "{}", ran.err);
+    assert!(folder.path("page.html").exists());
+    folder.run(&["recommend", "final.dmran", "log.csv", "--all", "-k", "1"]).ok();
+
+    folder.run(&["train", "log.csv", "--protocol", "none"]).refused(&["--epochs N", "--like MODEL"]);
+    folder.run(&["evaluate", "final.dmran", "log.csv"]).refused(&["--protocol none", "--protocol honest"]);
+    folder.run(&["train", "log.csv", "--like", "nowhere.dmran"]).refused(&["nowhere.dmran"]);
+    std::fs::create_dir(folder.path("empty")).unwrap();
+    folder.run(&["train", "log.csv", "--like", "empty"]).refused(&["--like", "no model yet"]);
+    folder.run(&["train", "log.csv", "--like", "final.dmran", "-o", "final.dmran"]).refused(&["which is read"]);
 }

@@ -1,4 +1,4 @@
-//! The softmax over the catalogue: one block of 512 items and 128 rows of width 128, in multiply-adds of the products.
+//! The softmax over the catalogue: one block of 256 items and 256 rows of width 128, in multiply-adds of the products.
 
 use super::values;
 use criterion::{BenchmarkId, Criterion, Throughput};
@@ -6,8 +6,8 @@ use dmran_kernels::cross_entropy::{self as fused, Block, Excluded, Gradients, Ro
 use dmran_kernels::gemm::{pack_transposed, packed_len};
 use dmran_kernels::{Level, naive::cross_entropy as naive};
 
-const ITEMS: usize = 512;
-const ROWS: usize = 128;
+const ITEMS: usize = 256;
+const ROWS: usize = 256;
 const D: usize = 128;
 
 pub fn bench(c: &mut Criterion) {
@@ -25,13 +25,15 @@ pub fn bench(c: &mut Criterion) {
         targets: &targets,
         excluded: Excluded::default(),
     };
-    let rows = Rows { d: D, users: &users, targets: &targets, weights: &weights, scale: &weights };
+    let mut scaled = vec![0.0; packed_len(ROWS, D)];
+    fused::pack_scaled(Level::best(), D, &users, &weights, &mut scaled);
+    let rows = Rows { d: D, users: &users, targets: &targets, weights: &weights, scale: &weights, packed: &scaled };
     let (mut max, mut sum, mut target) = (vec![f32::NEG_INFINITY; ROWS], vec![0.0; ROWS], vec![0.0; ROWS]);
-    let (mut e, mut scratch) = (vec![0.0; ITEMS * stride(ROWS)], vec![0.0; packed_len(ROWS, D)]);
+    let mut e = vec![0.0; ITEMS * stride(ROWS)];
     let (mut d_users, mut d_items, mut d_bias) = (vec![0.0; ROWS * D], vec![0.0; ITEMS * D], vec![0.0; ITEMS]);
     let levels = Level::available().iter().map(|&level| (level.to_string(), Some(level)));
     let levels: Vec<_> = std::iter::once(("naive".to_string(), None)).chain(levels).collect();
-    for (name, products) in [("forward", 2), ("backward", 1), ("scores", 1)] {
+    for (name, products) in [("forward", 2), ("backward", 1)] {
         let mut group = c.benchmark_group(format!("cross_entropy {name}"));
         group.throughput(Throughput::Elements((products * ITEMS * ROWS * D) as u64));
         for (label, level) in &levels {
@@ -44,14 +46,10 @@ pub fn bench(c: &mut Criterion) {
                         let f = if level.is_some() { fused::forward } else { naive::forward };
                         f(l, &block, running, &mut e);
                     }
-                    "backward" => {
+                    _ => {
                         let out = Gradients { items: &mut d_items, bias: &mut d_bias, write: Write::Over };
                         let f = if level.is_some() { fused::backward } else { naive::backward };
-                        f(l, &rows, 0, &e, out, &mut scratch);
-                    }
-                    _ => {
-                        let f = if level.is_some() { fused::scores } else { naive::scores };
-                        f(l, D, &items, &bias, &packed, ROWS, &mut e[..ITEMS * ROWS], ROWS);
+                        f(l, &rows, 0, &e, out);
                     }
                 });
             });

@@ -25,14 +25,12 @@
 
 mod backward;
 mod forward;
-mod scores;
 
 use crate::gemm::packed_len;
 use crate::level::Level;
 use crate::simd::LANES;
-use backward::BackwardBlock;
+use backward::{BackwardBlock, PackScaled};
 use forward::{Combine, ForwardBlock, Scales};
-use scores::Scores;
 
 /// Items that a row's softmax leaves out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -133,6 +131,8 @@ pub struct Rows<'a> {
     pub weights: &'a [f32],
     /// `[rows]`: what makes gradients of `E`, from [`scales`]: `weight / total * exp(max of the block - top)`.
     pub scale: &'a [f32],
+    /// What [`pack_scaled`] makes of `users` and `scale`.
+    pub packed: &'a [f32],
 }
 
 /// Floats from one item's line of `E` to the next, for a chunk of `rows`: an odd number of cache lines, which spreads a
@@ -186,12 +186,23 @@ pub fn row_loss(top: f32, total: f64, target: f32) -> f64 {
     total.ln() + (f64::from(top) - f64::from(target))
 }
 
-/// Gradients of one block of items, whose `E` `[n, stride(rows)]` [`forward`] left; `first` is the index of its first item.
-/// `scratch` is [`packed_len`]`(rows, d)`.
+/// The rows' vectors `users` `[rows, d]` times their scales, as [`Rows::packed`] has them: [`packed_len`]`(rows, d)`. Blocks
+/// with the same scales share them.
 ///
 /// # Panics
 /// If lengths do not fit each other or this CPU lacks `level`.
-pub fn backward(level: Level, rows: &Rows, first: usize, e: &[f32], out: Gradients, scratch: &mut [f32]) {
+pub fn pack_scaled(level: Level, d: usize, users: &[f32], scale: &[f32], out: &mut [f32]) {
+    assert!(d > 0, "vectors must be at least 1 wide");
+    assert_eq!(users.len(), scale.len() * d, "vectors of {} rows", scale.len());
+    assert_eq!(out.len(), packed_len(scale.len(), d), "packed users of [{}, {d}]", scale.len());
+    level.dispatch(PackScaled { d, users, scale, out });
+}
+
+/// Gradients of one block of items, whose `E` `[n, stride(rows)]` [`forward`] left; `first` is the index of its first item.
+///
+/// # Panics
+/// If lengths do not fit each other or this CPU lacks `level`.
+pub fn backward(level: Level, rows: &Rows, first: usize, e: &[f32], out: Gradients) {
     let (d, count) = (rows.d, rows.targets.len());
     assert!(d > 0, "vectors must be at least 1 wide");
     assert_eq!((rows.weights.len(), rows.scale.len()), (count, count), "weights or scales of {count} rows");
@@ -200,34 +211,6 @@ pub fn backward(level: Level, rows: &Rows, first: usize, e: &[f32], out: Gradien
     assert_eq!(out.items.len(), n * d, "{} values are not rows of width {d}", out.items.len());
     assert!(out.bias.is_empty() || out.bias.len() == n, "{} gradients of biases for {n} items", out.bias.len());
     assert_eq!(e.len(), n * stride(count), "exponentials of {n} items and {count} rows");
-    assert_eq!(scratch.len(), packed_len(count, d), "scratch for [{count}, {d}]");
-    level.dispatch(BackwardBlock { rows, first, e, out, scratch });
-}
-
-/// Logits alone, `out[i * stride + b] = users[b] . items[i] + bias[i]`, with the bits of [`crate::score::fixed`]: 16 partial
-/// sums (dimension t goes to sum `t % 16`), added up as [`crate::simd::Simd::reduce_sum`] does, then the bias.
-///
-/// `items` is `[n, d]`, `bias` `[n]` or empty (then 0 is added), `users` what [`crate::gemm::pack_transposed`] makes of
-/// `[rows, d]`, `out` `[n, stride]`; what it holds beyond `rows` does not change.
-///
-/// # Panics
-/// If lengths do not fit each other, `stride < rows` or this CPU lacks `level`.
-#[allow(clippy::too_many_arguments)]
-pub fn scores(
-    level: Level,
-    d: usize,
-    items: &[f32],
-    bias: &[f32],
-    users: &[f32],
-    rows: usize,
-    out: &mut [f32],
-    stride: usize,
-) {
-    assert!(d > 0 && stride >= rows, "rows of width {d}, {rows} of them in {stride}");
-    let n = items.len() / d;
-    assert_eq!(items.len(), n * d, "{} values are not rows of width {d}", items.len());
-    assert!(bias.is_empty() || bias.len() == n, "{} biases for {n} items", bias.len());
-    assert_eq!(users.len(), packed_len(d, rows), "packed users of [{rows}, {d}]");
-    assert_eq!(out.len(), n * stride, "scores of {n} items");
-    level.dispatch(Scores { d, items, bias, users, rows, out, stride });
+    assert_eq!(rows.packed.len(), packed_len(count, d), "packed users of [{count}, {d}]");
+    level.dispatch(BackwardBlock { rows, first, e, out });
 }

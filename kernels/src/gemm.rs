@@ -7,6 +7,7 @@
 //! shape of the register tile. So a row has the same bits alone or in a batch, and the FMA levels agree bit for bit.
 
 mod matrix;
+mod sweep;
 mod transposed;
 
 pub use matrix::{Matrix, MatrixMut};
@@ -14,7 +15,8 @@ pub use matrix::{Matrix, MatrixMut};
 use crate::level::Level;
 use crate::simd::tile::{self, with_tile};
 use crate::simd::{Kernel, LANES, Simd, load_at, store_at};
-use transposed::GemmTn;
+pub(crate) use sweep::Sweep;
+use transposed::{GemmTn, GemmTnNear};
 
 /// What [`gemm`] does with the product: `y = relu?(start + x W)`, where the start of each chain is 0, `y`, the bias or `y + bias`,
 /// or what its row says.
@@ -186,6 +188,20 @@ fn gemm_tile<S: Simd, const R: usize, const C: usize>(
     output: Output<'_>,
 ) {
     let k = x.cols;
+    let acc = start_tile(s, y, (row, col), output);
+    let x = (&x.data[row * x.stride..], x.stride);
+    let acc = tile::packed::<S, R, C>(s, x, (w, k * LANES), k, acc);
+    finish_tile(s, acc, y, (row, col), output);
+}
+
+/// What the chains of a tile start from.
+#[inline(always)]
+fn start_tile<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    y: &MatrixMut<'_>,
+    (row, col): (usize, usize),
+    output: Output<'_>,
+) -> [[S::F32; C]; R] {
     let mut acc = [[s.zero(); C]; R];
     if output.accumulate {
         acc = load_tile(s, y, (row, col));
@@ -203,8 +219,18 @@ fn gemm_tile<S: Simd, const R: usize, const C: usize>(
             }
         }
     }
-    let x = (&x.data[row * x.stride..], x.stride);
-    let mut acc = tile::packed::<S, R, C>(s, x, (w, k * LANES), k, acc);
+    acc
+}
+
+/// What is done with the finished chains of a tile.
+#[inline(always)]
+fn finish_tile<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    mut acc: [[S::F32; C]; R],
+    y: &mut MatrixMut<'_>,
+    (row, col): (usize, usize),
+    output: Output<'_>,
+) {
     if output.add {
         let old: [[S::F32; C]; R] = load_tile(s, y, (row, col));
         for (v, old) in acc.iter_mut().flatten().zip(old.into_iter().flatten()) {
@@ -284,4 +310,14 @@ pub fn gemm_in<S: Simd>(s: S, x: Matrix<'_>, packed: &[f32], y: MatrixMut<'_>, o
 #[inline(always)]
 pub fn gemm_tn_in<S: Simd>(s: S, a: Matrix<'_>, b: Matrix<'_>, c: MatrixMut<'_>, accumulate: bool) {
     s.call(GemmTn { a, b, c, accumulate });
+}
+
+/// `c += a^T b` as [`gemm_tn_in`], for sides that are in the second level cache and lie well there: they are read in place.
+#[inline(always)]
+pub(crate) fn gemm_tn_near_in<S: Simd>(s: S, a: Matrix<'_>, b: Matrix<'_>, c: MatrixMut<'_>) {
+    if b.cols.is_multiple_of(LANES) {
+        s.call(GemmTnNear { a, b, c });
+    } else {
+        gemm_tn_in(s, a, b, c, true);
+    }
 }

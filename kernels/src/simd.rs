@@ -230,6 +230,15 @@ pub fn prefetch(x: &[f32]) {
     }
 }
 
+/// [`prefetch`] of the line of `x[at]`, which may lie beyond `x`.
+#[inline(always)]
+pub fn prefetch_line(x: &[f32], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    request::<{ std::arch::x86_64::_MM_HINT_T0 }>(x, at);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (x, at);
+}
+
 /// [`prefetch`] of the line of `x[at]`, if there is one, which is read once: it does not drive the model's weights, which
 /// the next user needs, from the cache.
 #[inline(always)]

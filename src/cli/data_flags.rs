@@ -3,7 +3,9 @@
 use super::failure::Failure;
 use super::say;
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use dmran::data::{self, Column, Duplicates, Filter, Format, OnError, Opened, Quote, ReadOptions, Ties, TimeUnit};
+use dmran::train::config::described::names_of;
 use dmran::train::session::Note;
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
 use std::path::PathBuf;
@@ -14,7 +16,7 @@ use std::path::PathBuf;
 pub struct DataFlags {
     /// What the file holds: auto, csv, tsv, jsonl, amazon, sequences (a user and then the items, a line) or parquet.
     /// Compression (gzip, zstd) is found by itself
-    #[arg(long, value_parser = named::<Format>)]
+    #[arg(long, value_parser = named::<Format>())]
     format: Option<Format>,
     /// Amazon's meta file beside the reviews: where categories come from
     #[arg(long, value_name = "FILE")]
@@ -54,16 +56,16 @@ pub struct DataFlags {
     #[arg(long = "where", value_name = "CONDITION", value_parser = condition)]
     filters: Vec<Condition>,
     /// What times count that are numbers: s, ms, us or ns since 1970
-    #[arg(long, value_parser = named::<TimeUnit>)]
+    #[arg(long, value_parser = named::<TimeUnit>())]
     time_unit: Option<TimeUnit>,
     /// How times are written, for strptime: '%d.%m.%Y %H:%M' [default: numbers, or dates as 2018-08-23T22:00:58Z]
     #[arg(long, value_name = "FORMAT")]
     time_format: Option<String>,
     /// A malformed line: fail, or skip it and count
-    #[arg(long, value_parser = named::<OnError>)]
+    #[arg(long, value_parser = named::<OnError>())]
     on_error: Option<OnError>,
     /// The same item again for a user: keep-all or keep-first
-    #[arg(long, value_parser = named::<Duplicates>)]
+    #[arg(long, value_parser = named::<Duplicates>())]
     duplicates: Option<Duplicates>,
     /// Events of one user at one time: file (its order) or random(SEED)
     #[arg(long)]
@@ -117,10 +119,12 @@ impl DataFlags {
     }
 }
 
-/// A value by the name that it has in TOML.
-pub fn named<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    let text: value::StrDeserializer<'_, value::Error> = text.into_deserializer();
-    T::deserialize(text).map_err(|error| error.to_string())
+/// A value by the name that it has in TOML; help lists the names.
+pub fn named<T: DeserializeOwned + Clone + Send + Sync + 'static>() -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(names_of::<T>()).try_map(|text| {
+        let text: value::StringDeserializer<value::Error> = text.into_deserializer();
+        T::deserialize(text)
+    })
 }
 
 fn delimiter(text: &str) -> Result<String, String> {
@@ -166,9 +170,14 @@ mod tests {
 
     #[test]
     fn values_have_their_names_in_toml() {
-        assert_eq!(named::<Format>("jsonl"), Ok(Format::Jsonl));
-        let error = named::<OnError>("stop").unwrap_err();
-        assert_eq!(error, "unknown variant `stop`, expected `fail` or `skip`");
+        let command = DataFlags::augment_args(clap::Command::new("dmran").no_binary_name(true));
+        let read = |given: &[&str]| {
+            let matches = command.clone().try_get_matches_from(given).map_err(|error| error.to_string())?;
+            <DataFlags as clap::FromArgMatches>::from_arg_matches(&matches).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(&["--format", "jsonl"]).unwrap().format, Some(Format::Jsonl));
+        let error = read(&["--on-error", "stop"]).unwrap_err();
+        assert!(error.contains("stop") && error.contains("fail, skip"), "{error}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::bundled::BundledFlag;
 use super::data_flags::{self, DataFlags};
 use super::failure::{Failure, unreadable};
 use super::outputs::Outputs;
-use super::settings::{ComputeFlags, EvalFlags};
+use super::settings::{Finished, SettingsFlags, apply_all};
 use super::{note, per_user, show};
 use dmran::data::{Dataset, Opened, Protocol};
 use dmran::model::Mapped;
@@ -39,9 +39,7 @@ pub struct Args {
     #[command(flatten)]
     data: DataFlags,
     #[command(flatten)]
-    eval: EvalFlags,
-    #[command(flatten)]
-    compute: ComputeFlags,
+    settings: SettingsFlags<Finished>,
 }
 
 #[derive(Serialize)]
@@ -82,10 +80,15 @@ impl Args {
     }
 
     fn apply(&self, config: &mut Config) -> Result<(), Failure> {
-        self.data.apply(&mut config.data);
-        self.eval.apply(config);
-        self.compute.apply(config);
-        Ok(config.validate()?)
+        apply_all(config, &self.data, &self.settings)?;
+        if !config.eval.protocol.measures() {
+            return Err(Failure::Input(format!(
+                "{}: was trained on every event (--protocol none), so there is nothing to measure it by; --protocol honest \
+                 measures it on events that it has learned from, which makes it look better than it is",
+                self.model.display()
+            )));
+        }
+        Ok(())
     }
 }
 

@@ -7,14 +7,14 @@ use super::outputs::Outputs;
 use super::trials::{self, RunFlags, SettingFlags};
 use super::{command, note};
 use clap::ValueEnum;
-use dmran::data::{DataReport, Negatives, Opened, Protocol, train_samples};
+use dmran::data::{DataReport, Negatives, Opened, Protocol, Split, train_samples};
 use dmran::experiment::record::CREATED_BY;
 use dmran::experiment::rows::{self, Row};
 use dmran::experiment::summary::Cell;
-use dmran::experiment::{Record, Report, Spec, figures, runs, tables};
+use dmran::experiment::{Record, Report, Spec, figures, runs, slices, tables};
 use dmran::model::Kind;
 use dmran::scorer::Variant;
-use dmran::train::session::check_samples;
+use dmran::train::session::{check_samples, check_times};
 use dmran_kernels::Level;
 use serde_json::json;
 use std::io::{self, Write};
@@ -33,6 +33,8 @@ pub enum What {
     Figure4,
     /// AUC on the test set by hops.
     Figure5,
+    /// The top ten by groups: length of history, popularity of the target, time since the last event, category.
+    Slices,
 }
 
 /// Whose epoch is picked how.
@@ -42,8 +44,10 @@ enum Protocols {
     Honest,
     /// Pick the epoch on the test set, as the paper does.
     Paper,
-    /// One after the other.
+    /// Both of these, one after the other.
     Both,
+    /// One moment for everybody: learn before it, test on each user's first event after it.
+    Time,
 }
 
 /// Flags of `experiment`.
@@ -120,6 +124,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             let data = DataReport::new(&opened.log);
             let report = match args.what {
                 What::Table2 => tables::table2(&data, &cells),
+                What::Slices => slices::page(&cells),
                 What::Figure3 => figures::curves(&chart, "AUC along training", &cells),
                 What::Figure4 => figures::curves(&chart, "AUC along training: DMRAN and its variants", &cells),
                 _ => figures::figure5(&chart, &data, &cells),
@@ -177,12 +182,13 @@ impl Args {
         let mut list = match self.what {
             _ if !self.models.is_empty() => self.models.clone(),
             What::Table1 => vec![],
-            What::Table2 => rows::ALL.to_vec(),
+            What::Table2 => rows::all(),
             What::Figure3 => {
-                rows::ALL.into_iter().filter(|row| row.variant == Variant::Full && row.kind.is_trained()).collect()
+                rows::all().into_iter().filter(|row| row.variant == Variant::Full && row.kind.is_trained()).collect()
             }
-            What::Figure4 => rows::ALL.into_iter().filter(|row| row.kind == Kind::Dmran).collect(),
+            What::Figure4 => rows::all().into_iter().filter(|row| row.kind == Kind::Dmran).collect(),
             What::Figure5 => vec![rows::FULL],
+            What::Slices => rows::COMPARED.to_vec(),
         };
         list.retain(|row| {
             (has_time || *row != of(Kind::Dmran, Variant::NoTime))
@@ -198,6 +204,7 @@ impl Args {
             Protocols::Honest => vec![Protocol::Honest],
             Protocols::Paper => vec![Protocol::Paper],
             Protocols::Both => vec![Protocol::Honest, Protocol::Paper],
+            Protocols::Time => vec![Protocol::Time],
         };
         let rows = self.rows(dataset.has_time());
         if !self.how.quiet {
@@ -205,7 +212,9 @@ impl Args {
         }
         let negatives = Negatives::new(dataset);
         for protocol in &protocols {
-            let mut train = train_samples(dataset, *protocol);
+            check_times(opened, *protocol)?;
+            let split = Split { protocol: *protocol, ..self.flags.config(None)?.eval.split() };
+            let mut train = train_samples(dataset, split);
             train.retain(|sample| negatives.available(sample.user) > 0);
             check_samples(&train, *protocol, None, opened)?;
         }
@@ -257,6 +266,7 @@ impl Args {
             What::Figure3 => "Figure 3: AUC along training",
             What::Figure4 => "Figure 4: DMRAN and its variants along training",
             What::Figure5 => "Figure 5: AUC by hops",
+            What::Slices => "The top ten by groups",
         };
         let command = command::typed();
         let mut text = format!("# {title}\n\n`{command}` ({CREATED_BY})\n");

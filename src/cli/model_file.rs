@@ -1,4 +1,4 @@
-//! Which model a command uses, and how it is held.
+//! The model file that a command reads.
 
 use super::failure::{Failure, unreadable};
 use dmran::scorer::Model;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Which model a command uses, and how it is held.
 #[derive(clap::Args, Debug)]
-pub struct ModelFlags {
+pub struct ModelFile {
     /// The model file
     model: PathBuf,
     /// Map the file into memory instead of copying it: processes then share its tables, and nothing is computed ahead. It
@@ -18,7 +18,7 @@ pub struct ModelFlags {
     pub lean: bool,
 }
 
-impl ModelFlags {
+impl ModelFile {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.model

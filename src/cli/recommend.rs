@@ -4,11 +4,11 @@ use super::bundled::BundledFlag;
 use super::crew::Crew;
 use super::data_flags::{self, DataFlags};
 use super::failure::Failure;
-use super::model_file::ModelFlags;
+use super::model_file::ModelFile;
 use super::moment::moment;
 use super::note;
 use super::outputs::Outputs;
-use super::recommendations::{Form, Sheet};
+use super::recommendations::{Form, Sheet, Subject};
 use super::rules::{Excluded, RuleFlags};
 use super::show::Names;
 use super::watch::users_bar;
@@ -26,7 +26,7 @@ use std::path::PathBuf;
 #[command(group = clap::ArgGroup::new("who").required(true).args(["user", "all"]))]
 pub struct Args {
     #[command(flatten)]
-    model: ModelFlags,
+    model: ModelFile,
     /// The log with the users' histories; - is standard input
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -143,7 +143,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let bar = users_bar(users.len(), args.out.is_some());
     let write = |out: &mut dyn Write| {
         let names = Names(crew.model());
-        let mut sheet = Sheet::begin(form, out, names, args.cold != Cold::Skip)?;
+        let mut sheet = Sheet::begin(form, Subject::User, out, names, args.cold != Cold::Skip)?;
         for part in users.chunks(recommender.users_at_once()) {
             let asked: Vec<u32> =
                 part.iter().copied().filter(|user| args.cold != Cold::Skip || known.events(*user) > 0).collect();

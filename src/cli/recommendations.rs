@@ -72,9 +72,28 @@ impl Form {
     }
 }
 
+/// Whom or what lists are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Users get recommendations.
+    User,
+    /// Items have items like them.
+    Item,
+}
+
+impl Subject {
+    fn name(self) -> &'static str {
+        match self {
+            Subject::User => "user",
+            Subject::Item => "item",
+        }
+    }
+}
+
 /// Results that are being written.
 pub struct Sheet<'a> {
     form: Form,
+    subject: Subject,
     out: &'a mut dyn Write,
     names: Names<'a>,
     /// Whether it is told who is cold.
@@ -85,7 +104,13 @@ pub struct Sheet<'a> {
 
 impl<'a> Sheet<'a> {
     /// Writes what stands before the first user.
-    pub fn begin(form: Form, out: &'a mut dyn Write, names: Names<'a>, tells_cold: bool) -> io::Result<Sheet<'a>> {
+    pub fn begin(
+        form: Form,
+        subject: Subject,
+        out: &'a mut dyn Write,
+        names: Names<'a>,
+        tells_cold: bool,
+    ) -> io::Result<Sheet<'a>> {
         let categories = names.0.settings().categories;
         if form == Form::Csv {
             let [category, cold] =
@@ -94,6 +119,7 @@ impl<'a> Sheet<'a> {
         }
         Ok(Sheet {
             form,
+            subject,
             out,
             names,
             tells_cold,
@@ -126,7 +152,13 @@ impl<'a> Sheet<'a> {
     }
 
     fn text(&mut self, user: &str, ranked: &[Scored], cold: bool) -> io::Result<()> {
-        writeln!(self.out, "user {}{}", Plain(user), if cold && self.tells_cold { " (cold)" } else { "" })?;
+        writeln!(
+            self.out,
+            "{} {}{}",
+            self.subject.name(),
+            Plain(user),
+            if cold && self.tells_cold { " (cold)" } else { "" }
+        )?;
         if ranked.is_empty() {
             writeln!(self.out, "{NOTHING}")?;
         }
@@ -151,8 +183,14 @@ impl<'a> Sheet<'a> {
     fn jsonl(&mut self, user: &str, ranked: &[Scored], cold: bool) -> io::Result<()> {
         #[derive(Serialize)]
         struct Line<'a> {
-            user: &'a str,
-            recommendations: Vec<Advice<'a>>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            user: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            item: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            recommendations: Option<&'a [Advice<'a>]>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            similar: Option<&'a [Advice<'a>]>,
             #[serde(skip_serializing_if = "Option::is_none")]
             cold: Option<bool>,
         }
@@ -169,8 +207,15 @@ impl<'a> Sheet<'a> {
             category: names.category(best.item),
             score: best.score,
         };
-        let recommendations = ranked.iter().map(advice).collect();
-        let line = Line { user, recommendations, cold: self.tells_cold.then_some(cold) };
+        let advice: Vec<Advice<'_>> = ranked.iter().map(advice).collect();
+        let (is_user, cold) = (self.subject == Subject::User, self.tells_cold.then_some(cold));
+        let line = Line {
+            user: is_user.then_some(user),
+            item: (!is_user).then_some(user),
+            recommendations: is_user.then_some(&advice),
+            similar: (!is_user).then_some(&advice),
+            cold,
+        };
         self.out.write_all(&serde_json::to_vec(&line)?)?;
         self.out.write_all(b"\n")
     }

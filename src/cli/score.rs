@@ -3,7 +3,7 @@
 use super::crew::Crew;
 use super::data_flags::named;
 use super::failure::Failure;
-use super::model_file::ModelFlags;
+use super::model_file::ModelFile;
 use super::outputs::Outputs;
 use dmran::data::OnError;
 use dmran::score_lines::{Request, RequestError};
@@ -23,14 +23,15 @@ const MAX_LINE: u64 = 64 << 20;
 #[derive(clap::Args)]
 #[command(after_help = "A line of input: {\"history\": [[\"teapot\", 1700000000], \"cup\"], \"now\": 1700200000, \
                         \"k\": 5}\nor, for given items: {\"history\": [...], \"candidates\": [\"saucer\", \"spoon\"]}\n\
-                        All fields: history, now, candidates, k, exclude, include_owned, explain, id")]
+                        All fields: history, now, candidates, k, exclude, include_owned, allow, deny, \
+                        allow_categories, deny_categories, per_category, similar, explain, id")]
 pub struct Args {
     #[command(flatten)]
-    model: ModelFlags,
+    model: ModelFile,
     /// The requests, one JSON object a line; without it, or with -, standard input
     file: Option<PathBuf>,
     /// A line that is no request: fail, or skip it: its answer then is {"line": N, "error": "..."}
-    #[arg(long, value_parser = named::<OnError>, default_value = "fail")]
+    #[arg(long, value_parser = named::<OnError>(), default_value = "fail")]
     on_error: OnError,
     /// Threads; 0 = one a core, or RAYON_NUM_THREADS. Results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1024))]

@@ -29,7 +29,7 @@ pub struct Args {
     #[command(flatten)]
     bundled: BundledFlag,
     /// Which model [default: the file's, or dmran]
-    #[arg(long, value_name = "NAME", value_parser = data_flags::named::<Kind>)]
+    #[arg(long, value_name = "NAME", value_parser = data_flags::named::<Kind>())]
     model: Option<Kind>,
     /// Draw this many settings at random (by --seed) instead of trying every combination; ranges need it
     #[arg(long, value_name = "N")]
@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     search::trials(&config, &space, choices.clone()).map_err(|error| wrong(&error))?;
     let level = Level::from_env()?;
     let inputs = [&config.data.meta, &args.flags.recipe.config].map(|input| input.as_deref());
-    let best = ("best.toml", Holds::Known(|start| start.starts_with(b"# Validation AUC ")));
+    let best = ("best.toml", Holds::Known(|start| start.starts_with(b"# Validation ")));
     Outputs::beside(&args.files, inputs)?.results(&args.how.out, "search", Some(best))?;
     let folder = trials::make_folder(&args.how.out)?;
     let opened = data_flags::open_silently(log, &config.data)?;
@@ -118,7 +118,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .collect();
     search::sort(&mut judged);
 
-    let mut report = search::report(&space, &judged);
+    let mut report = search::report(&space, &judged, config.train.early_stop_metric);
     let command = command::typed();
     let title = format!("# Search: {}\n\n`{command}` ({CREATED_BY})\n", config.train.model.title());
     report.markdown = format!("{title}\n{}\n\n{}", opened.summary(), report.markdown);
@@ -127,7 +127,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     trials::write(&args.how.out, "search", &report)?;
     let mut out = io::stdout().lock();
     write!(out, "{}", report.markdown)?;
-    match judged.first().filter(|best| best.auc().mean.is_some()) {
+    match judged.first().filter(|best| best.validation().mean.is_some()) {
         Some(best) => {
             let path = args.how.out.join("best.toml");
             trials::save(&path, &search::best_toml(&space, best))?;

@@ -74,6 +74,7 @@ pub fn table(columns: &[(&str, &Figures)]) -> String {
 /// How the model was picked, in words that do not promise too much.
 pub fn picked(protocol: Protocol, epoch: Option<usize>) -> String {
     match (protocol, epoch) {
+        (Protocol::None, _) => "Every event was learned from, so there are no figures: nothing was held out.".into(),
         (_, None) => "No epoch could be measured: the figures are those of the last one.".into(),
         (Protocol::Honest, Some(epoch)) => {
             format!(

@@ -6,7 +6,7 @@ use super::data_flags::{self, DataFlags, named};
 use super::failure::Failure;
 use super::outputs::{self, Holds, Outputs};
 use super::run::{self, RunFlags};
-use super::settings::{ComputeFlags, EvalFlags, ModelFlags, RecipeFlags, TrainFlags, gather};
+use super::settings::{Everything, RecipeFlags, SettingsFlags, apply_all, gather};
 use super::watch::Screen;
 use super::{command, note, page, print_config, show, signals};
 use dmran::model::Kind;
@@ -30,7 +30,7 @@ pub struct Args {
     bundled: BundledFlag,
     /// What to train: dmran, or one of its rivals bpr-mf, bi-lstm, bi-lstm-attention, cnn-pooling, atrank, sasrec,
     /// most-popular, which are measured but not written to a model file [default: dmran]
-    #[arg(long, value_name = "NAME", value_parser = named::<Kind>)]
+    #[arg(long, value_name = "NAME", value_parser = named::<Kind>())]
     model: Option<Kind>,
     /// Where the model goes (dmran alone) [default: model.dmran, in the run folder if there is one]
     #[arg(long, short, value_name = "FILE")]
@@ -52,25 +52,27 @@ pub struct Args {
     #[command(flatten)]
     data: DataFlags,
     #[command(flatten)]
-    settings: ModelFlags,
-    #[command(flatten)]
-    train: TrainFlags,
-    #[command(flatten)]
-    compute: ComputeFlags,
-    #[command(flatten)]
-    eval: EvalFlags,
+    settings: SettingsFlags<Everything>,
     #[command(flatten)]
     run: RunFlags,
 }
 
 impl Args {
-    /// All settings: those of `base`, or of preset and file, with the flags over them.
+    /// All settings: those of `base`, of another run, or of preset and file, with the flags over them.
     pub fn settings(&self, base: Option<&Base>) -> Result<Config, Failure> {
-        let Args { recipe, data, settings, train, compute, eval, .. } = self;
-        let mut config = match base {
-            Some(base) => base::config(base, data, settings, train, *compute, eval)?,
-            None => gather(recipe, self.model, data, settings, train, *compute, eval)?,
+        let Args { recipe, data, settings, .. } = self;
+        let like = self.base.config_like()?;
+        let takes_epochs =
+            like.is_some() || base.is_some() || recipe.config.is_some() || settings.has("train", "epochs");
+        let mut config = match (base, like) {
+            (Some(base), _) => base::config(base, data, settings)?,
+            (None, Some(mut config)) => {
+                apply_all(&mut config, data, settings)?;
+                config
+            }
+            (None, None) => gather(recipe, self.model, data, settings)?,
         };
+        check_final(&config, takes_epochs)?;
         config.train.since = self.base.since.or(config.train.since);
         Ok(config)
     }
@@ -133,7 +135,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let protocol = session.config().eval.protocol;
     let mut screen = Screen::new(&session.config().train, protocol.picked_on(), args.quiet);
     run::train(&mut run, &mut screen)?;
-    screen.finish("measuring on the test set");
+    if protocol.measures() {
+        screen.finish("measuring on the test set");
+    }
     let (figures, rivals) = run.measure();
     screen.clear();
     let best = run.fit.state.best.as_ref().map(|best| best.epoch);
@@ -143,7 +147,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let card = run.card(&figures)?;
     let model = to.as_ref().map(|_| run.model(card.clone())).transpose()?;
     let saved = to.as_deref().zip(model.as_ref()).map(|(to, model)| save(model, to));
-    write!(out, "\n{}", show::table(&show::columns(kind.title(), &figures, &rivals)))?;
+    writeln!(out)?;
+    if protocol.measures() {
+        write!(out, "{}", show::table(&show::columns(kind.title(), &figures, &rivals)))?;
+    }
     writeln!(out, "{}", show::picked(protocol, best))?;
     let opened = session.opened();
     let examples = model.map(|model| page::examples_of(model, &run.fit, opened)).transpose()?.unwrap_or_default();
@@ -165,6 +172,25 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Where nothing is measured, somebody has to say how long to train, and there is nothing to report on.
+fn check_final(config: &Config, takes_epochs: bool) -> Result<(), Failure> {
+    if config.eval.protocol.measures() {
+        return Ok(());
+    }
+    if !takes_epochs {
+        return Err(Failure::input(
+            "--protocol none measures nothing, so no epoch can be picked: give --epochs N, or --like MODEL with a model that \
+             was measured, whose settings and best epoch are then taken",
+        ));
+    }
+    if config.train.model == Kind::MostPopular {
+        return Err(Failure::input(
+            "--protocol none: most-popular is only measured, and nothing is held out to measure by",
+        ));
+    }
+    Ok(())
+}
+
 /// The log: its files, or none for the bundled one, with a look at standard input where nobody named any.
 fn log(args: &Args) -> Result<(&[PathBuf], Piped), Failure> {
     if !args.files.is_empty() || args.bundled.is_set() {
@@ -176,6 +202,7 @@ fn log(args: &Args) -> Result<(&[PathBuf], Piped), Failure> {
         ("--report", args.report.is_some()),
         ("--config", args.recipe.config.is_some()),
         ("--from", args.base.from.is_some()),
+        ("--like", args.base.like.is_some()),
         ("--since", args.base.since.is_some()),
     ];
     if let Some((flag, _)) = of_ones_own.iter().find(|(_, given)| *given) {
@@ -197,7 +224,8 @@ fn outputs(args: &Args, config: &Config) -> Result<(Option<PathBuf>, Option<Path
             out.display()
         )));
     }
-    let inputs = [&config.data.meta, &args.recipe.config, &args.base.from].map(|input| input.as_deref());
+    let like = args.base.like();
+    let inputs = [&config.data.meta, &args.recipe.config, &args.base.from, &like].map(|input| input.as_deref());
     let mut outputs = Outputs::beside(&args.files, inputs)?;
     let folder = args.run.run.as_deref();
     if let Some(folder) = folder {

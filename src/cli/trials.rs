@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::note;
-use super::settings::{ComputeFlags, MeasureFlags, ModelFlags, RecipeFlags, TrainFlags};
+use super::settings::{ButSplitting, RecipeFlags, SettingsFlags};
 use dmran::data::Protocol;
 use dmran::experiment::record::Measure;
 use dmran::experiment::runs::{Done, Means};
@@ -15,9 +15,6 @@ use std::path::{Path, PathBuf};
 
 /// Epochs without a better one after which a run ends, where neither flag nor file says.
 const PATIENCE: usize = 2;
-/// Users of the full ranking where nobody says: to rank every item for a user costs the attentive models as much as to
-/// learn from dozens of samples.
-const RANK_USERS: usize = 1000;
 
 /// How many runs are made, and how.
 #[derive(clap::Args)]
@@ -40,13 +37,7 @@ pub struct SettingFlags {
     #[command(flatten)]
     pub recipe: RecipeFlags,
     #[command(flatten)]
-    pub settings: ModelFlags,
-    #[command(flatten)]
-    pub train: TrainFlags,
-    #[command(flatten)]
-    pub compute: ComputeFlags,
-    #[command(flatten)]
-    pub measure: MeasureFlags,
+    pub settings: SettingsFlags<ButSplitting>,
 }
 
 impl SettingFlags {
@@ -60,13 +51,7 @@ impl SettingFlags {
         if !says("train", "patience") {
             config.train.patience = PATIENCE;
         }
-        if !says("eval", "rank_users") && !self.measure.has_rank_users() {
-            config.eval.rank_users = RANK_USERS;
-        }
-        self.settings.apply(&mut config);
-        self.train.apply(&mut config);
-        self.compute.apply(&mut config);
-        self.measure.apply(&mut config);
+        self.settings.apply(&mut config)?;
         config.validate()?;
         Ok(config)
     }
@@ -107,12 +92,13 @@ pub fn tell(done: Done<'_>) {
         (Some(failure), None) => line += &format!(" {failure}"),
         (_, best) => {
             if let Some(best) = best {
+                let metric = record.picked_by;
                 let on = if record.protocol == Protocol::Paper { "test" } else { "validation" };
                 let validation: Measure = record.validation();
-                line += &format!(" {on} AUC {validation} (epoch {best} of {}),", record.epochs.len());
+                line += &format!(" {on} {metric} {validation} (epoch {best} of {}),", record.epochs.len());
             }
             if let Some(test) = &record.test {
-                line += &format!(" test AUC {},", test.auc);
+                line += &format!(" test AUC {}, NDCG@{} {},", test.auc, test.k, test.ndcg);
             }
             line += &format!(" {:.1} s", record.times.total);
         }

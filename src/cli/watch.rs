@@ -92,13 +92,13 @@ fn losses(loss: f64, terms: &Terms) -> String {
 }
 
 fn line(report: &EpochReport, measured_on: &str) -> String {
+    let auc = if report.auc.n > 0 { format!("  {measured_on} AUC {}", report.auc) } else { String::new() };
     let top_ten = report.top_ten.map_or(String::new(), |top| format!("  HR@10 {}  NDCG@10 {}", top.hr, top.ndcg));
     format!(
-        "epoch {:>2}  lr {:.4}  {}  {measured_on} AUC {}{top_ten}  {:.1} s  {:.0} samples/s{}",
+        "epoch {:>2}  lr {:.4}  {}{auc}{top_ten}  {:.1} s  {:.0} samples/s{}",
         report.epoch,
         report.lr,
         losses(report.loss, &report.terms),
-        report.auc,
         report.seconds,
         report.samples_per_second,
         if report.best { "  best" } else { "" }

@@ -144,6 +144,15 @@ impl Dataset {
         !self.times.is_empty()
     }
 
+    /// Whether the times tell the events of a day apart: whether more than one event in a hundred has another time of day than
+    /// the first one. Times that are dates have not, in whatever time zone.
+    pub fn has_time_of_day(&self) -> bool {
+        const DAY: i64 = 86_400;
+        let Some(first) = self.times.first().map(|time| time.rem_euclid(DAY)) else { return false };
+        let others = self.times.iter().filter(|time| time.rem_euclid(DAY) != first).count();
+        others * 100 > self.times.len()
+    }
+
     /// All events of a user, oldest first.
     ///
     /// # Panics

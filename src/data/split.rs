@@ -17,16 +17,28 @@ pub enum Protocol {
     /// One moment for everybody: learn from events before it, test on each user's first event after it. The model is
     /// picked in the same manner, at an earlier moment. Needs a log with times.
     Time,
+    /// Learn from every event. Nothing is held out, so nothing can be measured and no epoch picked: for the model that goes
+    /// into use, with settings and epochs that another protocol has found.
+    None,
 }
 
 impl Protocol {
+    /// All that measure, the one that is used unless somebody says otherwise first.
+    pub const MEASURING: [Protocol; 3] = [Protocol::Honest, Protocol::Paper, Protocol::Time];
+
     /// Its name, as in TOML and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Protocol::Paper => "paper",
             Protocol::Honest => "honest",
             Protocol::Time => "time",
+            Protocol::None => "none",
         }
+    }
+
+    /// Whether events are held out, by which a model can be measured.
+    pub fn measures(self) -> bool {
+        self != Protocol::None
     }
 
     /// The set on which the best epoch is picked: `validation`, or the paper's `test`.
@@ -98,6 +110,7 @@ impl Split {
             let but = |last: u32| n.saturating_sub(last).max(n.min(1));
             match (self.protocol, moments) {
                 (Protocol::Paper, _) => [but(1); 2],
+                (Protocol::None, _) => [n; 2],
                 (Protocol::Honest, _) => [but(2), but(1)],
                 (Protocol::Time, None) => [0; 2],
                 (Protocol::Time, Some(Moments { validation, test })) => {
@@ -137,12 +150,13 @@ pub fn last_of_each_user(samples: &mut Vec<Sample>) {
     });
 }
 
-/// The second to last event of every user with three events or more; nothing for [`Protocol::Paper`]; for
+/// The second to last event of every user with three events or more; nothing for [`Protocol::Paper`] and
+/// [`Protocol::None`]; for
 /// [`Protocol::Time`] each user's first event between the moments, if there is one before it.
 pub fn validation_samples(dataset: &Dataset, split: impl Into<Split>) -> Vec<Sample> {
     let split = split.into();
     match split.protocol {
-        Protocol::Paper => Vec::new(),
+        Protocol::Paper | Protocol::None => Vec::new(),
         Protocol::Honest => from_the_end(dataset, 2),
         Protocol::Time => {
             let first = |(user, [target, end]): (u32, [u32; 2])| {
@@ -153,10 +167,13 @@ pub fn validation_samples(dataset: &Dataset, split: impl Into<Split>) -> Vec<Sam
     }
 }
 
-/// The last event of every user with two events or more, whether the protocol is the paper's or the honest one; for
+/// Nothing for [`Protocol::None`]; the last event of every user with two events or more, whether the protocol is the paper's or the honest one; for
 /// [`Protocol::Time`] each user's first event after the moment, if there is one before it, or all of them.
 pub fn test_samples(dataset: &Dataset, split: impl Into<Split>) -> Vec<Sample> {
     let split = split.into();
+    if split.protocol == Protocol::None {
+        return Vec::new();
+    }
     if split.protocol != Protocol::Time {
         return from_the_end(dataset, 1);
     }

@@ -99,7 +99,7 @@ pub fn figure5(name: &str, data: &DataReport, cells: &[Cell]) -> Report {
             let mut json = cell.json();
             json["auc"] = json!(cell.test(|t| t.auc));
             json["auc_all"] = json!(cell.test(|t| t.auc_all));
-            json["validation_auc"] = json!(cell.validation());
+            json["validation"] = json!(cell.validation());
             results.push(json);
         }
     }
@@ -108,7 +108,7 @@ pub fn figure5(name: &str, data: &DataReport, cells: &[Cell]) -> Report {
 
 /// The cells of each protocol that has any, with the name of its chart.
 fn by_protocol<'a>(name: &str, cells: &'a [Cell]) -> Vec<(Protocol, Vec<&'a Cell>, String)> {
-    let mut groups: Vec<(Protocol, Vec<&Cell>, String)> = [Protocol::Honest, Protocol::Paper]
+    let mut groups: Vec<(Protocol, Vec<&Cell>, String)> = Protocol::MEASURING
         .into_iter()
         .map(|p| (p, cells.iter().filter(|cell| cell.protocol == p).collect::<Vec<_>>(), name.to_owned()))
         .filter(|(_, cells, _)| !cells.is_empty())

@@ -35,16 +35,10 @@ impl DataSet {
     /// Table 2's AUC.
     pub fn auc(&self, row: Row) -> Option<f64> {
         let both = match (row.kind, row.variant) {
-            (Kind::BprMf, _) => [Some(0.8022), Some(0.6069)],
-            (Kind::BiLstm, _) => [Some(0.8734), Some(0.6590)],
-            (Kind::BiLstmAttention, _) => [Some(0.8766), Some(0.6612)],
-            (Kind::CnnPooling, _) => [Some(0.8804), Some(0.6696)],
-            (Kind::Atrank, _) => [Some(0.8910), Some(0.6725)],
             (Kind::Dmran, Variant::NoTime) => [Some(0.8712), None],
             (Kind::Dmran, Variant::Item) => [Some(0.8896), Some(0.6714)],
             (Kind::Dmran, Variant::Feature) => [Some(0.8835), Some(0.6468)],
-            (Kind::Dmran, Variant::Full) => [Some(0.8932), Some(0.6779)],
-            (Kind::Sasrec | Kind::MostPopular, _) => [None, None],
+            _ => row.kind.entry().paper,
         };
         both[self.column]
     }

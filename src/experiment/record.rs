@@ -1,11 +1,13 @@
 //! What is kept of a run: one JSON file.
 
+use super::slices::Slice;
 use super::{ExperimentError, Spec};
 use crate::data::Protocol;
 use crate::metrics::{Estimate, Value};
 use crate::model::Kind;
 use crate::scorer::{Variant, write_atomically};
-use crate::train::fit::{EpochReport, Figures, Rated};
+use crate::train::StopMetric;
+use crate::train::fit::{EpochReport, Figures};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io::ErrorKind;
@@ -55,6 +57,9 @@ pub struct Epoch {
     pub penalty: f64,
     /// AUC on the validation set (the test set with the paper's protocol).
     pub auc: Measure,
+    /// The measure that epochs are compared by, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Measure>,
     /// Seconds of training.
     pub seconds: f64,
 }
@@ -77,6 +82,9 @@ pub struct Test {
     /// All measures of the full ranking, at every cutoff; none in records of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranking: Vec<Named>,
+    /// The top ten by groups of users and targets; none in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<Slice>,
 }
 
 /// A measure with its name, such as `coverage@10`.
@@ -96,12 +104,6 @@ pub struct RivalTest {
     pub name: String,
     /// Its figures.
     pub test: Test,
-}
-
-impl From<&Rated> for RivalTest {
-    fn from(rated: &Rated) -> RivalTest {
-        RivalTest { name: rated.name.into(), test: Test::of(&rated.figures) }
-    }
 }
 
 /// What a run took; all else in a record is the same on every machine with the same instructions.
@@ -142,6 +144,9 @@ pub struct Record {
     pub weights: usize,
     /// Training samples.
     pub samples: usize,
+    /// What epochs are compared by.
+    #[serde(default)]
+    pub picked_by: StopMetric,
     /// The epochs.
     pub epochs: Vec<Epoch>,
     /// The best epoch, counted from 1.
@@ -161,9 +166,10 @@ pub struct Record {
 pub const CREATED_BY: &str = concat!("dmran ", env!("CARGO_PKG_VERSION"));
 
 impl Record {
-    /// AUC of the best epoch on the validation set (the test set with the paper's protocol).
+    /// What the best epoch was picked by, on the validation set (the test set with the paper's protocol).
     pub fn validation(&self) -> Measure {
-        self.epochs.iter().find(|e| Some(e.epoch) == self.best_epoch).map(|e| e.auc).unwrap_or_default()
+        let best = self.epochs.iter().find(|epoch| Some(epoch.epoch) == self.best_epoch);
+        best.map(|epoch| epoch.value.unwrap_or(epoch.auc)).unwrap_or_default()
     }
 
     /// Reads the record of `spec` where there is one that serves: of the same settings, data and version, and with
@@ -206,8 +212,9 @@ impl Record {
     }
 }
 
-impl From<&EpochReport> for Epoch {
-    fn from(report: &EpochReport) -> Epoch {
+impl Epoch {
+    /// What is kept of an epoch of a run whose epochs are compared by `picked_by`.
+    pub fn of(report: &EpochReport, picked_by: StopMetric) -> Epoch {
         Epoch {
             epoch: report.epoch,
             lr: report.lr,
@@ -215,16 +222,17 @@ impl From<&EpochReport> for Epoch {
             rank: report.terms.rank,
             penalty: report.terms.penalty,
             auc: report.auc.into(),
+            value: (picked_by != StopMetric::Auc).then(|| report.value(picked_by).into()),
             seconds: report.seconds,
         }
     }
 }
 
 impl Test {
-    /// The figures at the first cutoff.
-    pub fn of(figures: &Figures) -> Test {
+    /// The figures at the first cutoff, and those of groups.
+    pub fn of(figures: &Figures, slices: Vec<Slice>) -> Test {
         let ranking = &figures.ranking;
-        let k = ranking.values.iter().find_map(|value| value.k);
+        let k = ranking.first_cutoff();
         let measure = |name: &str, k: Option<usize>| ranking.get(name, k).map(Measure::from).unwrap_or_default();
         let named = |value: &Value| Named { name: value.title(), measure: value.estimate.into() };
         Test {
@@ -235,6 +243,7 @@ impl Test {
             ndcg: measure("NDCG", k),
             mrr: measure("MRR", None),
             ranking: ranking.values.iter().map(named).collect(),
+            slices,
         }
     }
 }

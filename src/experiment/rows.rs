@@ -15,21 +15,19 @@ pub struct Row {
     pub variant: Variant,
 }
 
-/// The paper's order: baselines (SASRec, which it does not have, behind them), variants, the whole model; "most popular"
-/// before them all.
-pub const ALL: [Row; 11] = [
-    Row { kind: Kind::MostPopular, variant: Variant::Full },
-    Row { kind: Kind::BprMf, variant: Variant::Full },
-    Row { kind: Kind::BiLstm, variant: Variant::Full },
-    Row { kind: Kind::BiLstmAttention, variant: Variant::Full },
-    Row { kind: Kind::CnnPooling, variant: Variant::Full },
-    Row { kind: Kind::Atrank, variant: Variant::Full },
-    Row { kind: Kind::Sasrec, variant: Variant::Full },
-    Row { kind: Kind::Dmran, variant: Variant::NoTime },
-    Row { kind: Kind::Dmran, variant: Variant::Item },
-    Row { kind: Kind::Dmran, variant: Variant::Feature },
-    FULL,
-];
+/// The paper's order: baselines (with those that it does not have behind them), DMRAN's variants, the whole model; what is
+/// not trained before them all.
+pub fn all() -> Vec<Row> {
+    let of =
+        |trained: bool| Kind::ALL.into_iter().filter(move |kind| *kind != Kind::Dmran && kind.is_trained() == trained);
+    let rivals = of(false).chain(of(true)).map(|kind| Row { kind, variant: Variant::Full });
+    let variants = [Variant::NoTime, Variant::Item, Variant::Feature, Variant::Full];
+    rivals.chain(variants.map(|variant| Row { kind: Kind::Dmran, variant })).collect()
+}
+
+/// What `slices` sets side by side unless it is told otherwise.
+pub const COMPARED: [Row; 3] =
+    [FULL, Row { kind: Kind::Sasrec, variant: Variant::Full }, Row { kind: Kind::Atrank, variant: Variant::Full }];
 
 /// DMRAN as it is.
 pub const FULL: Row = Row { kind: Kind::Dmran, variant: Variant::Full };
@@ -76,9 +74,10 @@ impl fmt::Display for Row {
 impl FromStr for Row {
     type Err = String;
     fn from_str(text: &str) -> Result<Row, String> {
-        ALL.into_iter()
-            .find(|row| row.name() == text)
-            .ok_or_else(|| format!("there is no model {text:?}; choose among: {}", ALL.map(Row::name).join(", ")))
+        let all = all();
+        let names = || all.iter().map(|row| row.name()).collect::<Vec<_>>().join(", ");
+        let found = all.iter().find(|row| row.name() == text).copied();
+        found.ok_or_else(|| format!("there is no model {text:?}; choose among: {}", names()))
     }
 }
 
@@ -88,7 +87,7 @@ mod tests {
 
     #[test]
     fn names_come_back() {
-        for row in ALL {
+        for row in all() {
             assert_eq!(row.name().parse(), Ok(row));
             let mut config = Config::of(Default::default(), row.kind);
             row.apply(&mut config);

@@ -1,10 +1,10 @@
 //! Makes the runs that are missing, several side by side, and keeps each as soon as it is finished.
 
 use super::record::{CREATED_BY, Epoch, Record, RivalTest, Test, Times};
-use super::{ExperimentError, Spec};
+use super::{ExperimentError, Spec, slices};
 use crate::data::{Log, learned_events};
 use crate::model::Kind;
-use crate::train::evaluate::Exam;
+use crate::train::evaluate::{Exam, Scorer};
 use crate::train::fit::{EpochReport, Watch};
 use crate::train::rivals::MostPopular;
 use crate::train::start;
@@ -143,6 +143,18 @@ impl Watch for Patience {
     }
 }
 
+/// All that a table may show of a model.
+fn measured(exam: &Exam<'_>, scorer: &mut (impl Scorer + ?Sized)) -> Test {
+    let ranks = exam.ranks(scorer);
+    let figures = exam.figures_of(scorer, &ranks);
+    let k = figures.ranking.first_cutoff().unwrap_or(0);
+    Test::of(&figures, slices::of(exam.dataset(), exam.popularity(), &ranks, k))
+}
+
+fn rivals(exam: &Exam<'_>) -> Vec<RivalTest> {
+    exam.each_rival(|name, scorer| RivalTest { name: name.into(), test: measured(exam, scorer) })
+}
+
 /// Trains and measures one run.
 fn make(
     spec: &Spec,
@@ -165,6 +177,7 @@ fn make(
         settings: spec.settings(),
         weights: 0,
         samples: 0,
+        picked_by: config.train.early_stop_metric,
         epochs: Vec::new(),
         best_epoch: None,
         failure: None,
@@ -177,8 +190,8 @@ fn make(
         if spec.test {
             let exam = Exam::new(dataset, &config);
             let mut popular = MostPopular::new(dataset, &learned_events(dataset, config.eval.split()));
-            record.test = Some(Test::of(&exam.figures(&mut popular)));
-            record.rivals = exam.rivals().iter().map(RivalTest::from).collect();
+            record.test = Some(measured(&exam, &mut popular));
+            record.rivals = rivals(&exam);
         }
     } else {
         let mut fit =
@@ -186,13 +199,13 @@ fn make(
         (record.weights, record.samples) = (fit.trainer.model().params().count(), fit.train().len());
         // A run that diverges is a result too; what was best before stands.
         record.failure = fit.run(&mut Patience { patience: spec.patience, waited: 0 }).err().map(|e| e.to_string());
-        record.epochs = fit.state.reports.iter().map(Epoch::from).collect();
+        record.epochs = fit.state.reports.iter().map(|report| Epoch::of(report, record.picked_by)).collect();
         record.best_epoch = fit.state.best.as_ref().map(|best| best.epoch);
         if spec.test && record.best_epoch.is_some() {
             fit.restore_best();
-            let (figures, rivals) = fit.test_beside_rivals();
-            record.test = Some(Test::of(&figures));
-            record.rivals = rivals.iter().map(RivalTest::from).collect();
+            let exam = fit.exam();
+            record.test = Some(measured(&exam, &mut fit.trainer));
+            record.rivals = fit.trainer.pool().install(|| rivals(&exam));
         }
     }
     let times = &mut record.times;

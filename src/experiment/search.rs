@@ -6,8 +6,9 @@ use super::summary::{markdown, over_seeds};
 use super::{ExperimentError, Report};
 use crate::data::Protocol;
 use crate::plot::{Chart, Series};
-use crate::train::{Config, preset};
+use crate::train::{Config, StopMetric, preset};
 use serde_json::json;
+use std::cmp::Ordering;
 use toml::{Table, Value};
 
 /// Settings of one trial.
@@ -51,8 +52,8 @@ fn shown(space: &Space, choice: &Choice) -> String {
 }
 
 impl Judged {
-    /// AUC on the validation set; nothing if a run found no best epoch.
-    pub fn auc(&self) -> Measure {
+    /// What epochs are compared by, on the validation set; nothing if a run found no best epoch.
+    pub fn validation(&self) -> Measure {
         match self.records.iter().all(|record| record.best_epoch.is_some()) {
             true => over_seeds(self.records.iter().map(Record::validation)),
             false => Measure::default(),
@@ -62,8 +63,14 @@ impl Judged {
 
 /// The trials with the best first; equal ones, and those without a figure, in the order in which they were tried.
 pub fn sort(judged: &mut [Judged]) {
-    let key = |j: &Judged| j.auc().mean.unwrap_or(f64::NEG_INFINITY);
-    judged.sort_by(|a, b| key(b).total_cmp(&key(a)));
+    judged.sort_by(|a, b| {
+        let metric = a.trial.config.train.early_stop_metric;
+        match (a.validation().mean, b.validation().mean) {
+            (Some(a), Some(b)) if metric.better(a, b) => Ordering::Less,
+            (Some(a), Some(b)) if metric.better(b, a) => Ordering::Greater,
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        }
+    });
 }
 
 /// The best trial's settings as TOML, for `--config` or a preset: what was searched, and all else in which the settings
@@ -81,7 +88,13 @@ pub fn best_toml(space: &Space, best: &Judged) -> String {
     }
     preset::merge(&mut table, Table::from_iter([("train".to_owned(), Value::Table(own))]));
     let text = toml::to_string(&table).unwrap_or_default();
-    format!("# Validation AUC {}, best epoch {}.\npreset = \"{}\"\n\n{text}", best.auc(), epochs(best), config.preset)
+    format!(
+        "# Validation {} {}, best epoch {}.\npreset = \"{}\"\n\n{text}",
+        config.train.early_stop_metric,
+        best.validation(),
+        epochs(best),
+        config.preset
+    )
 }
 
 /// What a run's `[model]` and `[train]` have otherwise than their preset, but for seed and threads.
@@ -109,58 +122,59 @@ fn epochs(judged: &Judged) -> String {
 }
 
 /// The report of a search whose trials are sorted.
-pub fn report(space: &Space, judged: &[Judged]) -> Report {
+pub fn report(space: &Space, judged: &[Judged], metric: StopMetric) -> Report {
     let mut head: Vec<String> = vec!["place".into()];
     head.extend(space.dimensions.iter().map(|d| d.key.clone()));
-    head.extend(["validation AUC", "best epoch", "training, s"].map(String::from));
+    head.extend([format!("validation {metric}"), "best epoch".into(), "training, s".into()]);
     let (mut rows, mut results, mut times) = (Vec::new(), Vec::new(), Vec::new());
     for (place, j) in judged.iter().enumerate() {
         let seconds = j.records.iter().map(|r| r.times.training).sum::<f64>();
         let mut row = vec![(place + 1).to_string()];
         row.extend(j.trial.choice.iter().map(Value::to_string));
         let failed = j.records.iter().find_map(|r| r.failure.as_ref().filter(|_| r.best_epoch.is_none()));
-        let auc = if failed.is_some() { "diverged".into() } else { j.auc().to_string() };
-        row.extend([auc, epochs(j), format!("{seconds:.1}")]);
+        let value = if failed.is_some() { "diverged".into() } else { j.validation().to_string() };
+        row.extend([value, epochs(j), format!("{seconds:.1}")]);
         rows.push(row);
         results.push(json!({
             "settings": space.changes(&j.trial.choice),
-            "validation_auc": j.auc(),
+            "validation": j.validation(),
             "best_epochs": j.records.iter().map(|r| r.best_epoch).collect::<Vec<_>>(),
             "failures": j.records.iter().filter_map(|r| r.failure.as_deref()).collect::<Vec<_>>(),
         }));
         times.push(json!({ "settings": space.changes(&j.trial.choice), "seconds_of_training": seconds }));
     }
-    let mut out = String::from(
-        "Judged by the AUC of each user's second to last event (the honest protocol's validation set). The test set was \
-         not looked at.\n\n",
+    let mut out = format!(
+        "Judged by the {metric} of each user's second to last event (the honest protocol's validation set). The test set \
+         was not looked at.\n\n"
     );
     out += &markdown(&head, &rows);
-    let charts: Vec<(String, String)> = (0..space.dimensions.len()).filter_map(|i| chart(space, i, judged)).collect();
+    let charts: Vec<(String, String)> =
+        (0..space.dimensions.len()).filter_map(|i| chart(space, i, judged, metric)).collect();
     charts.iter().for_each(|(name, _)| out += &format!("\n![{name}]({name}.svg)\n"));
-    if let Some(best) = judged.first().filter(|j| j.auc().mean.is_some()) {
+    if let Some(best) = judged.first().filter(|j| j.validation().mean.is_some()) {
         out += &format!("\nThe best settings:\n\n```toml\n{}```\n", best_toml(space, best));
     }
     Report { results: results.into(), times: times.into(), markdown: out, charts }
 }
 
-/// AUC against one setting, where its values are numbers.
-fn chart(space: &Space, at: usize, judged: &[Judged]) -> Option<(String, String)> {
+/// What trials are judged by against one setting, where its values are numbers.
+fn chart(space: &Space, at: usize, judged: &[Judged], metric: StopMetric) -> Option<(String, String)> {
     let number = |value: &Value| value.as_float().or_else(|| value.as_integer().map(|i| i as f64));
     let key = &space.dimensions[at].key;
     let mut points = Vec::new();
     for j in judged {
-        points.push((number(&j.trial.choice[at])?, j.auc()));
+        points.push((number(&j.trial.choice[at])?, j.validation()));
     }
     points.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (least, most) = (points.first()?.0, points.last()?.0);
     let chart = Chart {
-        title: format!("validation AUC by {key}"),
+        title: format!("validation {metric} by {key}"),
         x_label: key.clone(),
-        y_label: "validation AUC".into(),
+        y_label: format!("validation {metric}"),
         series: vec![Series {
             name: String::new(),
-            points: points.iter().map(|(x, auc)| (*x, auc.mean.unwrap_or(f64::NAN))).collect(),
-            errors: points.iter().map(|(_, auc)| auc.se.unwrap_or(f64::NAN)).collect(),
+            points: points.iter().map(|(x, value)| (*x, value.mean.unwrap_or(f64::NAN))).collect(),
+            errors: points.iter().map(|(_, value)| value.se.unwrap_or(f64::NAN)).collect(),
         }],
         // With other settings changing too, neighbours on this axis have nothing to do with each other.
         scattered: space.dimensions.len() > 1,
@@ -199,14 +213,22 @@ mod tests {
     #[test]
     fn the_best_comes_first_and_its_settings_last() {
         let (space, judged) = search(&[0.70, 0.74, 0.72]);
-        let report = report(&space, &judged);
+        let report = report(&space, &judged, StopMetric::Ndcg);
         let lines: Vec<&str> = report.markdown.lines().filter(|line| line.starts_with("| ")).collect();
         assert!(lines[1].starts_with("| 1 | 5 | 0.7600") && lines[3].starts_with("| 3 | 2 |"), "{}", report.markdown);
-        assert!(report.markdown.contains("not looked at"));
+        assert!(report.markdown.contains("not looked at") && report.markdown.contains("| validation NDCG@10 |"));
         let best = best_toml(&space, &judged[0]);
         let config = Config::from_toml(&best).unwrap();
         assert_eq!((config.model.hops, config.train.model, config.train.epochs), (5, Kind::Dmran, 2));
         assert_eq!(report.charts[0].0, "search-hops");
+    }
+
+    #[test]
+    fn the_smallest_loss_is_the_best() {
+        let (_, mut judged) = search(&[0.70, 0.74, 0.72]);
+        judged.iter_mut().for_each(|j| j.trial.config.train.early_stop_metric = StopMetric::Loss);
+        sort(&mut judged);
+        assert_eq!(judged.iter().map(|j| j.trial.config.model.hops).collect::<Vec<_>>(), [2, 8, 5]);
     }
 
     #[test]
@@ -216,7 +238,7 @@ mod tests {
         judged[0].records[0].failure = Some("training diverged".into());
         sort(&mut judged);
         assert_eq!(judged[0].trial.config.model.hops, 8);
-        assert!(report(&space, &judged).markdown.contains("| 3 | 5 | diverged | - |"));
+        assert!(report(&space, &judged, StopMetric::Auc).markdown.contains("| 3 | 5 | diverged | - |"));
     }
 
     #[test]

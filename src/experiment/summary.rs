@@ -28,16 +28,16 @@ pub fn over_seeds(measures: impl IntoIterator<Item = Measure>) -> Measure {
     }
 }
 
-/// By how much AUC `first` is ahead of `other`. With several seeds the difference is taken seed by seed, as runs of one
+/// By how much `first` is ahead of `other` in a figure. With several seeds the difference is taken seed by seed, as runs of one
 /// seed are measured against the same negatives; with one, its error is that of two independent figures.
-pub fn ahead(first: &Cell, other: &Cell) -> Measure {
-    let auc = |record: &Record| record.test.as_ref().map(|test| test.auc).unwrap_or_default();
+pub fn ahead(first: &Cell, other: &Cell, pick: impl Fn(&Test) -> Measure) -> Measure {
+    let figure = |record: &Record| record.test.as_ref().map(&pick).unwrap_or_default();
     let pairs: Vec<Measure> = first
         .records
         .iter()
         .filter_map(|a| {
             let b = other.records.iter().find(|b| b.seed == a.seed)?;
-            let (a, b) = (auc(a), auc(b));
+            let (a, b) = (figure(a), figure(b));
             let se = a.se.zip(b.se).map(|(a, b)| a.hypot(b));
             Some(Measure { mean: Some(a.mean? - b.mean?), se, n: a.n.min(b.n) })
         })
@@ -51,7 +51,7 @@ impl Cell {
         over_seeds(self.records.iter().filter_map(|record| record.test.as_ref()).map(pick))
     }
 
-    /// The AUC that the best epoch was picked by.
+    /// What the best epoch was picked by.
     pub fn validation(&self) -> Measure {
         over_seeds(self.records.iter().map(Record::validation))
     }
@@ -77,7 +77,7 @@ impl Cell {
     pub fn measured_on(protocol: Protocol) -> &'static str {
         match protocol {
             Protocol::Paper => "test AUC, 1 negative",
-            Protocol::Honest | Protocol::Time => "validation AUC",
+            Protocol::Honest | Protocol::Time | Protocol::None => "validation AUC",
         }
     }
 
@@ -123,6 +123,7 @@ pub(super) mod tests {
     use crate::experiment::record::{Epoch, Times};
     use crate::model::Kind;
     use crate::scorer::Variant;
+    use crate::train::StopMetric;
 
     pub fn measure(mean: f64, se: f64) -> Measure {
         Measure { mean: Some(mean), se: Some(se), n: 100 }
@@ -140,6 +141,7 @@ pub(super) mod tests {
             settings: String::new(),
             weights: 1000,
             samples: 500,
+            picked_by: StopMetric::Auc,
             epochs: (1..=2 + seed)
                 .map(|epoch| Epoch {
                     epoch,
@@ -148,6 +150,7 @@ pub(super) mod tests {
                     rank: 0.4,
                     penalty: 1.0,
                     auc: measure(auc + 0.01 * epoch as f64, 0.003),
+                    value: None,
                     seconds: 2.0,
                 })
                 .collect(),
@@ -161,6 +164,7 @@ pub(super) mod tests {
                 ndcg: measure(0.05, 0.01),
                 mrr: measure(0.04, 0.01),
                 ranking: Vec::new(),
+                slices: Vec::new(),
             }),
             rivals: Vec::new(),
             times: Times::default(),
@@ -183,10 +187,10 @@ pub(super) mod tests {
     #[test]
     fn differences_are_taken_seed_by_seed() {
         let (a, b) = (cell(Kind::Dmran, &[0.70, 0.80]), cell(Kind::Atrank, &[0.69, 0.78]));
-        let lead = ahead(&a, &b);
+        let lead = ahead(&a, &b, |t| t.auc);
         assert!((lead.mean.unwrap() - 0.015).abs() < 1e-12);
         assert!((lead.se.unwrap() - 0.005).abs() < 1e-12, "not the 0.05 of the models themselves");
-        let one = ahead(&cell(Kind::Dmran, &[0.7]), &b);
+        let one = ahead(&cell(Kind::Dmran, &[0.7]), &b, |t| t.auc);
         assert!((one.se.unwrap() - 0.004 * 2f64.sqrt()).abs() < 1e-12);
     }
 

@@ -197,6 +197,11 @@ impl Ranking {
         self.values.iter().find(|value| value.name == name && value.k == k).map(|value| value.estimate)
     }
 
+    /// The smallest k that was asked for.
+    pub fn first_cutoff(&self) -> Option<usize> {
+        self.values.iter().find_map(|value| value.k)
+    }
+
     /// Users that were ranked.
     pub fn users(&self) -> usize {
         self.get("MRR", None).map_or(0, |mrr| mrr.n)

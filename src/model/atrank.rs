@@ -1,6 +1,8 @@
 //! ATRank: self-attention over the history, then the candidate's attention over what comes out.
 
 use super::baseline::{self, Builder, TimeLayer};
+use super::recipes::RIVAL;
+use super::registry::{Entry, Kind};
 use super::{Batch, Items, Model, Output, Sizes, Start};
 use crate::ops::self_attention::Mask;
 use crate::ops::{self, naive, pool_atrank};
@@ -8,6 +10,17 @@ use crate::params::{ParamId, Params};
 use crate::scorer::{Settings, SettingsError};
 use crate::tape::{Engine, Graph};
 use crate::tensor::{Index, Var};
+
+/// What the program knows of it beside the network.
+pub const ENTRY: Entry = Entry {
+    kind: Kind::Atrank,
+    name: "atrank",
+    title: "ATRank",
+    help: "self-attention over the history, then the candidate's attention",
+    build: Some(|settings, sizes, start| Ok(Box::new(AtRank::new(settings, sizes, start)?))),
+    recipes: RIVAL,
+    paper: [Some(0.8910), Some(0.6725)],
+};
 
 /// `h_t = W_v x_t + T[bucket_t] + b_v`, `e = block(h, h)`, `u = block(c, e)`, with
 /// `block(q, x) = LN(y + W_2 relu(W_1 y + b_1) + b_2)`, `y = LN(q + attention)`, where queries, keys and values are ReLU

@@ -3,7 +3,7 @@
 use super::init::normal;
 use super::{Batch, Items, Sizes, Start};
 use crate::ops;
-use crate::params::{ParamId, Params, TableId};
+use crate::params::{Form, ParamId, Params, TableId};
 use crate::scorer::Settings;
 use crate::tape::{Engine, Graph};
 use crate::tensor::Var;
@@ -43,14 +43,14 @@ impl Builder {
 
     /// A matrix that starts uniform after Glorot, where it is a part of a matrix of `fan` rows and columns together.
     pub fn matrix(&mut self, name: &str, rows: usize, cols: usize, fan: usize) -> ParamId {
-        let id = self.params.add(name, rows, cols, true);
+        let id = self.params.add(name, rows, cols, Form::Packed);
         uniform(&mut self.rng, fan, self.params.get_mut(id));
         id
     }
 
     /// A matrix that starts normal with a standard deviation of `std`, cut off at two of them.
     pub fn truncated_normal(&mut self, name: &str, rows: usize, cols: usize, std: f32) -> ParamId {
-        let id = self.params.add(name, rows, cols, true);
+        let id = self.params.add(name, rows, cols, Form::Packed);
         for x in self.params.get_mut(id) {
             let mut drawn = [f32::INFINITY];
             while drawn[0].abs() > 2.0 * std {
@@ -63,7 +63,7 @@ impl Builder {
 
     /// A vector of equal numbers.
     pub fn vector(&mut self, name: &str, len: usize, value: f32) -> ParamId {
-        let id = self.params.add(name, 1, len, false);
+        let id = self.params.add(name, 1, len, Form::Plain);
         self.params.get_mut(id).fill(value);
         id
     }
@@ -145,7 +145,7 @@ impl TimeLayer {
         let w = builder.matrix("W_v", d, d, 2 * d + one_hot);
         let buckets = settings.uses_time().then(|| {
             // Rows of W^T: not packed, as no product is taken with them.
-            let id = builder.params.add("T", one_hot, d, false);
+            let id = builder.params.add("T", one_hot, d, Form::Plain);
             uniform(&mut builder.rng, 2 * d + one_hot, builder.params.get_mut(id));
             id
         });

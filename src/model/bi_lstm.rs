@@ -1,6 +1,8 @@
 //! Bi-LSTM and Bi-LSTM+Attention: a long short-term memory each way over the history's item vectors.
 
 use super::baseline::{self, Builder, Layer};
+use super::recipes::{ADAM, DROPOUT, RIVAL};
+use super::registry::{Entry, Kind, Recipes};
 use super::{Batch, Items, Model, Output, Sizes, Start, Users};
 use crate::ops;
 use crate::ops::lstm::Cell;
@@ -9,6 +11,30 @@ use crate::params::Params;
 use crate::scorer::Settings;
 use crate::tape::{Engine, Graph};
 use crate::tensor::{Index, Var};
+
+/// What the program knows of Bi-LSTM beside the network.
+pub const ENTRY: Entry = Entry {
+    kind: Kind::BiLstm,
+    name: "bi-lstm",
+    title: "Bi-LSTM",
+    help: "a long short-term memory each way over the history",
+    build: Some(|settings, sizes, start| Ok(Box::new(BiLstm::new(settings, sizes, start, false)))),
+    recipes: RECIPES,
+    paper: [Some(0.8734), Some(0.6590)],
+};
+
+/// The same of Bi-LSTM+Attention.
+pub const WITH_ATTENTION: Entry = Entry {
+    kind: Kind::BiLstmAttention,
+    name: "bi-lstm-attention",
+    title: "Bi-LSTM+Attention",
+    help: "the same, with the candidate's attention over its outputs",
+    build: Some(|settings, sizes, start| Ok(Box::new(BiLstm::new(settings, sizes, start, true)))),
+    recipes: RECIPES,
+    paper: [Some(0.8766), Some(0.6612)],
+};
+
+const RECIPES: Recipes = Recipes { auc: &[ADAM, DROPOUT], ..RIVAL };
 
 /// Bi-LSTM, with or without the candidate's attention over its outputs.
 ///

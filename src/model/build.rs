@@ -1,10 +1,8 @@
 //! Every model by its name on the command line.
 
-use super::{AtRank, BiLstm, BprMf, CnnPooling, Dmran, Model, SasRec, init};
+use super::Model;
+use super::registry::{ENTRIES, Kind};
 use crate::scorer::{Settings, SettingsError};
-
-/// The models that [`build`] knows.
-pub const NAMES: [&str; 7] = ["dmran", "bpr-mf", "bi-lstm", "bi-lstm-attention", "cnn-pooling", "atrank", "sasrec"];
 
 /// What a data set says about a model's tables.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +32,7 @@ pub struct Start {
 #[non_exhaustive]
 pub enum BuildError {
     /// There is no model of that name.
-    #[error("there is no model {name:?}; choose one of: {}", NAMES.join(", "))]
+    #[error("there is no model {name:?}; choose one of: {}", names())]
     Unknown {
         /// The name asked for.
         name: String,
@@ -55,20 +53,12 @@ pub enum BuildError {
 /// If `settings.categories` is set and `sizes` does not name one category for each item.
 pub fn build(name: &str, settings: &Settings, sizes: &Sizes, start: Start) -> Result<Box<dyn Model>, BuildError> {
     settings.validate()?;
-    Ok(match name {
-        "dmran" => {
-            let Sizes { items, categories, .. } = *sizes;
-            let of = if settings.categories { sizes.item_category.clone() } else { vec![] };
-            let mut model = Dmran::new(settings.clone(), items, categories, of)?;
-            init::initialise(model.params_mut(), start.table_std.unwrap_or(0.01), start.seed);
-            Box::new(model)
-        }
-        "bpr-mf" => Box::new(BprMf::new(settings, sizes, start)),
-        "bi-lstm" => Box::new(BiLstm::new(settings, sizes, start, false)),
-        "bi-lstm-attention" => Box::new(BiLstm::new(settings, sizes, start, true)),
-        "cnn-pooling" => Box::new(CnnPooling::new(settings, sizes, start)),
-        "atrank" => Box::new(AtRank::new(settings, sizes, start)?),
-        "sasrec" => Box::new(SasRec::new(settings, sizes, start)?),
-        _ => return Err(BuildError::Unknown { name: name.to_owned() }),
-    })
+    let entry = ENTRIES.iter().find(|entry| entry.name == name);
+    let make = entry.and_then(|entry| entry.build).ok_or_else(|| BuildError::Unknown { name: name.to_owned() })?;
+    make(settings, sizes, start)
+}
+
+/// The names of the models that are trained.
+fn names() -> String {
+    Kind::trained().map(Kind::name).collect::<Vec<_>>().join(", ")
 }

@@ -1,11 +1,24 @@
 //! CNN+Pooling: convolutions of widths 1 to 10 over the history, maximum over time.
 
 use super::baseline::{self, Builder, Layer, TimeLayer};
+use super::recipes::RIVAL;
+use super::registry::{Entry, Kind};
 use super::{Batch, Items, Model, Output, Sizes, Start, Users};
 use crate::ops;
 use crate::params::{ParamId, Params};
 use crate::scorer::Settings;
 use crate::tape::Graph;
+
+/// What the program knows of it beside the network.
+pub const ENTRY: Entry = Entry {
+    kind: Kind::CnnPooling,
+    name: "cnn-pooling",
+    title: "CNN+Pooling",
+    help: "convolutions over the history, maximum over time",
+    build: Some(|settings, sizes, start| Ok(Box::new(CnnPooling::new(settings, sizes, start)))),
+    recipes: RIVAL,
+    paper: [Some(0.8804), Some(0.6696)],
+};
 
 /// The widest convolution; there is one of each width from 1 on.
 pub const WIDTHS: usize = 10;

@@ -1,11 +1,15 @@
 //! DMRAN, equations 1 to 17, in all variants, on either engine.
 
+mod entry;
+
 use super::{Batch, Items, Model, Output, Users};
 use crate::ops::{self, naive};
-use crate::params::{ParamId, Params};
+use crate::params::{Form, ParamId, Params};
 use crate::scorer::{Counts, Head, Settings, SettingsError, Shape, TensorSpec, expected_tensors};
 use crate::tape::{Engine, Graph};
 use crate::tensor::{Index, Var};
+pub use entry::ENTRY;
+use std::cell::RefCell;
 
 /// Weights of an ATRank pooling block, by name.
 #[derive(Clone, Copy, Debug)]
@@ -123,12 +127,22 @@ impl Dmran {
                 "V" | "C" => drop(params.add_table(name, rows, cols)),
                 "bias" => drop(params.add_table(name, cols, 1)),
                 // A matrix of one row (one hop, inner width 1) is a matrix still.
-                _ => drop(params.add(name, rows, cols, matches!(shape, Shape::Matrix(..)))),
+                _ => {
+                    let form = if matches!(shape, Shape::Matrix(..)) { Form::Packed } else { Form::Plain };
+                    params.add(name, rows, cols, form);
+                }
             }
         }
         let p = &params;
+        // A name that nobody asks for was misspelt here, or by `expected_tensors`.
+        let asked = RefCell::new(vec![false; p.specs().len()]);
+        let find = |name: &str| {
+            let id = p.find(name)?;
+            asked.borrow_mut()[id.0] = true;
+            Some(id)
+        };
         let all = |prefix: &str, names: &[&str]| -> Option<Vec<ParamId>> {
-            names.iter().map(|n| p.find(&format!("{prefix}{n}"))).collect()
+            names.iter().map(|n| find(&format!("{prefix}{n}"))).collect()
         };
         fn fixed<const N: usize>(ids: Option<Vec<ParamId>>) -> Option<[ParamId; N]> {
             ids.and_then(|ids| ids.try_into().ok())
@@ -148,12 +162,15 @@ impl Dmran {
         let gate = fixed(all("", &["W_f1", "W_f2", "b_f"]));
         let pool = [atrank("h."), atrank("hhat.")];
         let items = Items::of(p, item_category).expect("every model has V");
-        let (w_v, b_d) = (p.find("W_v"), p.find("b_d"));
+        let (w_v, b_d) = (find("W_v"), find("b_d"));
+        let unread = asked.borrow().iter().position(|asked| !asked);
+        assert!(unread.is_none(), "no part of the model reads {}", unread.map_or("", |at| &p.specs()[at].name));
         let d = settings.d;
         let rows = if time.is_some() { settings.buckets } else { 1 };
-        let t1 = params.add_derived("T'", rows, d, true);
-        let ila_derived =
-            ila.map(|_| (params.add_derived("W_s1 W_v", d, d, true), params.add_derived("T' W_s1^T", rows, d, false)));
+        let t1 = params.add_derived("T'", rows, d, Form::Packed);
+        let ila_derived = ila.map(|_| {
+            (params.add_derived("W_s1 W_v", d, d, Form::Packed), params.add_derived("T' W_s1^T", rows, d, Form::Plain))
+        });
         Ok(Dmran {
             items,
             time,

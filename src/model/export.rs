@@ -41,7 +41,7 @@ pub fn to_model(settings: &Settings, params: &Params, labels: Labels) -> Result<
 /// The numbers of a table or weight.
 fn values(params: &Params, name: &str) -> Option<Vec<f32>> {
     match params.find_table(name) {
-        Some(id) => Some(params.table(id).data.clone()),
+        Some(id) => Some(params.table(id).data.to_vec()),
         None => params.find(name).map(|id| params.get(id).to_vec()),
     }
 }

@@ -43,6 +43,7 @@ pub fn normal(rng: &mut ChaCha8Rng, std: f32, out: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::params::Form;
 
     #[test]
     fn normal_numbers_have_their_moments() {
@@ -61,10 +62,10 @@ mod tests {
     #[test]
     fn each_kind_of_weight_has_its_start() {
         let mut params = Params::default();
-        let w = params.add("W_s1", 64, 32, true);
-        let hop = params.add("W_s2", 1, 8, true);
-        let g = params.add("block.ln1.g", 1, 8, false);
-        let b = params.add("b_d", 1, 8, false);
+        let w = params.add("W_s1", 64, 32, Form::Packed);
+        let hop = params.add("W_s2", 1, 8, Form::Packed);
+        let g = params.add("block.ln1.g", 1, 8, Form::Plain);
+        let b = params.add("b_d", 1, 8, Form::Plain);
         let v = params.add_table("V", 100, 8);
         let bias = params.add_table("bias", 100, 1);
         initialise(&mut params, 0.01, 1);

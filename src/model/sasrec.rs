@@ -1,6 +1,7 @@
 //! SASRec: causal self-attention over the history; every event is a target in training.
 
 use super::baseline::{self, Builder, Layer};
+use super::registry::{Entry, Kind, Recipes};
 use super::{Batch, Items, Model, Output, Sizes, Start, Users};
 use crate::ops::self_attention::Mask;
 use crate::ops::{self, transformer};
@@ -8,6 +9,56 @@ use crate::params::{ParamId, Params, TableId};
 use crate::scorer::{Settings, SettingsError};
 use crate::tape::{Engine, Graph};
 use crate::tensor::{Index, Var};
+
+/// What the program knows of it beside the network.
+pub const ENTRY: Entry = Entry {
+    kind: Kind::Sasrec,
+    name: "sasrec",
+    title: "SASRec",
+    help: "causal self-attention, every event a target",
+    build: Some(|settings, sizes, start| Ok(Box::new(SasRec::new(settings, sizes, start)?))),
+    recipes: Recipes { paper: &[PAPER], auc: &[], everyday: &[EVERYDAY] },
+    paper: [None, None],
+};
+
+/// SASRec's paper and its authors' code: no l2 term, no bias, no categories, one head; the values for its sparse logs.
+const PAPER: &str = "[model]
+d = 50
+heads = 1
+ff_width = 12
+head_ff_width = 12
+history_cap = 50
+item_bias = false
+categories = false
+[train]
+loss = 'bce'
+optimizer = 'adam'
+lr = 0.001
+decay = 1.0
+batch = 128
+clip = 0.0
+l2_weight = 0.0
+init_std = 0.0
+dropout = 0.5
+epochs = 200
+early_stop_metric = 'ndcg'
+patience = 20
+";
+
+/// What others found to matter most for it: the softmax over all items, and width.
+const EVERYDAY: &str = "[model]
+d = 128
+heads = 2
+ff_width = 32
+head_ff_width = 32
+history_cap = 100
+item_bias = true
+[train]
+loss = 'softmax'
+batch = 64
+epochs = 100
+patience = 10
+";
 
 /// A history of n events starts as `x_t = sqrt(d) V[item_t] + P[n - 1 - t]`: positions count from the end of the history,
 /// which is cut to its latest `history_cap` events. Each of the blocks (`layers` of them) makes of it

@@ -52,8 +52,8 @@ mod tests {
         let mut params = Params::default();
         let v = params.add_table("V", 3, 2);
         let c = params.add_table("C", 2, 1);
-        params.table_mut(v).data = vec![1., 2., 3., 4., 5., 6.];
-        params.table_mut(c).data = vec![10., 20.];
+        params.table_mut(v).data.copy_from_slice(&[1., 2., 3., 4., 5., 6.]);
+        params.table_mut(c).data.copy_from_slice(&[10., 20.]);
         let mut tape = Tape::default();
         let mut g = Graph::new(&params, &mut tape, Engine::Naive, Level::best());
         let (items, categories) = (g.index([2, 0]), g.index([0, 1]));

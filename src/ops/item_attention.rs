@@ -121,7 +121,7 @@ mod tests {
         params.get_mut(x[1]).copy_from_slice(&doubled);
         let doubled: Vec<f32> = params.get(x[2]).iter().map(|w| 2.0 * w).collect();
         params.get_mut(x[3]).copy_from_slice(&doubled);
-        params.repack(false);
+        params.repack();
         let mut tape = crate::tape::Tape::default();
         for level in dmran_kernels::Level::available() {
             let g = &mut crate::tape::Graph::new(&params, &mut tape, Engine::Fused, *level);

@@ -54,6 +54,12 @@ pub(super) fn optional_ids<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     all.map(|all| all.iter().map(|raw| id_of(raw)).collect()).transpose().map_err(D::Error::custom)
 }
 
+/// An id of an item, or `null` for none.
+pub(super) fn optional_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let id = Option::<Box<RawValue>>::deserialize(deserializer)?;
+    id.map(|raw| id_of(&raw)).transpose().map_err(D::Error::custom)
+}
+
 /// An item's id: a string without the white space around it, or a whole number.
 fn id_of(raw: &RawValue) -> Result<String, String> {
     let text = raw.get();

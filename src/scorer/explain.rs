@@ -194,7 +194,7 @@ fn mean_gate(scorer: &Scorer, user: &State, c: &[f32]) -> f32 {
     let mut work = HeadWork::default();
     let h = match scorer.settings().head {
         Head::Atrank => {
-            scorer.fused_rows(user, c, &mut work);
+            scorer.fused_rows(user, c, None, &mut work);
             work.h
         }
         Head::Vanilla | Head::Mean => [0, 1].map(|at| {

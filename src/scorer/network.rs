@@ -59,6 +59,8 @@ pub(super) struct AtrankHead {
     pub query: Linear,
     pub key: Linear,
     pub value: Linear,
+    /// The queries of all items `[items, d]`, where they were computed ahead.
+    pub queries: Option<Aligned>,
     pub end: NormFeedForward,
 }
 
@@ -106,6 +108,7 @@ fn atrank_head(model: &Model, s: &Settings, stream: Stream) -> Option<AtrankHead
         query: linear(names.w_q, names.b_q),
         key: linear(names.w_k, names.b_k),
         value: linear(names.w_u, names.b_u),
+        queries: None,
         end: NormFeedForward::new(model, prefix, d, s.head_ff_width, s.head_eps),
     })
 }

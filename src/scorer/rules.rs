@@ -2,6 +2,7 @@
 
 use super::model::Model;
 use super::top_k::Scored;
+use std::cmp::Ordering;
 
 /// Rules for recommendations that hold for every user: which items are offered, and how many of a category at most.
 ///
@@ -109,7 +110,8 @@ impl<'a> Capped<'a> {
 
     /// Whether an item with this score may come to be kept; equal scores may, by their index.
     pub fn may_take(&self, score: f32) -> bool {
-        self.kept.len() < self.most || self.kept.last().is_some_and(|worst| !(score < worst.score))
+        self.kept.len() < self.most
+            || self.kept.last().is_some_and(|worst| score.partial_cmp(&worst.score) != Some(Ordering::Less))
     }
 
     /// Keeps an item, if it is good enough.

@@ -113,7 +113,7 @@ impl Scorer {
             Some(table) => Candidates { table, ids: Some(ids) },
             None => self.gathered(user, indices(), &mut work.c),
         };
-        self.score_block(user, c, bias, scores, &mut work.head);
+        self.score_block(user, c, None, bias, scores, &mut work.head);
     }
 
     /// Scores of at most [`Scorer::block`] neighbouring items: read from the table in place, where there is one.
@@ -124,14 +124,14 @@ impl Scorer {
             None => self.gathered(user, range.clone(), &mut work.c),
         };
         let bias = match self.item_biases() {
-            Some(all) => &all[range],
+            Some(all) => &all[range.clone()],
             None => {
                 let bias = fit(&mut work.bias, range.len());
                 bias.fill(0.0);
                 bias
             }
         };
-        self.score_block(user, c, bias, scores, &mut work.head);
+        self.score_block(user, c, Some(range.start), bias, scores, &mut work.head);
     }
 
     /// The candidates' vectors side by side. A cold user's scores are the biases alone, and need none.
@@ -148,7 +148,16 @@ impl Scorer {
         Candidates::from(&*c)
     }
 
-    fn score_block(&self, user: &State, c: Candidates, bias: &[f32], scores: &mut [f32], work: &mut HeadWork) {
+    /// Scores of candidates; `first` is the first one's index if they are neighbours.
+    fn score_block(
+        &self,
+        user: &State,
+        c: Candidates,
+        first: Option<usize>,
+        bias: &[f32],
+        scores: &mut [f32],
+        work: &mut HeadWork,
+    ) {
         let (level, d) = (self.level(), self.settings().d);
         if user.items.is_empty() {
             scores.copy_from_slice(bias);
@@ -162,8 +171,8 @@ impl Scorer {
             Head::Mean => score::fixed(level, &user.h_c, c, bias, scores),
             Head::Atrank => {
                 let blocks = c.table.chunks(ATRANK_BLOCK * d).zip(bias.chunks(ATRANK_BLOCK));
-                for ((c, bias), scores) in blocks.zip(scores.chunks_mut(ATRANK_BLOCK)) {
-                    self.fused_rows(user, c, work);
+                for (at, ((c, bias), scores)) in blocks.zip(scores.chunks_mut(ATRANK_BLOCK)).enumerate() {
+                    self.fused_rows(user, c, first.map(|first| first + at * ATRANK_BLOCK), work);
                     gate::dot_rows(level, d, &work.h_c, c, bias, scores);
                 }
             }
@@ -183,15 +192,16 @@ impl Scorer {
         }
     }
 
-    /// `h_c` of each candidate with the head `atrank`, into `work.h_c`.
-    pub(super) fn fused_rows(&self, user: &State, c: &[f32], work: &mut HeadWork) {
+    /// `h_c` of each candidate with the head `atrank`, into `work.h_c`; `first` is the first one's index if they are
+    /// neighbours.
+    pub(super) fn fused_rows(&self, user: &State, c: &[f32], first: Option<usize>, work: &mut HeadWork) {
         let level = self.level();
         let streams = user.sides.iter().zip(&self.network.heads).zip(user.streams());
         for (at, ((side, head), rows)) in streams.enumerate() {
             let Some(head) = head else { continue };
             let rows = rows.len() / self.settings().d;
             let keys_and_values = [&side.keys[..], &side.values[..]];
-            read(level, head, self.settings().heads, rows, keys_and_values, c, work, at);
+            read(level, head, self.settings().heads, rows, keys_and_values, c, first, work, at);
         }
         match (&self.network.gate, self.settings().has_item_attention()) {
             (Some(net), _) => {
@@ -213,14 +223,21 @@ fn read(
     rows: usize,
     [keys, values]: [&[f32]; 2],
     c: &[f32],
+    first: Option<usize>,
     work: &mut HeadWork,
     at: usize,
 ) {
     let d = keys.len() / rows;
     let offsets = offsets(rows);
     let pool = Pool { d, heads, candidates: c.len() / d, offsets: &offsets, mask: Mask::Full };
-    let query = fit(&mut work.query, c.len());
-    head.query.forward(level, c, true, query);
+    let query = match (&head.queries, first) {
+        (Some(all), Some(first)) => &all[first * d..][..c.len()],
+        _ => {
+            let query = fit(&mut work.query, c.len());
+            head.query.forward(level, c, true, query);
+            query
+        }
+    };
     let weights = fit(&mut work.weights, pool.weights_len());
     pooling::weights(level, &pool, query, keys, weights, grow(&mut work.kernel, pool.scratch_len()));
     let pooled = fit(&mut work.pooled, c.len());

@@ -152,6 +152,29 @@ impl Scorer {
         }
     }
 
+    /// The queries of every item for the head `atrank`, which do not depend on the user: twice what the items' vectors take, for
+    /// a third of a score's products. Worth it where all items are scored for many users.
+    #[cfg(feature = "train")]
+    pub(crate) fn precompute_queries(&mut self) {
+        const ITEMS: usize = 256;
+        let (d, items) = (self.settings().d, self.items().len());
+        let (mut x, mut part) = (vec![0.0; ITEMS * d], vec![0.0; ITEMS * d]);
+        for at in 0..self.network.heads.len() {
+            let Some(head) = &self.network.heads[at] else { continue };
+            let mut queries = Aligned::with_capacity(items * d);
+            for start in (0..items).step_by(ITEMS) {
+                let end = items.min(start + ITEMS);
+                let (x, part) = (&mut x[..(end - start) * d], &mut part[..(end - start) * d]);
+                self.gather(start..end, x);
+                head.query.forward(self.level, x, true, part);
+                queries.extend(part.iter().copied());
+            }
+            if let Some(head) = &mut self.network.heads[at] {
+                head.queries = Some(queries);
+            }
+        }
+    }
+
     /// The model.
     pub fn model(&self) -> &Model {
         &self.model

@@ -18,6 +18,9 @@ named_enum! {
         Order = 3, "order";
         /// The paper's intervals, apart for the last event, the one before it, the two before that, and all others.
         AgeOrder = 4, "age-order";
+        /// Whatever suits the log that a run begins with: `order` where it has no times, `age-order` where its times tell the
+        /// events of a day apart, else `paper`. A model that was made without a look at a log takes it as `paper`.
+        Auto = 5, "auto";
     }
 }
 
@@ -284,7 +287,7 @@ mod tests {
         assert_eq!(Variant::NAMES, ["full", "no-time", "item", "feature"].as_slice());
         assert_eq!(Head::NAMES, ["atrank", "vanilla", "mean"].as_slice());
         assert_eq!(Block::NAMES, ["transformer", "plain"].as_slice());
-        assert_eq!(TimeKind::NAMES, ["paper", "atrank", "none", "order", "age-order"].as_slice());
+        assert_eq!(TimeKind::NAMES, ["paper", "atrank", "none", "order", "age-order", "auto"].as_slice());
         assert_eq!(Head::from_code(3), None);
         let error = "no_time".parse::<Variant>().unwrap_err().to_string();
         assert_eq!(error, "variant = \"no_time\" does not exist; choose one of: full, no-time, item, feature");

@@ -25,7 +25,7 @@ pub fn gap_days(event: i64, now: i64) -> u64 {
 /// `age-order` has those of `paper` here, as for the last event of a history. With `buckets` 0 or 1 the answer is always 0.
 pub fn bucket_of_gap(kind: TimeKind, buckets: usize, gap: u64) -> u32 {
     let bucket = match kind {
-        TimeKind::Paper | TimeKind::AgeOrder => gap.checked_ilog2().map_or(0, |log| log + 1),
+        TimeKind::Paper | TimeKind::AgeOrder | TimeKind::Auto => gap.checked_ilog2().map_or(0, |log| log + 1),
         // gap is at most 2^48, so gap + 1 cannot overflow; saturate for callers who pass anything else.
         TimeKind::Atrank => gap.saturating_add(1).ilog2().min(ATRANK_HIGHEST),
         TimeKind::None | TimeKind::Order => 0,
@@ -54,7 +54,7 @@ pub fn bucket(kind: TimeKind, buckets: usize, event: i64, now: i64) -> u32 {
 /// Places from the end that have buckets of their own with `order`; after them two for each doubling.
 const OWN_PLACES: usize = 8;
 /// Classes of places of `age-order`: the last event, the one before it, the two before that, all others.
-const PLACE_CLASSES: usize = 4;
+pub(crate) const PLACE_CLASSES: usize = 4;
 
 /// The bucket of an event's place, counted from 0 at the end of the history: places 0 to 7 by themselves, then 8 to 11, 12
 /// to 15, 16 to 23, 24 to 31, and so on.
@@ -91,7 +91,7 @@ pub fn bucket_at(kind: TimeKind, buckets: usize, place: usize, event: i64, now: 
             let of_class = u32::try_from(class * ages).unwrap_or(u32::MAX);
             of_class.saturating_add(bucket(kind, ages, event, now)).min(last_of(buckets))
         }
-        TimeKind::Paper | TimeKind::Atrank | TimeKind::None => bucket(kind, buckets, event, now),
+        TimeKind::Paper | TimeKind::Atrank | TimeKind::None | TimeKind::Auto => bucket(kind, buckets, event, now),
     }
 }
 

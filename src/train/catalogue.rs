@@ -16,6 +16,7 @@ mod added;
 mod items;
 mod parts;
 
+use crate::lines::Lines;
 pub use crate::model::items::{Categories, ItemRows};
 
 use dmran_kernels::Level;
@@ -28,13 +29,13 @@ use parts::{Part, Parts, Run};
 use rayon::prelude::*;
 
 /// Items of a block: its exponentials, vectors and gradients together stay in a second level cache.
-pub const BLOCK: usize = 512;
-/// Most rows of a chunk: what a block's products need of the users stays in a first level cache.
-pub const ROWS: usize = 128;
+pub const BLOCK: usize = 256;
+/// Most rows of a chunk: the tables are read and their gradients written once a chunk.
+pub const ROWS: usize = 256;
 /// Blocks of a run, where the catalogue is small.
-const RUN_BLOCKS: usize = 2;
+const RUN_BLOCKS: usize = 4;
 /// Most runs: each holds gradients of a chunk's users.
-const MOST_RUNS: usize = 64;
+const MOST_RUNS: usize = 32;
 
 /// Sizes of a catalogue.
 #[derive(Clone, Copy, Debug)]
@@ -89,13 +90,13 @@ pub struct Catalogue {
     /// Items of a run, a multiple of [`BLOCK`].
     run: usize,
     runs: Vec<Run>,
-    packed: Vec<f32>,
-    exponentials: Vec<f32>,
+    packed: Lines,
+    exponentials: Lines,
     /// `[blocks, rows of the chunk]`: maxima that the exponentials are relative to.
     maxima: Vec<f32>,
     chunk: Chunk,
     losses: Vec<f64>,
-    d_items: Vec<f32>,
+    d_items: Lines,
     /// `[I, category_width]`: gradients of the items' second parts, before their sum over each category.
     d_parts: Vec<f32>,
     d_categories: Vec<f32>,
@@ -142,7 +143,7 @@ impl Catalogue {
         let Sizes { items, width, categories, category_width, item_category, bias } = *sizes;
         let members = Members::new(items, categories, item_category);
         let blocks = items.div_ceil(BLOCK);
-        let run_blocks = RUN_BLOCKS.max(blocks.div_ceil(MOST_RUNS));
+        let run_blocks = run_blocks(items);
         Catalogue {
             level,
             items,
@@ -150,12 +151,12 @@ impl Catalogue {
             category_width,
             run: run_blocks * BLOCK,
             runs: (0..blocks.div_ceil(run_blocks)).map(|_| Run::default()).collect(),
-            packed: Vec::new(),
-            exponentials: Vec::new(),
+            packed: Lines::default(),
+            exponentials: Lines::default(),
             maxima: Vec::new(),
             chunk: Chunk::default(),
             losses: Vec::new(),
-            d_items: vec![0.0; items * width],
+            d_items: Lines::zeros(items * width),
             d_parts: vec![0.0; items * category_width],
             d_categories: vec![0.0; categories * category_width],
             d_bias: vec![0.0; if bias { items } else { 0 }],
@@ -171,7 +172,7 @@ impl Catalogue {
         let an_item = d + usize::from(sizes.bias) + stride(rows) + 1;
         // A run has sums of the users' gradients, and a block's vectors where they are put together.
         let run = rows * (2 * d + 6) + if sizes.category_width > 0 { BLOCK * d } else { 0 };
-        let runs = sizes.items.div_ceil(BLOCK).div_ceil(RUN_BLOCKS).min(MOST_RUNS);
+        let runs = sizes.items.div_ceil(BLOCK).div_ceil(run_blocks(sizes.items));
         4 * (sizes.items * an_item + sizes.categories * sizes.category_width + runs * run) as u64
     }
 
@@ -194,7 +195,7 @@ impl Catalogue {
         for from in (0..count).step_by(ROWS) {
             let to = count.min(from + ROWS);
             let chunk = batch.chunk(from, to, d);
-            self.forward(rows, &chunk, self.run);
+            self.forward(rows, &chunk, true);
             self.finish_users(rows, &chunk, &mut d_users[from * d..to * d]);
             let write = if from == 0 { Write::Over } else { Write::Add };
             self.backward(&chunk, write, to == count);
@@ -212,7 +213,7 @@ impl Catalogue {
         self.begin(rows, batch);
         let count = batch.targets.len();
         for from in (0..count).step_by(ROWS) {
-            self.forward(rows, &batch.chunk(from, count.min(from + ROWS), d), BLOCK);
+            self.forward(rows, &batch.chunk(from, count.min(from + ROWS), d), false);
         }
         self.weighted(batch)
     }
@@ -244,8 +245,8 @@ impl Catalogue {
     /// If the lengths do not fit or there is no such row.
     pub fn add_rows(&mut self, table: TableOf, rows: &[u32], grads: &[f32]) {
         let (dense, width) = match table {
-            TableOf::Items => (&mut self.d_items, self.width),
-            TableOf::Categories => (&mut self.d_categories, self.category_width),
+            TableOf::Items => (&mut *self.d_items, self.width),
+            TableOf::Categories => (&mut *self.d_categories, self.category_width),
         };
         self.squares.added += added::add_rows(self.level, dense, width, rows, grads);
     }
@@ -258,8 +259,10 @@ impl Catalogue {
 
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
-        let floats = [&self.packed, &self.exponentials, &self.maxima, &self.d_items, &self.d_parts, &self.d_categories];
-        4 * (floats.iter().map(|v| v.capacity()).sum::<usize>() + self.d_bias.capacity())
+        let lines = [&self.packed, &self.exponentials, &self.d_items].into_iter().map(Lines::bytes).sum::<usize>();
+        let floats = [&self.maxima, &self.d_parts, &self.d_categories];
+        lines
+            + 4 * (floats.iter().map(|v| v.capacity()).sum::<usize>() + self.d_bias.capacity())
             + self.runs.iter().map(Run::bytes).sum::<usize>()
             + self.members.bytes()
     }
@@ -280,7 +283,7 @@ impl Catalogue {
     /// The runs, each with its part of all that is cut like the catalogue; `kept` exponentials a run, in items.
     fn parts(&mut self, rows: usize, kept: usize) -> Parts<'_> {
         let blocks = self.items.div_ceil(BLOCK);
-        grow(&mut self.exponentials, self.items.min(self.runs.len() * kept) * stride(rows));
+        self.exponentials.room(self.items.min(self.runs.len() * kept) * stride(rows));
         grow(&mut self.maxima, blocks * rows);
         let parts = Part {
             items: 0..self.items,
@@ -294,14 +297,14 @@ impl Catalogue {
         Parts { part: parts, run: self.run, e: kept * stride(rows), maxima: self.run / BLOCK * rows }
     }
 
-    /// All runs over the catalogue; then totals and losses.
-    fn forward(&mut self, rows: &ItemRows, chunk: &Batch, kept: usize) {
+    /// All runs over the catalogue; then totals and losses. Exponentials are kept if they are for gradients.
+    fn forward(&mut self, rows: &ItemRows, chunk: &Batch, for_gradients: bool) {
+        let kept = if for_gradients { self.run } else { BLOCK };
         let (level, d, count) = (self.level, self.width + self.category_width, chunk.targets.len());
         let mut packed = std::mem::take(&mut self.packed);
-        grow(&mut packed, packed_len(d, count));
-        let users = &mut packed[..packed_len(d, count)];
+        let users = packed.room(packed_len(d, count));
         pack_transposed(chunk.users, count, d, users);
-        let (users, for_gradients) = (&*users, kept > BLOCK);
+        let users = &*users;
         let scratch = if self.category_width > 0 { BLOCK.min(self.items) * d } else { 0 };
         self.parts(count, kept).each(&|part| {
             let [run] = part.runs else { unreachable!("one run at a time") };
@@ -381,31 +384,41 @@ impl Catalogue {
         let known = std::mem::take(&mut self.chunk);
         self.parts(count, self.run).each(&|part| {
             let [run] = part.runs else { unreachable!("one run at a time") };
+            run.squares = [0.0; 2];
             let starts = part.items.clone().step_by(BLOCK).zip(part.maxima.chunks_exact(count));
             for (at, max) in starts {
                 let (n, place) = (BLOCK.min(part.items.end - at), at - part.items.start);
                 cross_entropy::scales(level, max, &known.top, &known.factor, &mut run.scale);
-                let rows =
-                    Rows { d, users: chunk.users, targets: chunk.targets, weights: chunk.weights, scale: &run.scale };
+                let packed = &mut run.packed[..packed_len(count, d)];
+                // What a block's exponentials are relative to is mostly that of the block before.
+                if at == part.items.start || run.scale != run.packed_scale {
+                    cross_entropy::pack_scaled(level, d, chunk.users, &run.scale, packed);
+                    run.packed_scale.clone_from(&run.scale);
+                }
+                let Batch { users, targets, weights, .. } = *chunk;
+                let rows = Rows { d, users, targets, weights, scale: &run.scale, packed };
                 let e = &part.e[place * stride(count)..][..n * stride(count)];
-                let scratch = &mut run.packed[..packed_len(count, d)];
                 let bias = if part.d_bias.is_empty() { &mut [] } else { &mut part.d_bias[place..place + n] };
                 let own = &mut part.d_items[place * width..][..n * width];
                 if d == width {
                     let out = Gradients { items: own, bias, write };
-                    cross_entropy::backward(level, &rows, at, e, out, scratch);
+                    cross_entropy::backward(level, &rows, at, e, out);
                 } else {
                     let vectors = &mut run.vectors[..n * d];
                     let sums = &mut run.bias[..bias.len()];
                     let out = Gradients { items: vectors, bias: sums, write: Write::Over };
-                    cross_entropy::backward(level, &rows, at, e, out, scratch);
+                    cross_entropy::backward(level, &rows, at, e, out);
                     let parts = &mut part.d_parts[place * (d - width)..][..n * (d - width)];
                     items::split(level, vectors, width, write, own, parts);
                     items::put(level, write, sums, bias);
                 }
-            }
-            if last {
-                run.squares = [sum_squares(level, part.d_items), sum_squares(level, part.d_bias)];
+                if last {
+                    // While they are in the cache.
+                    let bias = part.d_bias.get(place..place + n).unwrap_or(&[]);
+                    let own = &part.d_items[place * width..][..n * width];
+                    run.squares[0] += sum_squares(level, own);
+                    run.squares[1] += sum_squares(level, bias);
+                }
             }
         });
         self.chunk = known;
@@ -432,6 +445,12 @@ impl Catalogue {
     fn weighted(&self, batch: &Batch) -> f64 {
         self.losses.iter().zip(batch.weights).map(|(loss, &w)| loss * f64::from(w)).sum()
     }
+}
+
+/// Blocks of a run, so that also a small catalogue has some runs.
+fn run_blocks(items: usize) -> usize {
+    let blocks = items.div_ceil(BLOCK);
+    (blocks / 8).clamp(1, RUN_BLOCKS).max(blocks.div_ceil(MOST_RUNS))
 }
 
 /// Makes room for at least `len` elements, and no more than that.

@@ -2,7 +2,9 @@
 //! `[eval]`.
 
 mod choices;
+pub mod described;
 mod eval;
+pub mod page;
 
 pub use choices::{Denominator, L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric};
 pub use eval::{Cutoffs, EvalConfig};
@@ -10,6 +12,8 @@ pub use eval::{Cutoffs, EvalConfig};
 use super::preset::{self, Preset};
 use crate::data::{Dataset, ReadOptions};
 use crate::model::Kind;
+use crate::scorer::settings::MAX_BUCKETS;
+use crate::scorer::time::PLACE_CLASSES;
 use crate::scorer::{Settings, SettingsError, TimeKind};
 use crate::tape::Engine;
 use crate::train::losses::{Against, Loss};
@@ -123,56 +127,33 @@ impl Config {
     /// The first value out of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.model.validate()?;
-        let (train, eval) = (&self.train, &self.eval);
-        for (key, value, least, most) in [
-            ("train.epochs", train.epochs, 1, 1_000_000),
-            ("train.batch", train.batch, 1, 1 << 20),
-            ("train.negatives_per_positive", train.negatives_per_positive, 1, 1000),
-            ("train.shared_negatives", train.shared_negatives, 1, 1 << 20),
-            ("train.shards", train.shards, 0, 4096),
-            ("train.threads", train.threads, 0, 1024),
-            ("train.patience", train.patience, 0, 1_000_000),
-            ("eval.k", eval.k.least(), 1, usize::MAX),
-            ("eval.validation_negatives", eval.validation_negatives, 1, 10_000),
-        ] {
-            if !(least..=most).contains(&value) {
-                let range = if most == usize::MAX { format!("at least {least}") } else { format!("{least} to {most}") };
-                return Err(ConfigError::Range { key, value: value.to_string(), range });
-            }
-        }
         // TOML's integers have a sign.
-        if i64::try_from(train.seed).is_err() {
-            return Err(ConfigError::Range {
-                key: "train.seed",
-                value: train.seed.to_string(),
-                range: "below 2^63".into(),
-            });
+        if i64::try_from(self.train.seed).is_err() {
+            let (key, value) = ("train.seed".into(), self.train.seed.to_string());
+            return Err(ConfigError::Range { key, value, range: "below 2^63".into() });
         }
-        for (key, value, rule) in [
-            ("train.lr", train.lr, Rule::Positive),
-            ("train.decay", train.decay, Rule::Positive),
-            ("train.step_factor", train.step_factor, Rule::Positive),
-            ("train.clip", train.clip, Rule::NotNegative),
-            ("train.l2_weight", train.l2_weight, Rule::NotNegative),
-            ("train.l2_rows", train.l2_rows, Rule::NotNegative),
-            ("train.penalty", train.penalty, Rule::NotNegative),
-            ("train.init_std", train.init_std, Rule::NotNegative),
-            ("train.sampling_power", train.sampling_power, Rule::NotNegative),
-            ("train.dropout", train.dropout, Rule::BelowOne),
-        ] {
-            if !rule.holds(value) {
-                return Err(ConfigError::Range { key, value: value.to_string(), range: rule.to_string() });
-            }
-        }
-        Ok(())
+        let table = |section: Result<toml::Table, _>| section.expect("settings are tables of plain values");
+        described::check("train", &table(toml::Table::try_from(&self.train)))?;
+        described::check("eval", &table(toml::Table::try_from(&self.eval)))
     }
 
     /// Takes back what the log does not have, times or categories, and says so.
     pub fn adapt(&mut self, dataset: &Dataset) -> Vec<Adaptation> {
         let mut done = Vec::new();
-        if !dataset.has_time() && self.model.reads_times() {
-            self.model.time = TimeKind::Order;
+        let model = &mut self.model;
+        if !dataset.has_time() && model.reads_times() {
+            model.time = TimeKind::Order;
             done.push(Adaptation::NoTime);
+        } else if model.time == TimeKind::Auto && model.uses_time() && dataset.has_time_of_day() {
+            model.time = TimeKind::AgeOrder;
+            // As many for each class of places.
+            model.buckets = (model.buckets * PLACE_CLASSES).min(MAX_BUCKETS);
+            done.push(Adaptation::Moments { buckets: model.buckets });
+        } else if model.time == TimeKind::Auto {
+            model.time = TimeKind::Paper;
+            if model.uses_time() {
+                done.push(Adaptation::Days);
+            }
         }
         if dataset.categories() == 0 && self.model.categories {
             self.model.categories = false;
@@ -192,6 +173,13 @@ pub fn inner_width(d: usize) -> usize {
 pub enum Adaptation {
     /// Only the order of the events is known.
     NoTime,
+    /// `time = "auto"`: its times tell the events of a day apart.
+    Moments {
+        /// Time buckets from now on.
+        buckets: usize,
+    },
+    /// `time = "auto"`: its times are dates.
+    Days,
     /// Items have no categories.
     NoCategories,
 }
@@ -199,6 +187,14 @@ pub enum Adaptation {
 impl fmt::Display for Adaptation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Adaptation::Moments { buckets } => {
+                return write!(
+                    f,
+                    "the log's times tell the events of a day apart: time = \"age-order\" with {buckets} buckets, the age \
+                     and the place from the end"
+                );
+            }
+            Adaptation::Days => "the log's times are dates: time = \"paper\", the age in days",
             Adaptation::NoTime => "the log has no times, only an order: time = \"order\", the place from the end",
             Adaptation::NoCategories => "the log has no categories: categories = false",
         })
@@ -215,40 +211,12 @@ pub enum ConfigError {
     #[error("{key} is {value}; it must be {range}")]
     Range {
         /// Section and key.
-        key: &'static str,
+        key: String,
         /// The value found.
         value: String,
         /// What is allowed.
         range: String,
     },
-}
-
-#[derive(Clone, Copy)]
-enum Rule {
-    Positive,
-    NotNegative,
-    BelowOne,
-}
-
-impl Rule {
-    fn holds(self, x: f32) -> bool {
-        x.is_finite()
-            && match self {
-                Rule::Positive => x > 0.0,
-                Rule::NotNegative => x >= 0.0,
-                Rule::BelowOne => (0.0..1.0).contains(&x),
-            }
-    }
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Rule::Positive => "finite and greater than 0",
-            Rule::NotNegative => "finite and not negative",
-            Rule::BelowOne => "at least 0 and below 1",
-        })
-    }
 }
 
 /// `[train]`.
@@ -448,9 +416,27 @@ mod tests {
         assert_eq!(broken(|c| c.train.batch = 0), "train.batch is 0; it must be 1 to 1048576");
         assert_eq!(broken(|c| c.train.lr = f32::NAN), "train.lr is NaN; it must be finite and greater than 0");
         assert_eq!(broken(|c| c.train.dropout = 1.0), "train.dropout is 1; it must be at least 0 and below 1");
-        assert_eq!(broken(|c| c.eval.k = [5, 0].into()), "eval.k is 0; it must be at least 1");
+        assert_eq!(broken(|c| c.eval.k = [5, 0].into()), "eval.k is [0, 5]; it must be at least 1");
         assert_eq!(broken(|c| c.train.seed = u64::MAX), "train.seed is 18446744073709551615; it must be below 2^63");
         assert_eq!(broken(|c| c.model.hops = 0), "model.hops is 0; it must be at least 1");
+    }
+
+    #[test]
+    fn how_an_age_counts_is_settled_by_the_log_where_nobody_says() {
+        let settled = |times: [i64; 3], given: TimeKind| {
+            let dataset = Dataset::from_parts(vec![0, 3], vec![0, 1, 2], times.to_vec(), vec![], 3, 0).unwrap();
+            let mut config = Config::default();
+            (config.model.time, config.model.categories) = (given, false);
+            let done = config.adapt(&dataset);
+            (config.model.time, config.model.buckets, done)
+        };
+        let (dates, moments) = ([-3_600, 86_400 - 3_600, 10 * 86_400 - 3_600], [0, 5, 86_400]);
+        assert_eq!(settled(dates, TimeKind::Auto), (TimeKind::Paper, 14, vec![Adaptation::Days]));
+        assert_eq!(
+            settled(moments, TimeKind::Auto),
+            (TimeKind::AgeOrder, 56, vec![Adaptation::Moments { buckets: 56 }])
+        );
+        assert_eq!(settled(moments, TimeKind::Paper), (TimeKind::Paper, 14, vec![]));
     }
 
     #[test]

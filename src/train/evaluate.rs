@@ -4,7 +4,7 @@ use crate::data::{Dataset, Negatives, Sample, Split, learned_events, test_sample
 use crate::metrics::{Estimate, Ranked, Ranking, Rankings, pair_share};
 use crate::train::config::Config;
 use crate::train::rank::{Request, one_by_one};
-use crate::train::rivals::{MostPopular, RIVALS};
+use crate::train::rivals::{MostPopular, RIVALS, Rival};
 use crate::train::sampler::{Purpose, generator};
 use crate::train::{Loss, Trainer};
 use rand::seq::index;
@@ -96,6 +96,16 @@ impl<'a> Exam<'a> {
         &self.samples
     }
 
+    /// The log.
+    pub fn dataset(&self) -> &'a Dataset {
+        self.dataset
+    }
+
+    /// How often each item occurs in the events to learn from.
+    pub fn popularity(&self) -> &[u32] {
+        &self.popularity
+    }
+
     /// Whether there is anybody to test on who lacks an item.
     pub fn is_empty(&self) -> bool {
         !self.samples.iter().any(|sample| self.negatives.available(sample.user) > 0)
@@ -124,10 +134,12 @@ impl<'a> Exam<'a> {
 
     /// The figures of all rivals that the log has enough for, on the threads of the current pool.
     pub fn rivals(&self) -> Vec<Rated> {
-        let rate = |rival: &crate::train::rivals::Rival| {
-            let mut scorer = rival.of(self.dataset, self.split)?;
-            Some(Rated { name: rival.name, figures: self.figures(&mut *scorer) })
-        };
+        self.each_rival(|name, scorer| Rated { name, figures: self.figures(scorer) })
+    }
+
+    /// What `of` makes of each rival that the log has enough for, in the order of the tables.
+    pub fn each_rival<T>(&self, mut of: impl FnMut(&'static str, &mut dyn Scorer) -> T) -> Vec<T> {
+        let rate = |rival: &Rival| Some(of(rival.name, &mut *rival.of(self.dataset, self.split)?));
         RIVALS.iter().filter_map(rate).collect()
     }
 }

@@ -8,7 +8,7 @@ use crate::data::{
     validation_samples,
 };
 use crate::train::Trainer;
-use crate::train::config::{Config, OnNan, StopMetric};
+use crate::train::config::{Config, OnNan};
 use crate::train::evaluate::{Exam, Sampled, full_ranking, sampled};
 pub use crate::train::evaluate::{Figures, Rated};
 use crate::train::loss::Terms;
@@ -50,7 +50,7 @@ impl<'a> Fit<'a> {
                 let learned = Negatives::until(dataset, &learned_events(dataset, split));
                 (learned, Some(Negatives::until(dataset, &known_events(dataset, split))))
             }
-            Protocol::Paper | Protocol::Honest => (Negatives::new(dataset), None),
+            Protocol::Paper | Protocol::Honest | Protocol::None => (Negatives::new(dataset), None),
         };
         let mut train = train_samples(dataset, split);
         train.retain(|s| negatives.available(s.user) > 0);
@@ -61,7 +61,7 @@ impl<'a> Fit<'a> {
         let test = test_samples(dataset, split);
         let validation = match split.protocol {
             Protocol::Paper => test.clone(),
-            Protocol::Honest | Protocol::Time => validation_samples(dataset, split),
+            Protocol::Honest | Protocol::Time | Protocol::None => validation_samples(dataset, split),
         };
         if trainer.model().every_position() {
             last_of_each_user(&mut train);
@@ -129,7 +129,7 @@ impl<'a> Fit<'a> {
         let config = &self.config.train;
         if self.state.epoch >= config.epochs {
             Some(Finish::Epochs)
-        } else if config.patience > 0 && self.state.position == 0 {
+        } else if config.patience > 0 && self.state.position == 0 && self.config.eval.protocol.measures() {
             (self.state.epochs_without_better() >= config.patience).then_some(Finish::Patience)
         } else {
             None
@@ -248,21 +248,13 @@ impl<'a> Fit<'a> {
     /// Evaluates the epoch and begins the next one.
     fn close_epoch(&mut self) -> EpochReport {
         let Sampled { auc, loss: validation_loss } = self.validate();
-        let top_ten = self.config.train.early_stop_metric.ranks().then(|| self.rank_validation());
+        let ranks = self.config.train.early_stop_metric.ranks() && self.config.eval.protocol.measures();
+        let top_ten = ranks.then(|| self.rank_validation());
         let terms = self.mean_terms();
         let config = &self.config.train;
-        let value = match config.early_stop_metric {
-            StopMetric::Auc => auc.mean,
-            StopMetric::Loss => validation_loss.mean,
-            StopMetric::Hr => top_ten.map_or(f64::NAN, |top| top.hr.mean),
-            StopMetric::Ndcg => top_ten.map_or(f64::NAN, |top| top.ndcg.mean),
-        };
-        // NaN is never better.
-        let better = |best: &Best| config.early_stop_metric.better(value, best.value);
-        let best = self.state.best.as_ref().map_or(!value.is_nan(), better);
         let step = self.trainer.optimizer.step.saturating_sub(1);
         let epoch = self.state.epoch + 1;
-        let report = EpochReport {
+        let mut report = EpochReport {
             epoch,
             lr: config.learning_rate(self.state.epoch, step) * self.state.lr_factor(),
             loss: terms.total(config),
@@ -272,10 +264,14 @@ impl<'a> Fit<'a> {
             top_ten,
             seconds: self.state.seconds,
             samples_per_second: self.state.counted as f64 / self.state.seconds.max(1e-9),
-            best,
+            best: false,
             halvings: self.state.halvings.iter().filter(|halving| halving.epoch == epoch).cloned().collect(),
         };
-        if best {
+        let value = report.value(config.early_stop_metric).mean;
+        // NaN is never better.
+        let better = |best: &Best| config.early_stop_metric.better(value, best.value);
+        report.best = self.state.best.as_ref().map_or(!value.is_nan(), better);
+        if report.best {
             // The old one goes first: two at a time would be the run's peak of memory.
             self.state.best = None;
             let weights = Snapshot::take(&self.trainer);

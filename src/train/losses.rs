@@ -36,7 +36,8 @@ const ENTRIES: [Entry; 4] = [bce::ENTRY, bpr::ENTRY, softmax::ENTRY, sampled_sof
 pub enum Against {
     /// Negatives of its own, `negatives_per_positive` of them, that its user never had.
     Own,
-    /// `shared_negatives` items, drawn once for all samples of a shard.
+    /// `shared_negatives` items, drawn once for all samples of a batch, or of a shard of it where the user's vector depends
+    /// on the candidate or every position is a target.
     Shared,
     /// Every item.
     All,

@@ -19,7 +19,7 @@ use crate::train::rank::{self, RanksBy};
 use crate::train::rivals::ItemKnn;
 use crate::train::sampler::epoch_order;
 use crate::train::shard::{FIXED_WORK, Source, cut, cut_blocks};
-use crate::train::trainer::scoring_shards;
+use crate::train::trainer::{groups, scoring_shards};
 use dmran_kernels::Level;
 use probe::{Load, Probe, Shape};
 use std::fmt;
@@ -158,7 +158,7 @@ impl Memory {
             optimizer,
             copies: copies + rolled_back,
             samples: 8 * listed + 4 * samples.len() as u64 + 4 * dataset.events() as u64 + 8 * users,
-            workspaces: with_holes(shards.bytes())
+            workspaces: with_holes(shards.bytes(threads))
                 + sizes.dense
                 + probe.catalogue(most_rows)
                 + probe.lookups(lookups)
@@ -279,8 +279,11 @@ impl Shards {
         }
     }
 
-    fn bytes(&self) -> u64 {
-        self.most.iter().map(Load::bytes).sum()
+    /// What the shards hold in training, with the workspaces that they share on so many threads.
+    fn bytes(&self, threads: usize) -> u64 {
+        let own: u64 = self.most.iter().map(|load| load.bytes() - load.lent()).sum();
+        let lent = self.most.iter().map(Load::lent).max().unwrap_or(0);
+        own + lent * groups(threads).min(self.most.len()) as u64
     }
 
     fn largest(&self) -> u64 {
@@ -309,7 +312,8 @@ fn status(field: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::build::{NAMES, Sizes, Start, build};
+    use crate::model::Kind;
+    use crate::model::build::{Sizes, Start, build};
 
     #[test]
     fn bytes_are_read_and_written() {
@@ -327,7 +331,7 @@ mod tests {
         let mut config = Config::default();
         config.model.d = 16;
         config.adapt(&dataset);
-        for name in NAMES {
+        for name in Kind::trained().map(Kind::name) {
             let sizes = Sizes { users: 2, items: 1001, categories: 0, item_category: vec![] };
             let start = Start { seed: 1, table_std: None };
             let params = build(name, &config.model, &sizes, start).unwrap();

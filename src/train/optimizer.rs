@@ -1,8 +1,9 @@
 //! SGD, Adagrad and Adam over dense weights and over the table rows that a batch read.
 
 use crate::params::Params;
+use crate::tape::Tape;
 use crate::train::config::OptimizerKind;
-use crate::train::sparse::RowGrads;
+use crate::train::sparse::{Lookups, RowGrads};
 use dmran_kernels::Level;
 use dmran_kernels::optim::{self, Adagrad, Adam, Sgd, Target};
 use rayon::prelude::*;
@@ -117,6 +118,21 @@ impl Optimizer {
                 None => rows.apply(table, state, &rule),
             }
         }
+    }
+
+    /// Takes one step by the gradients of a tape's last backward pass, those of looked-up table rows among them, and brings
+    /// packed weights up to date: all that a training loop of one's own needs.
+    pub fn step(&mut self, params: &mut Params, tape: &Tape, lr: f32) {
+        let collect = |table: usize| {
+            let (mut lookups, mut rows) = (Lookups::default(), RowGrads::default());
+            lookups.take(tape, params, table);
+            rows.collect(self.level, params.tables()[table].cols, |_| Some(&lookups), 1);
+            rows
+        };
+        let rows: Vec<RowGrads> = (0..params.tables().len()).map(collect).collect();
+        let dense = &tape.weight_grads()[..params.trained().len()];
+        self.update(params, dense, &rows, |_| None, lr, 1.0);
+        params.repack();
     }
 
     /// Bytes held, for memory accounts.

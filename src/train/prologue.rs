@@ -21,13 +21,13 @@ impl Prologue {
         if engine == Engine::Naive {
             return;
         }
-        model.params_mut().repack(false);
+        model.params_mut().repack();
         let mut g = Graph::new(model.params(), &mut self.tape, engine, level);
         model.derive(&mut g, &mut self.derived);
         for (id, var) in &self.derived {
             model.params_mut().get_mut(*id).copy_from_slice(self.tape.activation(*var));
         }
-        model.params_mut().repack(true);
+        model.params_mut().repack_derived();
     }
 
     /// Adds to the trained weights' part of `grads` (all dense weights, derived ones at the end) what the derived
@@ -40,7 +40,7 @@ impl Prologue {
         let mut g = Graph::resume(params, &mut self.tape, engine, level);
         g.backward_from(|all| {
             for (id, var) in &self.derived {
-                all[var.range()].copy_from_slice(&grads[params.var(*id).range()]);
+                all.of(*var).copy_from_slice(&grads[params.var(*id).range()]);
             }
         });
         let trained = params.trained().len();

@@ -6,7 +6,7 @@ use crate::model::{Batch, Model, Output, last_rows};
 use crate::ops::dropout::Rate;
 use crate::scorer::time;
 use crate::scorer::{Settings, TimeKind};
-use crate::tape::{Engine, Graph, Tape};
+use crate::tape::{Engine, Graph, Tape, Workspace};
 use crate::tensor::Var;
 use crate::train::config::{Denominator, L2Kind, TrainConfig};
 use crate::train::loss::{self, Extent, Rest, Seeds, Terms};
@@ -170,6 +170,13 @@ impl Shard {
         }
     }
 
+    /// Lends the shard's tape a workspace for the time of `pass`.
+    pub(crate) fn lent(&mut self, workspace: &mut Workspace, pass: impl FnOnce(&mut Shard)) {
+        self.tape.exchange(workspace);
+        pass(self);
+        self.tape.exchange(workspace);
+    }
+
     /// Forward and backward pass of some samples of a batch with the candidates of their rows (the same number for each).
     /// `dropout` draws the seeds of the masks, `negatives` the items that the samples share.
     pub fn train(
@@ -248,9 +255,9 @@ impl Shard {
         let mut g = Graph::resume(model.params(), &mut self.tape, config.engine, level);
         g.backward_from(|grads| {
             for (var, weight) in seeds {
-                grads[var.range()].fill(weight);
+                grads.of(var).fill(weight);
             }
-            grads[u.range()].copy_from_slice(d_users);
+            grads.of(u).copy_from_slice(d_users);
         });
         let tape = &self.tape;
         self.lookups.iter_mut().enumerate().for_each(|(table, lookups)| lookups.take(tape, model.params(), table));

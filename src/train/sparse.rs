@@ -41,6 +41,14 @@ impl Lookups {
         }
     }
 
+    /// Adds lookups of the rows `ids` with their gradients.
+    pub fn push<'a>(&mut self, ids: impl Iterator<Item = u32>, grads: impl Iterator<Item = &'a [f32]>) {
+        for (id, grad) in ids.zip(grads) {
+            self.ids.push(id);
+            self.grads.extend_from_slice(grad);
+        }
+    }
+
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
         4 * (self.ids.capacity() + self.grads.capacity())
@@ -68,9 +76,10 @@ impl RowGrads {
         &mut self,
         level: Level,
         cols: usize,
-        lookups: impl Fn(usize) -> &'a Lookups + Sync,
+        lookups: impl Fn(usize) -> Option<&'a Lookups> + Sync,
         shards: usize,
     ) {
+        let lookups = |shard| lookups(shard).expect("lookups of every shard");
         self.cols = cols;
         self.keys.clear();
         self.places.clear();
@@ -200,13 +209,13 @@ mod tests {
             shards[shard].take(&tape, &params, 0);
         }
         let mut rows = RowGrads::default();
-        rows.collect(Level::best(), 2, |i| &shards[i], 2);
+        rows.collect(Level::best(), 2, |i| shards.get(i), 2);
         assert_eq!(rows.rows().len(), 201);
         assert_eq!(rows.sum_squares(), 2.0 * (199.0 + 9.0 + 1.0));
-        let before = params.table(v).data.clone();
+        let before = params.table(v).data.to_vec();
         let rule = Rule::new(Level::best(), OptimizerKind::Sgd, 1.0, 0.5, 1);
         rows.apply(params.table_mut(v), &mut [vec![], vec![]], &rule);
-        for (i, (a, b)) in before.iter().zip(&params.table(v).data).enumerate() {
+        for (i, (a, b)) in before.iter().zip(&params.table(v).data[..]).enumerate() {
             let times = match i / 2 {
                 7 => 3.0,
                 0..200 | 299 => 1.0,

@@ -36,7 +36,7 @@ pub struct Stamp {
     pub negatives: Option<NegativesKind>,
     /// How many of them for each target.
     pub negatives_per_positive: Option<usize>,
-    /// How many items the samples of a shard share as negatives; nothing where the loss shares none.
+    /// How many items the samples of a batch, or a shard of it, share as negatives; nothing where the loss shares none.
     pub shared_negatives: Option<usize>,
     /// What the softmax losses compare with.
     pub denominator: Option<Denominator>,

@@ -1,5 +1,6 @@
 //! The training step: fixed shards side by side, sums in a fixed order, one update.
 
+mod sampled;
 mod whole;
 
 use crate::data::Dataset;
@@ -8,7 +9,7 @@ use crate::data::Sample;
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::scorer::Settings;
-use crate::tape::Engine;
+use crate::tape::{Engine, Workspace};
 use crate::train::config::{L2Kind, TrainConfig};
 use crate::train::loss::{Extent, Terms};
 use crate::train::losses::Against;
@@ -21,6 +22,7 @@ use dmran_kernels::Level;
 use dmran_kernels::loss::sum_squares;
 use dmran_kernels::optim::add_scaled;
 use rayon::prelude::*;
+use sampled::Sampled;
 use std::ops::Range;
 use std::sync::Arc;
 use whole::Whole;
@@ -36,6 +38,35 @@ pub(crate) fn scoring_shards(samples: usize, per: usize) -> usize {
 /// Whether the loss of a model is taken over the whole catalogue at once, from its user vectors.
 pub(crate) fn compares_with_all(model: &dyn Model, config: &TrainConfig) -> bool {
     config.loss.against() == Against::All && model.has_user_vectors() && config.engine == Engine::Fused
+}
+
+/// Whether the items that a model's loss compares with are shared by a whole batch, and not by a shard: where user vectors
+/// are all that is needed of the shards. Models that learn from every position have too many targets for that.
+pub(crate) fn shares_by_batch(model: &dyn Model, config: &TrainConfig) -> bool {
+    config.loss.against() == Against::Shared
+        && model.has_user_vectors()
+        && !model.every_position()
+        && config.engine == Engine::Fused
+}
+
+/// Groups of shards that share a workspace: enough that no thread waits long for another at the end.
+pub(crate) fn groups(threads: usize) -> usize {
+    2 * threads
+}
+
+/// Calls `pass` for each shard with its number, on all threads; the shards of a group share a workspace.
+fn each_shard(
+    shards: &mut [Shard],
+    workspaces: &mut [Workspace],
+    group: usize,
+    pass: impl Fn(usize, &mut Shard) + Sync,
+) {
+    let groups = shards.par_chunks_mut(group).zip(workspaces).enumerate().with_max_len(1);
+    groups.for_each(|(number, (shards, workspace))| {
+        for (shard, i) in shards.iter_mut().zip(number * group..) {
+            shard.lent(workspace, |shard| pass(i, shard));
+        }
+    });
 }
 
 /// Why a step was not taken.
@@ -94,6 +125,8 @@ pub struct Trainer {
     level: Level,
     pool: Arc<rayon::ThreadPool>,
     shards: Vec<Shard>,
+    /// What shards that are computed one after the other share, two for each thread.
+    workspaces: Vec<Workspace>,
     /// Tapes for scoring, one for each thread that has scored.
     tapes: Pool<Shard>,
     cuts: Vec<Range<usize>>,
@@ -102,6 +135,8 @@ pub struct Trainer {
     rows: Vec<RowGrads>,
     /// The catalogue, where the loss compares with all of it and user vectors are all that it needs.
     whole: Option<Whole>,
+    /// The sample of the items, where a batch shares it.
+    sampled: Option<Sampled>,
     batch: Vec<Sample>,
     candidates: Vec<u32>,
     /// Where each sample's candidates begin, and where the last one's end.
@@ -131,18 +166,21 @@ impl Trainer {
         let optimizer = Optimizer::new(level, config.optimizer, model.params());
         let rows = model.params().tables().iter().map(|_| RowGrads::default()).collect();
         let whole = compares_with_all(&*model, &config).then(|| Whole::new(level, &*model));
+        let sampled = shares_by_batch(&*model, &config).then(|| Sampled::new(level, &*model));
         Ok(Trainer {
             optimizer,
             lr_factor: 1.0,
             level,
             pool: Arc::new(pool),
             shards: Vec::new(),
+            workspaces: Vec::new(),
             tapes: Pool::default(),
             cuts: Vec::new(),
             prologue: Prologue::default(),
             grads: vec![0.0; model.params().values().len()],
             rows,
             whole,
+            sampled,
             batch: Vec::new(),
             candidates: Vec::new(),
             starts: Vec::new(),
@@ -300,11 +338,13 @@ impl Trainer {
             level,
             pool,
             shards,
+            workspaces,
             cuts,
             prologue,
             grads,
             rows,
             whole,
+            sampled,
             batch,
             candidates,
             starts,
@@ -317,28 +357,44 @@ impl Trainer {
             shards.resize_with(cuts.len(), Shard::default);
         }
         let shards = &mut shards[..cuts.len()];
+        // Shards of a group are computed one after the other. Which are together does not change what they come to.
+        let group = cuts.len().div_ceil(groups(pool.current_num_threads())).max(1);
+        workspaces.resize_with(cuts.len().div_ceil(group).max(workspaces.len()), Workspace::default);
         let step = self.optimizer.step;
         let targets = batch.iter().map(|s| source.rows(*s)).sum();
         let job = Job { model, config, level, batch: Extent { samples: batch.len(), rows: targets }, shared };
         let dropout = |shard: usize| sampler::generator(config.seed, Purpose::Dropout, [step, shard as u64]);
         let mut rank = 0.0;
         let negatives = |shard: usize| sampler::generator(config.seed, Purpose::Shared, [step, shard as u64]);
+        let by_users = whole.is_some() || sampled.is_some();
         pool.install(|| {
-            shards.par_iter_mut().zip(&*cuts).enumerate().with_max_len(1).for_each(|(i, (shard, range))| {
+            each_shard(shards, workspaces, group, |i, shard| {
+                let range = cuts[i].clone();
                 let (samples, candidates) =
                     (&batch[range.clone()], &candidates[starts[range.start]..starts[range.end]]);
-                match whole {
-                    Some(_) => shard.train_users(&job, &source, samples, candidates, dropout(i)),
-                    None => shard.train(&job, &source, samples, candidates, dropout(i), negatives(i)),
+                if by_users {
+                    shard.train_users(&job, &source, samples, candidates, dropout(i));
+                } else {
+                    shard.train(&job, &source, samples, candidates, dropout(i), negatives(i));
                 }
             });
-            if let Some(whole) = whole {
-                rank = whole.loss(model, shards);
-                let d = whole.d_users().len() / targets.max(1);
-                shards.par_iter_mut().zip(&*cuts).with_max_len(1).for_each(|(shard, range)| {
+            let d_users = match (whole.as_mut(), sampled.as_mut()) {
+                (Some(whole), _) => {
+                    rank = whole.loss(model, shards);
+                    Some(whole.d_users())
+                }
+                (_, Some(sampled)) => {
+                    rank = sampled.loss(model, shards, shared, negatives(0));
+                    Some(sampled.d_users())
+                }
+                _ => None,
+            };
+            if let Some(d_users) = d_users {
+                let d = d_users.len() / targets.max(1);
+                each_shard(shards, workspaces, group, |i, shard| {
                     // A target has one candidate here, itself.
-                    let rows = starts[range.start] * d..starts[range.end] * d;
-                    shard.train_users_backward(&job, &whole.d_users()[rows]);
+                    let rows = starts[cuts[i].start] * d..starts[cuts[i].end] * d;
+                    shard.train_users_backward(&job, &d_users[rows]);
                 });
             }
             let shards = &*shards;
@@ -353,7 +409,9 @@ impl Trainer {
             let collect = || {
                 for (table, rows) in rows.iter_mut().enumerate() {
                     let cols = model.params().tables()[table].cols;
-                    rows.collect(level, cols, |i| shards[i].lookups(table), shards.len());
+                    let of_sample = sampled.as_ref().map(|sampled| sampled.lookups(table));
+                    let parts = shards.len() + usize::from(of_sample.is_some());
+                    rows.collect(level, cols, |i| shards.get(i).map(|s| s.lookups(table)).or(of_sample), parts);
                 }
             };
             rayon::join(|| prologue.backward(model, config.engine, level, grads), collect);
@@ -425,11 +483,13 @@ impl Trainer {
     /// Bytes held by everything but the model's weights.
     pub fn bytes(&self) -> usize {
         self.shards.iter().map(Shard::bytes).sum::<usize>()
+            + self.workspaces.iter().map(Workspace::bytes).sum::<usize>()
             + self.tapes.sum(Shard::bytes)
             + self.rows.iter().map(RowGrads::bytes).sum::<usize>()
             + self.optimizer.bytes()
             + self.prologue.bytes()
             + self.whole.as_ref().map_or(0, Whole::bytes)
+            + self.sampled.as_ref().map_or(0, Sampled::bytes)
             + 4 * self.grads.len()
     }
 }

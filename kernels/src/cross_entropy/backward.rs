@@ -1,16 +1,20 @@
 //! Gradients of a block's items and biases.
 
 use super::{Gradients, Rows, Write, stride};
-use crate::gemm::{Matrix, MatrixMut, Output, gemm_in};
+use crate::gemm::{Matrix, MatrixMut, Output, Sweep};
 use crate::simd::{Kernel, LANES, Simd, load_at};
 use crate::small::{add_scaled, dot};
+
+/// Rows that are summed at a time: of so many, 64 packed columns stay in the first level cache.
+const ROWS: usize = 128;
+/// Columns that are computed together.
+const COLUMNS: usize = 64;
 
 pub(super) struct BackwardBlock<'a, 'g> {
     pub rows: &'a Rows<'a>,
     pub first: usize,
     pub e: &'a [f32],
     pub out: Gradients<'g>,
-    pub scratch: &'a mut [f32],
 }
 
 impl Kernel for BackwardBlock<'_, '_> {
@@ -18,13 +22,26 @@ impl Kernel for BackwardBlock<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { rows, first, e, out, scratch } = self;
+        let Self { rows, first, e, out } = self;
         let (d, count) = (rows.d, rows.targets.len());
         let (n, stride) = (out.items.len() / d, stride(count));
-        pack_scaled(s, rows, scratch);
-        let output = if out.write == Write::Add { Output::ACCUMULATE } else { Output::OVERWRITE };
-        let e_matrix = Matrix::strided(e, n, count, stride);
-        gemm_in(s, e_matrix, scratch, MatrixMut::new(out.items, n, d), output);
+        let mut packed = rows.packed;
+        for row in (0..count).step_by(ROWS) {
+            let k = ROWS.min(count - row);
+            let go_on = row > 0 || out.write == Write::Add;
+            let output = if go_on { Output::ACCUMULATE } else { Output::OVERWRITE };
+            for column in (0..d).step_by(COLUMNS) {
+                let width = COLUMNS.min(d - column);
+                let (panels, rest) = packed.split_at(width.next_multiple_of(LANES) * k);
+                packed = rest;
+                let x = Matrix::strided(&e[row.min(e.len())..], n, k, stride);
+                let y = MatrixMut::strided(&mut out.items[column.min(n * d)..], n, width, d);
+                s.call(Sweep { x, rows: 0..n, packed: panels, y, output });
+            }
+        }
+        if count == 0 && out.write == Write::Over {
+            out.items.fill(0.0);
+        }
         for (g, line) in out.bias.iter_mut().zip(e.chunks_exact(stride)) {
             let sum = dot(s, rows.scale, line);
             *g = if out.write == Write::Add { *g + sum } else { sum };
@@ -41,17 +58,28 @@ impl Kernel for BackwardBlock<'_, '_> {
     }
 }
 
-/// The users times their scales, as [`crate::gemm::pack`] would pack them.
-#[inline(always)]
-fn pack_scaled<S: Simd>(s: S, rows: &Rows, packed: &mut [f32]) {
-    let count = rows.targets.len();
-    if count == 0 {
-        return;
-    }
-    for (row, (user, &scale)) in rows.users.chunks_exact(rows.d).zip(rows.scale).enumerate() {
-        let scale = s.splat(scale);
-        for (panel, at) in packed.chunks_exact_mut(count * LANES).zip((0..).step_by(LANES)) {
-            s.store(s.mul(scale, load_at(s, user, at)), &mut panel[row * LANES..]);
+pub(super) struct PackScaled<'a> {
+    pub d: usize,
+    pub users: &'a [f32],
+    pub scale: &'a [f32],
+    pub out: &'a mut [f32],
+}
+
+impl Kernel for PackScaled<'_> {
+    type Output = ();
+
+    /// Some rows after the other, each as [`crate::gemm::pack`] would pack them.
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { d, users, scale, out } = self;
+        let parts = users.chunks(ROWS * d).zip(scale.chunks(ROWS));
+        for ((users, scale), out) in parts.zip(out.chunks_mut(d.next_multiple_of(LANES) * ROWS)) {
+            for (row, (user, &scale)) in users.chunks_exact(d).zip(scale).enumerate() {
+                let v = s.splat(scale);
+                for (panel, at) in out.chunks_exact_mut(users.len() / d * LANES).zip((0..).step_by(LANES)) {
+                    s.store(s.mul(v, load_at(s, user, at)), &mut panel[row * LANES..]);
+                }
+            }
         }
     }
 }

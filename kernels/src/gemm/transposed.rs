@@ -171,3 +171,39 @@ fn gemm_tn_tile<S: Simd, const R: usize, const C: usize>(
     let acc = tile::strided::<S, R, C>(s, (a, 1, stride), b, k, acc);
     store_tile(s, acc, out, (row, col));
 }
+
+/// `c += a^T b` for sides in the second level cache whose columns are read where they lie; the width of b is whole vectors.
+pub(super) struct GemmTnNear<'a> {
+    pub(super) a: Matrix<'a>,
+    pub(super) b: Matrix<'a>,
+    pub(super) c: MatrixMut<'a>,
+}
+
+/// Rows that are summed before the next tile: so many lines of a tile's panel stay in the first level cache, even if rows
+/// lie a power of two apart.
+const NEAR_ROWS: usize = 64;
+
+impl Kernel for GemmTnNear<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { a, b, mut c } = self;
+        assert_eq!(a.rows, b.rows, "a^T b of {} and {} rows", a.rows, b.rows);
+        assert_eq!((a.cols, b.cols), (c.rows, c.cols), "a^T b and its result differ in shape");
+        let panels = b.cols / LANES;
+        for row in (0..a.rows).step_by(NEAR_ROWS) {
+            let k = NEAR_ROWS.min(a.rows - row);
+            let (a_rows, b_rows) = (&a.data[row * a.stride..], &b.data[row * b.stride..]);
+            let mut panel = 0;
+            while panel < panels {
+                let vectors = tile::vectors::<S>(a.cols, panels - panel).min(MOST_VECTORS);
+                let col = panel * LANES;
+                for (first, count) in tile::row_tiles::<S>(a.cols) {
+                    let sides = ((&a_rows[first..], a.stride), (&b_rows[col..], b.stride), k);
+                    with_tile!(S, count, vectors, gemm_tn_tile(s, sides, &mut c, (first, col), true));
+                }
+                panel += vectors;
+            }
+        }
+    }
+}

@@ -63,7 +63,7 @@ pub fn scales(_: Level, max: &[f32], top: &[f32], factor: &[f32], out: &mut [f32
 }
 
 /// See [`crate::cross_entropy::backward`].
-pub fn backward(_: Level, rows: &Rows, first: usize, e: &[f32], out: Gradients, _: &mut [f32]) {
+pub fn backward(_: Level, rows: &Rows, first: usize, e: &[f32], out: Gradients) {
     let (d, count) = (rows.d, rows.targets.len());
     let n = out.items.len() / d;
     let add = out.write == Write::Add;
@@ -78,26 +78,6 @@ pub fn backward(_: Level, rows: &Rows, first: usize, e: &[f32], out: Gradients, 
         }
         if let Some(to) = out.bias.get_mut(i) {
             *to = (old(*to) + g.iter().sum::<f64>()) as f32;
-        }
-    }
-}
-
-/// See [`crate::cross_entropy::scores`].
-#[allow(clippy::too_many_arguments)]
-pub fn scores(
-    _: Level,
-    d: usize,
-    items: &[f32],
-    bias: &[f32],
-    users: &[f32],
-    rows: usize,
-    out: &mut [f32],
-    stride: usize,
-) {
-    for b in 0..rows {
-        let user = unpacked(users, d, b);
-        for (i, item) in items.chunks_exact(d).enumerate() {
-            out[i * stride + b] = (dot(item, &user) + bias.get(i).map_or(0.0, |&b| f64::from(b))) as f32;
         }
     }
 }

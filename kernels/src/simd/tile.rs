@@ -2,7 +2,7 @@
 //!
 //! Every element of a tile is one chain of [`Simd::mul_add`] over k in ascending order, whatever the size of the tile.
 
-use super::{LANES, Simd};
+use super::{LANES, Simd, prefetch_line};
 
 /// `acc[r][c] += sum_k x[r][k] * w[c][k]`, where `w` is packed: panel c starts at `c * panel`, and its row k has 16 columns.
 ///
@@ -32,27 +32,35 @@ pub(crate) fn packed<S: Simd, const R: usize, const C: usize>(
     acc
 }
 
-/// As [`packed`], of every `step`th k only: `terms` of them from the first on.
+/// As [`packed`]; meanwhile asks for the `R` rows of `x` after these.
 ///
 /// # Panics
-/// If `x` or `w` ends before the last term.
+/// As [`packed`].
 #[inline(always)]
-pub(crate) fn packed_every<S: Simd, const R: usize, const C: usize>(
+pub(crate) fn packed_ahead<S: Simd, const R: usize, const C: usize>(
     s: S,
-    (x, stride, step): (&[f32], usize, usize),
+    (x, stride): (&[f32], usize),
     (w, panel): (&[f32], usize),
-    terms: usize,
+    k: usize,
     mut acc: [[S::F32; C]; R],
 ) -> [[S::F32; C]; R] {
-    if terms == 0 {
-        return acc;
+    assert!(R > 0 && C > 0 && x.len() >= (R - 1) * stride + k && w.len() >= (C - 1) * panel + k * LANES);
+    let (start, w) = (x.as_ptr(), w.as_ptr());
+    let whole = k - k % LANES;
+    for line in (0..whole).step_by(LANES) {
+        for r in R..2 * R {
+            prefetch_line(x, r * stride + line);
+        }
+        for part in (line..line + LANES).step_by(UNROLL) {
+            for i in part..part + UNROLL {
+                // SAFETY: i < k, so the assertion covers the reads.
+                unsafe { packed_step(s, (start.add(i), stride), (w.add(i * LANES), panel), &mut acc) };
+            }
+        }
     }
-    let last = (terms - 1) * step;
-    assert!(R > 0 && C > 0 && x.len() > (R - 1) * stride + last && w.len() >= (C - 1) * panel + (last + 1) * LANES);
-    let (x, w) = (x.as_ptr(), w.as_ptr());
-    for i in (0..=last).step_by(step) {
-        // SAFETY: i is at most `last`, so the assertion covers the reads.
-        unsafe { packed_step(s, (x.add(i), stride), (w.add(i * LANES), panel), &mut acc) };
+    for i in whole..k {
+        // SAFETY: i < k, so the assertion covers the reads.
+        unsafe { packed_step(s, (start.add(i), stride), (w.add(i * LANES), panel), &mut acc) };
     }
     acc
 }

@@ -136,7 +136,9 @@ impl Problem {
             out.d_users.extend(d_users);
             for ((block, e), max) in blocks.iter().zip(&es).zip(&maxima) {
                 let scale = scales(max);
-                let args = Rows { d, users: &users[1..], targets, weights, scale: &scale };
+                let mut packed = vec![f32::NAN; 1 + packed_len(rows, d)];
+                fused::pack_scaled(level.unwrap_or(Level::Portable), d, &users[1..], &scale, &mut packed[1..]);
+                let args = Rows { d, users: &users[1..], targets, weights, scale: &scale, packed: &packed[1..] };
                 let write = if from == 0 { Write::Over } else { Write::Add };
                 let bias = if self.bias.is_empty() { 0..0 } else { 1 + block.start..1 + block.end };
                 let gradients = Gradients {
@@ -144,9 +146,8 @@ impl Problem {
                     bias: &mut out.d_bias[bias],
                     write,
                 };
-                let mut scratch = vec![f32::NAN; 1 + packed_len(rows, d)];
                 let kernel = if level.is_some() { fused::backward } else { naive::backward };
-                kernel(level.unwrap_or(Level::Portable), &args, block.start, &e[1..], gradients, &mut scratch[1..]);
+                kernel(level.unwrap_or(Level::Portable), &args, block.start, &e[1..], gradients);
             }
         }
         out.d_items.remove(0);

@@ -15,7 +15,7 @@ fn model(categories: bool) -> SasRec {
     // Vectors that start at 0 or 1 would hide what is wrong with them.
     let values = model.params.trained_mut();
     (0..values.len()).for_each(|i| values[i] += ((i * 7919 + 13) % 17) as f32 / 40.0 - 0.2);
-    model.params.repack(false);
+    model.params.repack();
     model
 }
 
@@ -112,7 +112,7 @@ fn gradients_match_finite_differences() {
         let level = Level::best();
         let (_, mut tape, out) = scores(&model, engine, level, dropout);
         Graph::resume(&model.params, &mut tape, engine, level).backward_from(|grads| {
-            grads[out.range()].iter_mut().enumerate().for_each(|(i, d)| *d = weight(i));
+            grads.of(out).iter_mut().enumerate().for_each(|(i, d)| *d = weight(i));
         });
         let loss = |model: &SasRec| -> f64 {
             let scores = scores(model, engine, level, dropout).0;
@@ -122,7 +122,7 @@ fn gradients_match_finite_differences() {
             let step = 2e-3f32;
             let mut side = |by: f32| {
                 set(model, by);
-                model.params.repack(false);
+                model.params.repack();
                 loss(model)
             };
             let (up, down) = (side(step), side(-2.0 * step));

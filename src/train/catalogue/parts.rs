@@ -1,6 +1,7 @@
 //! Everything that is cut like the catalogue, cut into runs.
 
 use super::{BLOCK, grow};
+use crate::lines::Lines;
 use dmran_kernels::gemm::packed_len;
 use std::ops::Range;
 
@@ -11,14 +12,16 @@ pub(super) struct Run {
     pub sum: Vec<f64>,
     pub target: Vec<f32>,
     /// `[rows, d]`, or empty for the loss alone.
-    pub d_users: Vec<f32>,
+    pub d_users: Lines,
     pub scale: Vec<f32>,
     /// Vectors of a block, then their gradients, where they have two parts.
-    pub vectors: Vec<f32>,
+    pub vectors: Lines,
     /// As `vectors`, of their biases.
     pub bias: Vec<f32>,
     /// The users, packed with a block's scales.
-    pub packed: Vec<f32>,
+    pub packed: Lines,
+    /// The scales of `packed`.
+    pub packed_scale: Vec<f32>,
     /// Sums of squares of the gradients of items and biases.
     pub squares: [f64; 2],
 }
@@ -32,16 +35,18 @@ impl Run {
         self.sum.resize(rows, 0.0);
         self.target.resize(rows, 0.0);
         self.scale.resize(rows, 0.0);
-        self.d_users.clear();
-        self.d_users.resize(rows * d, 0.0);
-        grow(&mut self.packed, packed_len(rows, d));
-        grow(&mut self.vectors, vectors);
+        self.d_users.room(rows * d).fill(0.0);
+        self.packed.room(packed_len(rows, d));
+        self.vectors.room(vectors);
         grow(&mut self.bias, vectors.min(BLOCK));
     }
 
     pub fn bytes(&self) -> usize {
-        let floats = [&self.max, &self.target, &self.d_users, &self.scale, &self.vectors, &self.bias, &self.packed];
-        4 * floats.iter().map(|v| v.capacity()).sum::<usize>() + 8 * self.sum.capacity()
+        let floats = [&self.max, &self.target, &self.scale, &self.packed_scale, &self.bias].into_iter();
+        let lines = [&self.d_users, &self.vectors, &self.packed].into_iter();
+        4 * floats.map(|v| v.capacity()).sum::<usize>()
+            + 8 * self.sum.capacity()
+            + lines.map(Lines::bytes).sum::<usize>()
     }
 }
 

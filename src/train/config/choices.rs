@@ -57,10 +57,11 @@ pub enum OnNan {
 }
 
 /// A measure on the validation set (the test set with the paper's protocol).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StopMetric {
     /// Eq 23's AUC against sampled negatives: the higher the better.
+    #[default]
     Auc,
     /// The ranking loss that the model is trained with, against the same negatives: the lower the better.
     Loss,

@@ -2,6 +2,7 @@
 
 use crate::metrics::{Estimate, Ranked, Rankings};
 use crate::train::Trainer;
+use crate::train::config::StopMetric;
 use crate::train::loss::Terms;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,19 @@ pub struct EpochReport {
     pub best: bool,
     /// Divergences of this epoch after which it was taken again with half the learning rate.
     pub halvings: Vec<Halving>,
+}
+
+impl EpochReport {
+    /// The value of a measure on the validation set; no number where the epoch was not ranked.
+    pub fn value(&self, metric: StopMetric) -> Estimate {
+        let ranked = |of: fn(&TopTen) -> Estimate| self.top_ten.as_ref().map_or(Estimate::of([]), of);
+        match metric {
+            StopMetric::Auc => self.auc,
+            StopMetric::Loss => self.validation_loss,
+            StopMetric::Hr => ranked(|top| top.hr),
+            StopMetric::Ndcg => ranked(|top| top.ndcg),
+        }
+    }
 }
 
 /// What a full ranking says of its first ten items.
@@ -78,7 +92,7 @@ impl Snapshot {
     /// Copies a model's numbers.
     pub fn take(trainer: &Trainer) -> Snapshot {
         let params = trainer.model().params();
-        Snapshot { dense: params.trained().to_vec(), tables: params.tables().iter().map(|t| t.data.clone()).collect() }
+        Snapshot { dense: params.trained().to_vec(), tables: params.tables().iter().map(|t| t.data.to_vec()).collect() }
     }
 
     /// Puts the numbers back.
@@ -145,7 +159,7 @@ impl Point {
     pub(crate) fn install(self, trainer: &mut Trainer) {
         let params = trainer.model_mut().params_mut();
         params.trained_mut().copy_from_slice(&self.weights.dense);
-        params.tables_mut().iter_mut().zip(self.weights.tables).for_each(|(t, data)| t.data = data);
+        params.tables_mut().iter_mut().zip(self.weights.tables).for_each(|(t, data)| t.data.copy_from_slice(&data));
         trainer.optimizer.dense = self.dense;
         trainer.optimizer.tables = self.tables;
         trainer.optimizer.step = self.step;

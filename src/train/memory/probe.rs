@@ -9,21 +9,24 @@ use crate::train::loss::Extent;
 use crate::train::rank::RanksBy;
 use crate::train::sampler::SharedSampler;
 use crate::train::shard::{Job, Shard};
-use crate::train::trainer::compares_with_all;
+use crate::train::trainer::{compares_with_all, shares_by_batch};
 use dmran_kernels::Level;
 use dmran_kernels::feature_attention::KEEP_ROWS;
 
 /// Lengths of the histories that are tried: short ones, of whose attention the kernels keep more, and long ones.
 const TRIED: [[usize; 3]; 2] = [[1, 8, KEEP_ROWS], [KEEP_ROWS + 1, 2 * KEEP_ROWS, 4 * KEEP_ROWS]];
 /// Place of the working memory among a tape's buffers.
-const SCRATCH: usize = 4;
+const SCRATCH: usize = 5;
+/// Buffers from here on are the workspace's, which shards share.
+const LENT: usize = 4;
 /// Rows of the small tables: numbers by which they are told apart.
 const ROWS: [usize; 3] = [101, 103, 107];
 
-/// Lengths of a shard's buffers, in numbers of 4 bytes: activations, saved values, indices, gradients, working memory.
+/// Lengths of a shard's buffers, in numbers of 4 bytes: activations, saved values, indices, gradients of weights; gradients of
+/// activations, working memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Load {
-    tape: [f64; 5],
+    tape: [f64; 6],
     ids: f64,
 }
 
@@ -36,21 +39,26 @@ impl Load {
     pub(super) fn bytes(&self) -> u64 {
         (4.0 * (self.tape.iter().sum::<f64>() + self.ids)) as u64
     }
+
+    /// The part that shards share which are computed one after the other.
+    pub(super) fn lent(&self) -> u64 {
+        (4.0 * self.tape[LENT..].iter().sum::<f64>()) as u64
+    }
 }
 
 /// The length of each of a tape's buffers: a fixed part, and for each sample of n events a quadratic in n, one for
 /// short histories and one for long ones.
 pub(super) struct Shape {
-    fixed: [f64; 5],
+    fixed: [f64; 6],
     /// At the lengths of [`TRIED`], without the fixed part.
-    sample: [[[f64; 5]; 3]; 2],
+    sample: [[[f64; 6]; 3]; 2],
     /// Whether a buffer has room for one sample at a time: working memory often has.
-    one_at_a_time: [bool; 5],
+    one_at_a_time: [bool; 6],
 }
 
 impl Shape {
     /// From what `run` says of the tape of some samples with some events each.
-    fn measure(run: impl Fn(usize, usize) -> [f64; 5]) -> Shape {
+    fn measure(run: impl Fn(usize, usize) -> [f64; 6]) -> Shape {
         let mut sample = TRIED.map(|lengths| lengths.map(|events| run(1, events)));
         let two = run(2, TRIED[0][1]);
         let one = sample[0][1];
@@ -100,6 +108,7 @@ pub(super) struct Probe<'a> {
     counts: [usize; 3],
     shared: SharedSampler,
     whole: bool,
+    by_batch: bool,
 }
 
 impl<'a> Probe<'a> {
@@ -112,11 +121,15 @@ impl<'a> Probe<'a> {
         let counts = [dataset.users(), dataset.items(), dataset.categories()];
         let [users, items, categories] = ROWS;
         let sizes = Sizes { users, items, categories, item_category: vec![0; items] };
-        let model = build(name, &config.model, &sizes, Start { seed: 1, table_std: None })?;
+        let mut model = build(name, &config.model, &sizes, Start { seed: 1, table_std: None })?;
+        // What the products come to does not matter here, only that they may run.
+        model.params_mut().repack();
+        model.params_mut().repack_derived();
         let whole = compares_with_all(&*model, &config.train);
-        let drawn = if whole { vec![] } else { vec![0; dataset.items()] };
+        let by_batch = shares_by_batch(&*model, &config.train);
+        let drawn = if whole || by_batch { vec![] } else { vec![0; dataset.items()] };
         let shared = SharedSampler::new(&config.train, &drawn);
-        Ok(Probe { model, config: &config.train, level, counts, shared, whole })
+        Ok(Probe { model, config: &config.train, level, counts, shared, whole, by_batch })
     }
 
     /// The real number of rows of a table that has `rows` here.
@@ -135,8 +148,17 @@ impl<'a> Probe<'a> {
         }
     }
 
-    /// What the softmax over all items takes with `rows` targets a batch, if that is the loss.
+    /// What the softmax over all items, or over those that a batch shares, takes with `rows` targets a batch.
     pub(super) fn catalogue(&self, rows: usize) -> u64 {
+        if self.by_batch {
+            let items = self.config.shared_negatives + rows;
+            let width = self.model.items().rows(self.model.params()).d();
+            let sizes =
+                catalogue::Sizes { items, width, categories: 0, category_width: 0, item_category: &[], bias: true };
+            // Vectors beside it, and the places that each row leaves out: the others' targets above all.
+            return catalogue::Catalogue::estimate(&sizes, rows)
+                + 4 * (items * width + rows * (rows + 2 * width)) as u64;
+        }
         if !self.whole {
             return 0;
         }
@@ -157,6 +179,7 @@ impl<'a> Probe<'a> {
     /// Candidates that a batch looks up for `rows` targets with `per` of their own each.
     pub(super) fn candidates(&self, rows: usize, per: usize, shards: usize) -> usize {
         match self.shared.drawn() {
+            _ if self.by_batch => rows * per + self.config.shared_negatives,
             shared if self.model.has_user_vectors() => rows * per + shards * shared,
             shared => rows * (per + shared),
         }

@@ -71,7 +71,9 @@ impl Trainer {
         if settings.reads_times() && !request.dataset.has_time() {
             return None;
         }
-        to_scorer(settings, self.model(), self.level())
+        let mut scorer = to_scorer(settings, self.model(), self.level())?;
+        scorer.precompute_queries();
+        Some(scorer)
     }
 
     fn rank_in_blocks(&self, request: &Request<'_>) -> Vec<Ranked> {

@@ -5,6 +5,9 @@ use crate::data::Opened;
 use crate::scorer::{Card, Metric};
 use crate::train::fit::{Figures, Fit};
 
+/// How the name of the metric begins that tells the best epoch.
+pub(super) const BEST_EPOCH: &str = "best epoch";
+
 /// The settings as the card has them.
 ///
 /// # Errors
@@ -21,11 +24,15 @@ pub fn settings(fit: &Fit<'_>) -> Result<String, toml::ser::Error> {
 /// As of [`settings`].
 pub fn card(fit: &Fit<'_>, opened: &Opened, figures: &Figures, command: String) -> Result<Card, toml::ser::Error> {
     let config = fit.config();
+    let mut data_summary = opened.summary();
+    if !config.eval.protocol.measures() {
+        data_summary += &format!("; every event was learned from in {} epochs, nothing was measured", fit.state.epoch);
+    }
     let mut metrics = Vec::new();
     if let Some(best) = &fit.state.best {
         let set = config.eval.protocol.picked_on();
         metrics.push(Metric {
-            name: format!("best epoch, by {set} {}", config.train.early_stop_metric),
+            name: format!("{BEST_EPOCH}, by {set} {}", config.train.early_stop_metric),
             value: best.epoch as f64,
             standard_error: None,
         });
@@ -40,7 +47,7 @@ pub fn card(fit: &Fit<'_>, opened: &Opened, figures: &Figures, command: String) 
         created_by: concat!("dmran ", env!("CARGO_PKG_VERSION")).into(),
         command,
         config: settings(fit)?,
-        data_summary: opened.summary(),
+        data_summary,
         data_hash: opened.hash(),
         seed: config.train.seed,
         metrics,

@@ -94,7 +94,10 @@ impl<'s> Run<'s> {
         }
     }
 
-    /// Takes the best epoch's weights and measures them on the test set, beside all rivals.
+    /// Takes the best epoch's weights and measures them on the test set, beside all rivals. With [`Protocol::None`] it takes
+    /// the last epoch's, and the figures are those of nobody.
+    ///
+    /// [`Protocol::None`]: crate::data::Protocol::None
     pub fn measure(&mut self) -> (Figures, Vec<Rated>) {
         self.fit.restore_best();
         self.fit.test_beside_rivals()

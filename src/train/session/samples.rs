@@ -37,6 +37,7 @@ fn why(protocol: Protocol, since: Option<i64>, opened: &Opened) -> String {
     let needed = match protocol {
         Protocol::Paper => 3,
         Protocol::Honest => 4,
+        Protocol::None => 2,
         Protocol::Time => {
             return "nobody has two events before the moment at which the validation begins; a later --split-at leaves \
                     more"
@@ -45,6 +46,9 @@ fn why(protocol: Protocol, since: Option<i64>, opened: &Opened) -> String {
     };
     if longest >= needed {
         return "every user who has events to learn from has every item, so there is nothing to tell apart".into();
+    }
+    if protocol == Protocol::None {
+        return "no user has two events, one to start from and one to learn from".into();
     }
     let hint = if longest == 3 { "; with --protocol paper 3 are enough" } else { "" };
     format!(
