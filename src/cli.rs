@@ -115,11 +115,8 @@ fn note(text: impl std::fmt::Display) {
 
 /// What the library has to say, as a line to the person at the terminal.
 fn say(what: &Note) {
-    match what.weight() {
-        Weight::Warning => note(format_args!("note: {what}")),
-        Weight::Loss if matches!(what, Note::ForeignBase { .. }) => note(format_args!("note: {what}")),
-        Weight::Loss | Weight::Information => note(what),
-    }
+    let marked = matches!(what, Note::ForeignBase { .. } | Note::Adapted(_)) || what.weight() == Weight::Warning;
+    if marked { note(format_args!("note: {what}")) } else { note(what) }
 }
 
 #[cfg(test)]

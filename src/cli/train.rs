@@ -58,7 +58,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// All settings: those of `base`, or of preset and file, with the flags over them.
+    /// All settings: those of `base`, of another run, or of preset and file, with the flags over them.
     pub fn settings(&self, base: Option<&Base>) -> Result<Config, Failure> {
         let Args { recipe, data, settings, .. } = self;
         let like = self.base.config_like()?;

@@ -99,6 +99,8 @@ impl Note {
     pub fn weight(&self) -> Weight {
         match self {
             Note::Skipped { .. } | Note::ForeignBase { .. } | Note::BrokenCheckpoint { .. } => Weight::Loss,
+            // What `time = "auto"` came to is as was asked for.
+            Note::Adapted(Adaptation::Moments { .. } | Adaptation::Days) => Weight::Information,
             Note::Odd(_) | Note::Adapted(_) | Note::HaveEverything { .. } => Weight::Warning,
             _ => Weight::Information,
         }
