@@ -38,19 +38,19 @@ pub struct DataFlags {
     #[arg(long, value_name = "NAME")]
     position_column: Option<Column>,
     /// What sets fields apart: ASCII characters such as ; or ::, or tab, or space
-    #[arg(long, value_name = "TEXT", value_parser = delimiter)]
+    #[arg(long, value_name = "TEXT", value_parser = delimiter, allow_hyphen_values = true)]
     delimiter: Option<String>,
     /// The first line is a row already: columns are named by their numbers, from 1
     #[arg(long)]
     no_header: bool,
     /// What quotes mean: none, or the character that encloses fields [default: " in CSV, none in TSV]
-    #[arg(long, value_name = "CHAR|none")]
+    #[arg(long, value_name = "CHAR|none", allow_hyphen_values = true)]
     quote: Option<Quote>,
     /// What makes a quote within quotes a character, beside doubling it: most often a backslash
-    #[arg(long, value_name = "CHAR")]
+    #[arg(long, value_name = "CHAR", allow_hyphen_values = true)]
     escape: Option<char>,
     /// What lines begin with that are no rows [default: # above the header]
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     comment: Option<String>,
     /// Only rows with this: COLUMN=VALUE, or !=, <, <=, >, >= in place of =; given again, all must hold; none for all rows
     #[arg(long = "where", value_name = "CONDITION", value_parser = condition)]

@@ -45,7 +45,8 @@ pub fn words(opened: &Opened, base: Option<&Base>, config: &Config) -> Vec<Strin
     }
     let mut flags = Vec::new();
     differences("", &table(&start), &table(config), &mut flags);
-    flags.sort();
+    // By name alone: of several conditions the order stays.
+    flags.sort_by(|a, b| a[0].cmp(&b[0]));
     words.extend(flags.into_iter().flatten());
     words
 }
