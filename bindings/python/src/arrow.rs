@@ -27,7 +27,7 @@ pub fn batches(table: &Bound<'_, PyAny>) -> PyResult<Vec<RecordBatch>> {
     table.py().detach(|| reader.collect::<Result<Vec<_>, _>>()).map_err(wrong)
 }
 
-/// A table of results. Any library that speaks Arrow takes it as it is: `polars.from_arrow(table)`, `pyarrow.table(table)`.
+/// A table of results. Any library that speaks Arrow takes it as it is: `polars.DataFrame(table)`, `pyarrow.table(table)`.
 #[pyclass(frozen, module = "dmran")]
 pub struct Table(RecordBatch);
 
@@ -80,7 +80,7 @@ impl Table {
 
     /// As a `polars.DataFrame`.
     fn to_polars<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.py().import("polars")?.call_method1("from_arrow", (slf,))
+        slf.py().import("polars")?.call_method1("DataFrame", (slf,))
     }
 
     /// As a `pandas.DataFrame`; without pyarrow as well.

@@ -228,6 +228,7 @@ def test_a_file_holds_no_users(model, tmp_path):
         dmran.load(tmp_path / "none.dmran")
     with pytest.raises(OSError):
         model.save(tmp_path / "no folder" / "m.dmran")
+    model.save(path)
     with pytest.raises(ValueError, match="ids"):
         dmran.load(path, ids="float")
 

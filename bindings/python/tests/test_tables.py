@@ -134,7 +134,7 @@ def test_results_are_tables_for_everybody(model):
     rows = table.to_pylist()
     assert rows[0]["rank"] == 1 and rows[0]["user"] == "u01"
     pl, pa = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
-    assert table.to_polars().rows() == pl.from_arrow(table).rows() == pl.DataFrame(pa.table(table)).rows()
+    assert table.to_polars().rows() == pl.DataFrame(table).rows() == pl.DataFrame(pa.table(table)).rows()
     assert table.to_pandas().to_dict("list") == table.to_pydict() == table.to_pyarrow().to_pydict()
     assert table.to_pyarrow().schema.field("score").type == pa.float32()
 

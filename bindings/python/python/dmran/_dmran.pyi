@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 VERSION: str
 
 class Table:
-    """Results by columns. Speaks the Arrow PyCapsule interface: `polars.from_arrow(table)`, `pyarrow.table(table)`."""
+    """Results by columns. Speaks the Arrow PyCapsule interface: `polars.DataFrame(table)`, `pyarrow.table(table)`."""
 
     shape: tuple[int, int]
     column_names: list[str]
