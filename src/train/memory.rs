@@ -303,9 +303,18 @@ pub fn peak_so_far() -> Option<u64> {
     status("VmHWM:")
 }
 
-fn status(field: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+/// What the machine has to spare now, where the operating system tells it (Linux).
+pub fn available() -> Option<u64> {
+    field(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
+}
+
+fn status(name: &str) -> Option<u64> {
+    field(&std::fs::read_to_string("/proc/self/status").ok()?, name)
+}
+
+/// The bytes that a file of the kernel's tells in a line: `VmHWM:    2048 kB`.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
 }
 
@@ -314,6 +323,13 @@ mod tests {
     use super::*;
     use crate::model::Kind;
     use crate::model::build::{Sizes, Start, build};
+
+    #[test]
+    fn what_the_kernel_tells_is_read() {
+        let text = "MemTotal:       24000 kB\nMemAvailable:    2048 kB\nOdd: many\n";
+        assert_eq!(["MemAvailable:", "MemFree:", "Odd:"].map(|name| field(text, name)), [Some(2 << 20), None, None]);
+        assert!(available().is_none_or(|bytes| bytes > 1 << 20));
+    }
 
     #[test]
     fn bytes_are_read_and_written() {

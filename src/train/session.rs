@@ -19,7 +19,7 @@ use crate::train::config::Config;
 use crate::train::evaluate::{Exam, Figures, Rated};
 use crate::train::fit::{EpochReport, Watch};
 use crate::train::incremental::Growth;
-use crate::train::memory::{Bytes, Memory};
+use crate::train::memory::{Bytes, Memory, available};
 use crate::train::run_folder::{RunOptions, newest_length};
 use crate::train::start;
 pub use base::{Base, BaseError, config_of};
@@ -252,7 +252,7 @@ impl Session {
     /// Estimates the memory and makes the run, which has not begun; then comes [`Run::resume`].
     ///
     /// # Errors
-    /// [`SessionError::TooMuchMemory`] and the like before any of it is taken, [`SessionError::Start`],
+    /// [`SessionError::TooMuchMemory`], [`SessionError::MoreThanThere`] and the like before any of it is taken, [`SessionError::Start`],
     /// [`SessionError::NothingToLearn`].
     pub fn start(&self) -> Result<Run<'_>, SessionError> {
         let (config, dataset) = (&self.config, &self.opened.log.dataset);
@@ -291,8 +291,13 @@ impl Session {
         }
         let newest = self.keeping.as_ref().map_or(0, |keeping| newest_length(&keeping.folder));
         let memory = Memory::estimate(config.train.model.name(), config, dataset, self.level, newest)?;
-        match self.max_memory {
-            Some(most) if memory.peak() > most.0 => Err(SessionError::TooMuchMemory { memory: Box::new(memory), most }),
+        match (self.max_memory, available()) {
+            (Some(most), _) if memory.peak() > most.0 => {
+                Err(SessionError::TooMuchMemory { memory: Box::new(memory), most })
+            }
+            (None, Some(there)) if memory.peak() > there => {
+                Err(SessionError::MoreThanThere { memory: Box::new(memory), there: Bytes(there) })
+            }
             _ => Ok(memory),
         }
     }

@@ -58,6 +58,18 @@ pub enum SessionError {
         /// What is allowed.
         most: Bytes,
     },
+    /// The run would take more memory than the machine has to spare, and nobody said that it may.
+    #[error(
+        "the run would take about {memory}; this machine has {there} to spare. --loss sampled-softmax compares with some of \
+         the items instead of all, --head mean takes the least; smaller --d, --batch, --hops, --history-cap or --shards take \
+         less, too. --max-memory {} begins it all the same", Bytes(memory.peak())
+    )]
+    MoreThanThere {
+        /// What it would take.
+        memory: Box<Memory>,
+        /// What there is.
+        there: Bytes,
+    },
     /// The model does not fit the settings.
     #[error(transparent)]
     Build(#[from] BuildError),
