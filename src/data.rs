@@ -137,9 +137,9 @@ pub struct ReadStats {
 }
 
 /// The name of the bundled log in messages.
-pub const BUNDLED_NAME: &str = "household-goods.csv.gz";
+pub const BUNDLED_NAME: &str = "household-goods.csv.zst";
 
-static BUNDLED: &[u8] = include_bytes!("data/bundled/household-goods.csv.gz");
+static BUNDLED: &[u8] = include_bytes!("data/bundled/household-goods.csv.zst");
 
 /// The log in this program: first purchases of household goods, 64,291 events of 2,024 users over
 /// one year, 2,619 items in 71 categories. Where it comes from: `src/data/bundled/NOTICE`.

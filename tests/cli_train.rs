@@ -80,7 +80,7 @@ fn without_a_file_the_bundled_log_is_trained_on() {
     let small = ["--d", "8", "--variant", "item", "--head", "mean", "--history-cap", "3", "--hops", "1"];
     let fast = ["--epochs", "1", "--batch", "512", "--rank-users", "20", "--validation-negatives", "1"];
     let ran = folder.run(&[&["train"][..], &small, &fast].concat()).ok();
-    assert!(ran.err.starts_with("household-goods.csv.gz: 2024 users, 2619 items, 64291 events, 71 categories"));
+    assert!(ran.err.starts_with("household-goods.csv.zst: 2024 users, 2619 items, 64291 events, 71 categories"));
     assert!(ran.out.contains("CANDY"), "categories are readable:\n{}", ran.out);
     folder.run(&["train", "--k-core-users", "5"]).refused(&["bundled"]);
 }
