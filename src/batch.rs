@@ -48,6 +48,14 @@ pub struct Context<'a> {
     pub exclude: &'a [u32],
 }
 
+impl Context<'_> {
+    /// The user's events, as a scorer takes them.
+    pub fn events(&self) -> impl Iterator<Item = Event> {
+        let time = |at: usize| self.times.get(at).copied().unwrap_or(self.now);
+        self.items.iter().enumerate().map(move |(at, item)| Event { item: *item, time: time(at) })
+    }
+}
+
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -97,11 +105,8 @@ pub struct Recommender<'a> {
 impl<'a> Recommender<'a> {
     /// Makes ready what all users share.
     pub fn new(scorer: &'a Scorer, options: Options) -> Recommender<'a> {
-        let capped = options.rules.per_category().is_some() && !scorer.model().item_category().is_empty();
-        let slack = match scorer.has_user_vectors() {
-            true => (!capped).then(|| Slack::of(&scorer.item_rows(), options.rules.offered())),
-            false => None,
-        };
+        let proposes = scorer.has_user_vectors() && options.rules.cap(scorer.model()).is_none();
+        let slack = proposes.then(|| Slack::of(&scorer.item_rows(), options.rules.offered()));
         let options = Options { k: options.k.min(scorer.items().len()), ..options };
         Recommender { scorer, options, slack, benches: Pool::default() }
     }
@@ -255,9 +260,8 @@ fn with_user<R>(
     work: impl FnOnce(&mut User<'_>, &mut Vec<u32>) -> R,
 ) -> R {
     benches.with(Bench::default, |Bench { scratch, events, ids, .. }| {
-        let time = |at: usize| context.times.get(at).copied().unwrap_or(context.now);
         events.clear();
-        events.extend(context.items.iter().enumerate().map(|(at, item)| Event { item: *item, time: time(at) }));
+        events.extend(context.events());
         work(&mut scorer.encode(events, context.now, scratch), ids)
     })
 }

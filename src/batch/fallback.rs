@@ -1,7 +1,6 @@
 //! For users of whom nothing is known.
 
-use crate::scorer::best::{Best, Select};
-use crate::scorer::rules::Capped;
+use crate::scorer::best::Selection;
 use crate::scorer::{Model, Rules, Scored};
 
 /// The `k` most popular items, best first: by `counts`, how often each item occurs, which is the score given; equal ones by
@@ -11,26 +10,12 @@ use crate::scorer::{Model, Rules, Scored};
 /// If there is not one count for each item.
 pub fn popular(model: &Model, counts: &[u32], k: usize, rules: &Rules, exclude: &[u32]) -> Vec<Scored> {
     assert_eq!(counts.len(), model.items().len(), "a count for each item");
-    let category = model.item_category();
-    match rules.per_category().filter(|_| !category.is_empty()) {
-        Some(cap) => {
-            let mut selection = Capped::new(k, cap, category);
-            select(counts, rules, exclude, &mut selection);
-            selection.finish()
-        }
-        None => {
-            let mut selection = Best::new(k.min(counts.len()));
-            select(counts, rules, exclude, &mut selection);
-            selection.drain().collect()
-        }
-    }
-}
-
-fn select(counts: &[u32], rules: &Rules, exclude: &[u32], selection: &mut impl Select) {
+    let mut selection = Selection::new(k, rules, model);
     for (item, &count) in (0..).zip(counts) {
         let score = count as f32;
         if count > 0 && selection.may_take(score) && rules.offers(item) && !exclude.contains(&item) {
             selection.offer(Scored { item, score });
         }
     }
+    selection.finish()
 }

@@ -1,6 +1,7 @@
 //! The best of the scores that come by, without keeping the others.
 
-use super::rules::Capped;
+use super::model::Model;
+use super::rules::{Capped, Rules};
 use super::top_k::Scored;
 
 /// Scores that are compared with the bar at a time.
@@ -91,29 +92,46 @@ impl Best {
     }
 }
 
-/// What a selection is made with: the best, or the best under a cap.
-pub(crate) trait Select {
+/// What rules select with: the best, or the best under a cap. Items are offered as to [`Best`].
+#[derive(Debug)]
+pub(crate) enum Selection<'a> {
+    Free(Best),
+    Capped(Capped<'a>),
+}
+
+impl<'a> Selection<'a> {
+    /// None yet, of the `k` best items of `model` that `rules` will let stand together.
+    pub fn new(k: usize, rules: &Rules, model: &'a Model) -> Selection<'a> {
+        match rules.cap(model) {
+            Some(cap) => Selection::Capped(Capped::new(k, cap, model.item_category())),
+            None => Selection::Free(Best::new(k.min(model.items().len()))),
+        }
+    }
+
     /// Whether an item with this score may come to be selected.
-    fn may_take(&self, score: f32) -> bool;
+    #[inline]
+    pub fn may_take(&self, score: f32) -> bool {
+        match self {
+            Selection::Free(best) => best.may_take(score),
+            Selection::Capped(capped) => capped.may_take(score),
+        }
+    }
+
     /// Takes an item, if it is good enough.
-    fn offer(&mut self, scored: Scored);
-}
+    #[inline]
+    pub fn offer(&mut self, scored: Scored) {
+        match self {
+            Selection::Free(best) => best.offer(scored),
+            Selection::Capped(capped) => capped.offer(scored),
+        }
+    }
 
-impl Select for Best {
-    fn may_take(&self, score: f32) -> bool {
-        Best::may_take(self, score)
-    }
-    fn offer(&mut self, scored: Scored) {
-        Best::offer(self, scored);
-    }
-}
-
-impl Select for Capped<'_> {
-    fn may_take(&self, score: f32) -> bool {
-        Capped::may_take(self, score)
-    }
-    fn offer(&mut self, scored: Scored) {
-        Capped::offer(self, scored);
+    /// What was selected, best first.
+    pub fn finish(self) -> Vec<Scored> {
+        match self {
+            Selection::Free(mut best) => best.drain().collect(),
+            Selection::Capped(capped) => capped.finish(),
+        }
     }
 }
 

@@ -61,6 +61,11 @@ impl Rules {
         self.per_category
     }
 
+    /// The same for a model: none where its items have no categories.
+    pub(crate) fn cap(&self, model: &Model) -> Option<usize> {
+        self.per_category.filter(|_| !model.item_category().is_empty())
+    }
+
     /// Whether an item is offered.
     pub fn offers(&self, item: u32) -> bool {
         self.offered.as_ref().is_none_or(|offered| offered.binary_search(&item).is_ok())

@@ -3,8 +3,8 @@
 use dmran_kernels::loss::sum_squares;
 use dmran_kernels::score::{self, Candidates};
 
-use super::best::{Best, Select};
-use super::rules::{Capped, Rules};
+use super::best::Selection;
+use super::rules::Rules;
 use super::serve::Scorer;
 use super::top_k::Scored;
 use super::user::ScoreError;
@@ -24,24 +24,13 @@ impl Scorer {
         if item as usize >= items {
             return Err(ScoreError::NoSuchItem { position: 0, item, items });
         }
-        let category = self.model().item_category();
-        match rules.per_category().filter(|_| !category.is_empty()) {
-            Some(cap) => {
-                let mut selection = Capped::new(k, cap, category);
-                self.compare(item, rules, &mut selection);
-                *best = selection.finish();
-            }
-            None => {
-                let mut selection = Best::new(k.min(items));
-                self.compare(item, rules, &mut selection);
-                best.clear();
-                best.extend(selection.drain());
-            }
-        }
+        let mut selection = Selection::new(k, rules, self.model());
+        self.compare(item, rules, &mut selection);
+        *best = selection.finish();
         Ok(())
     }
 
-    fn compare(&self, item: u32, rules: &Rules, selection: &mut impl Select) {
+    fn compare(&self, item: u32, rules: &Rules, selection: &mut Selection<'_>) {
         let (level, rows, d) = (self.level(), self.item_rows(), self.settings().d);
         let mut own = vec![0.0; d];
         rows.gather(std::iter::once(item as usize), &mut own);

@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::best::{Best, Select};
+use super::best::Selection;
 use super::packed::fit;
-use super::rules::{Capped, Rules};
+use super::rules::Rules;
 use super::user::User;
 
 /// An item and its score.
@@ -122,25 +122,17 @@ impl User<'_> {
         allowed: impl FnMut(u32) -> bool,
         best: &mut Vec<Scored>,
     ) {
-        let category = self.scorer.model().item_category();
-        match rules.per_category().filter(|_| !category.is_empty()) {
-            Some(cap) => {
-                let mut selection = Capped::new(k, cap, category);
-                self.select(among, &mut selection, allowed);
-                *best = selection.finish();
-            }
-            None if among.is_none() => self.top_k_where(k, allowed, best),
-            None => {
-                let mut selection = Best::new(k.min(self.scorer.items().len()));
-                self.select(among, &mut selection, allowed);
-                best.clear();
-                best.extend(selection.drain());
-            }
+        let model = self.scorer.model();
+        if among.is_none() && rules.cap(model).is_none() {
+            return self.top_k_where(k, allowed, best);
         }
+        let mut selection = Selection::new(k, rules, model);
+        self.select(among, &mut selection, allowed);
+        *best = selection.finish();
     }
 
     /// Shows a selection all items, or those of a list, in ascending order.
-    fn select(&mut self, offered: Option<&[u32]>, selection: &mut impl Select, mut allowed: impl FnMut(u32) -> bool) {
+    fn select(&mut self, offered: Option<&[u32]>, selection: &mut Selection<'_>, mut allowed: impl FnMut(u32) -> bool) {
         let (scorer, user, work) = (self.scorer, &self.scratch.state, &mut self.scratch.work.candidates);
         let (items, block) = (scorer.items().len(), scorer.block());
         let mut scores = std::mem::take(&mut work.scores);

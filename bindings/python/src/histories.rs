@@ -30,9 +30,7 @@ impl Histories {
     /// The user's events up to `now`, and that moment.
     pub fn until(&self, user: u32, now: Option<i64>) -> (Vec<Event>, i64) {
         let context = self.known(now, true).context(user, &[]);
-        let time = |at: usize| context.times.get(at).copied().unwrap_or(context.now);
-        let events = context.items.iter().enumerate().map(|(at, item)| Event { item: *item, time: time(at) });
-        (events.collect(), context.now)
+        (context.events().collect(), context.now)
     }
 
     /// The best items for each user, on the threads of the current pool; no list for users without an event that the model
