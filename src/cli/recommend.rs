@@ -14,7 +14,7 @@ use super::show::Names;
 use super::watch::users_bar;
 use dmran::batch::part::Part;
 use dmran::batch::{Known, List, Options, Recommender, popular};
-use dmran::data::{Log, ReadOptions};
+use dmran::data::Log;
 use dmran::model::Mapped;
 use dmran::scorer::write_atomically;
 use dmran::train::session::config_of;
@@ -91,9 +91,7 @@ enum Cold {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let model = args.model.load()?;
     let mut config = config_of(&model);
-    // Cleaning was for the training: whoever has an event that the model knows gets recommendations.
-    let ReadOptions { duplicates, k_core_users, k_core_items, .. } = ReadOptions::default();
-    config.data = ReadOptions { duplicates, k_core_users, k_core_items, ..config.data };
+    config.data = config.data.without_cleaning();
     args.data.apply(&mut config.data);
     let usage = format!("dmran recommend {} LOG", args.model.path().display());
     let files = args.bundled.log(&args.files, &usage)?;

@@ -5,8 +5,7 @@ use super::failure::Failure;
 use super::model_file::ModelFile;
 use super::note;
 use super::outputs::{Holds, Outputs};
-use dmran::batch::Context;
-use dmran::data::ReadOptions;
+use dmran::batch::{Context, Known};
 use dmran::model::Mapped;
 use dmran::scorer::{Scorer, ScorerOptions, write_atomically};
 use dmran::train::session::config_of;
@@ -43,10 +42,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let model = args.model.load()?;
     let mut config = config_of(&model);
-    let ReadOptions { duplicates, k_core_users, k_core_items, .. } = ReadOptions::default();
-    config.data = ReadOptions { duplicates, k_core_users, k_core_items, ..config.data };
+    config.data = config.data.without_cleaning();
     args.data.apply(&mut config.data);
-    let mut outputs = Outputs::beside(&args.files, [Some(args.model.path())])?;
+    let mut outputs = Outputs::beside(&args.files, [Some(args.model.path()), config.data.meta.as_deref()])?;
     let [items, users] = [("--items", &args.items), ("--users", &args.users)]
         .map(|(flag, path)| path.as_deref().map(|path| Target::new(flag, path, &mut outputs)).transpose());
     let (items, users) = (items?, users?);
@@ -73,16 +71,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let opened = data_flags::open(&args.files, &config.data)?;
     let mapped = Mapped::of(&opened.log, scorer.model())?;
     mapped.check(&opened, scorer.model())?.iter().for_each(|what| note(format_args!("note: {what}")));
-    let heard: Vec<u32> =
-        (0..mapped.dataset.users() as u32).filter(|user| !mapped.dataset.history(*user).is_empty()).collect();
-    let contexts: Vec<Context<'_>> = heard
-        .iter()
-        .map(|user| {
-            let history = mapped.dataset.history(*user);
-            let now = history.times.last().copied().unwrap_or(0);
-            Context { items: history.items, times: history.times, now, exclude: &[] }
-        })
-        .collect();
+    let known = Known { dataset: &mapped.dataset, now: None, include_owned: true };
+    let heard: Vec<u32> = (0..mapped.dataset.users() as u32).filter(|user| known.events(*user) > 0).collect();
+    let contexts: Vec<Context<'_>> = heard.iter().map(|user| known.context(*user, &[])).collect();
     let ids: Vec<&str> = heard.iter().map(|user| opened.log.users.name(*user)).collect();
     target.write(&scorer, &Content::Users(&contexts), &ids)?;
     let silent = mapped.dataset.users() - heard.len();

@@ -258,6 +258,16 @@ pub struct ReadOptions {
     pub meta: Option<PathBuf>,
 }
 
+impl ReadOptions {
+    /// These options without the cleaning (duplicates, k-core), which was for a training: whoever has an event that a model
+    /// knows can be recommended to.
+    #[must_use]
+    pub fn without_cleaning(self) -> ReadOptions {
+        let ReadOptions { duplicates, k_core_users, k_core_items, .. } = ReadOptions::default();
+        ReadOptions { duplicates, k_core_users, k_core_items, ..self }
+    }
+}
+
 impl Default for ReadOptions {
     fn default() -> Self {
         Self {

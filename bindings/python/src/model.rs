@@ -54,11 +54,7 @@ impl Fitted {
     }
 
     fn histories_of(&self, py: Python<'_>, source: Source, columns: &str) -> PyResult<(Histories, Vec<String>)> {
-        let mut options = config_of(self.model()).data;
-        // Cleaning was for the training: whoever has an event that the model knows gets recommendations.
-        let plain = dmran::data::ReadOptions::default();
-        (options.duplicates, options.k_core_users, options.k_core_items) =
-            (plain.duplicates, plain.k_core_users, plain.k_core_items);
+        let options = config_of(self.model()).data.without_cleaning();
         let options = changed(options, columns)?;
         let (opened, [kind, _]) = source.read_detached(py, &options)?;
         let mapped = Mapped::of(&opened.log, self.model()).map_err(|error| of_data(&error))?;
