@@ -84,10 +84,7 @@ impl<G: Groups> SettingsFlags<G> {
 
     /// Puts the flags that were given over the settings. Whether they fit together is for [`Config::validate`] to say.
     pub fn apply(&self, config: &mut Config) -> Result<(), Failure> {
-        // A path need not be text, as TOML is.
-        let data = std::mem::take(&mut config.data);
-        let changed = config.changed(self.given.clone()).map_err(|error| Failure::Input(error.message().to_owned()))?;
-        *config = Config { data, ..changed };
+        *config = config.changed(self.given.clone()).map_err(|error| Failure::Input(error.message().to_owned()))?;
         Ok(())
     }
 
@@ -120,9 +117,9 @@ impl<G: Groups> FromArgMatches for SettingsFlags<G> {
                 Takes::Flag => matches.get_flag(setting.key).then_some(Value::Boolean(true)),
                 _ => matches.get_one::<Value>(setting.key).cloned(),
             };
-            if let (Some(value), Value::Table(section)) =
-                (value, self.given.entry(setting.section).or_insert_with(|| Value::Table(Table::new())))
-            {
+            let Some(value) = value else { continue };
+            let section = self.given.entry(setting.section).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(section) = section {
                 section.insert(setting.key.into(), value);
             }
         }

@@ -28,8 +28,7 @@ pub struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     bundled: BundledFlag,
-    /// What to train: dmran, or one of its rivals bpr-mf, bi-lstm, bi-lstm-attention, cnn-pooling, atrank, sasrec,
-    /// most-popular, which are measured but not written to a model file [default: dmran]
+    /// What to train: dmran, or one of its rivals, which are measured but not written to a model file [default: dmran]
     #[arg(long, value_name = "NAME", value_parser = named::<Kind>())]
     model: Option<Kind>,
     /// Where the model goes (dmran alone) [default: model.dmran, in the run folder if there is one]

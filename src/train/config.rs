@@ -108,9 +108,15 @@ impl Config {
         let names = |key: &str| given.get("model").is_some_and(|model| model.get(key).is_some());
         let follows = |key: &str, width: usize| !names(key) && width == inner_width(self.model.d);
         let follows = [follows("ff_width", self.model.ff_width), follows("head_ff_width", self.model.head_ff_width)];
-        let mut table = preset::table_of(self);
+        // How the log is read may hold a path, which need not be text, as TOML is: it stays out of it where it stays.
+        let keeps_data = !given.contains_key("data");
+        let data = if keeps_data { ReadOptions::default() } else { self.data.clone() };
+        let mut table = preset::table_of(&Config { data, ..self.clone() });
         preset::merge(&mut table, given);
         let mut config: Config = table.try_into()?;
+        if keeps_data {
+            config.data = self.data.clone();
+        }
         let width = inner_width(config.model.d);
         if follows[0] {
             config.model.ff_width = width;
@@ -372,6 +378,16 @@ mod tests {
         let got = model("[model]\nd = 64\nhead_ff_width = 5");
         assert_eq!((got.d, got.ff_width, got.head_ff_width, got.categories), (64, 16, 5, true));
         assert!(!model("[model]\ncategories = false").categories);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_that_is_no_text_does_not_stand_in_the_way_of_other_settings() {
+        use std::os::unix::ffi::OsStringExt;
+        let mut config = Config::default();
+        config.data.meta = Some(std::ffi::OsString::from_vec(vec![0xff, b'm']).into());
+        let changed = config.changed(toml::from_str("[train]\nlr = 0.5").unwrap()).unwrap();
+        assert_eq!((&changed.data, changed.train.lr), (&config.data, 0.5));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct Setting {
     pub section: &'static str,
     /// Its key there; with dashes, its flag.
     pub key: &'static str,
-    /// What stands before a flag's value in help.
+    /// Where its flag stands in help.
     pub group: Group,
     /// What values it takes.
     pub takes: Takes,
@@ -91,17 +91,26 @@ impl Setting {
         match (self.takes, value) {
             (Takes::Whole(least, most), Value::Integer(found)) => {
                 let within = usize::try_from(*found).is_ok_and(|found| (least..=most).contains(&found));
-                let range = if most == usize::MAX { format!("at least {least}") } else { format!("{least} to {most}") };
-                (!within).then_some(range)
+                (!within).then(|| range(least, most))
             }
             (Takes::Number(rule), Value::Float(found)) => (!rule.holds(*found)).then(|| rule.to_string()),
-            (Takes::Wholes, Value::Integer(found)) => (*found < 1).then(|| "at least 1".to_owned()),
+            (Takes::Wholes, Value::Integer(found)) => (*found < 1).then(|| range(1, usize::MAX)),
             (Takes::Wholes, Value::Array(all)) => {
                 all.iter().min_by_key(|x| x.as_integer()).and_then(|least| self.range_missed(least))
             }
             _ => None,
         }
     }
+}
+
+/// The bounds of a whole number in words.
+pub(super) fn range(least: usize, most: usize) -> String {
+    if most == usize::MAX { format!("at least {least}") } else { format!("{least} to {most}") }
+}
+
+/// A value in words: a number of TOML is wider than the setting, and shows digits that nobody wrote.
+pub(super) fn shown(value: &Value) -> String {
+    value.as_float().map_or_else(|| value.to_string(), |x| (x as f32).to_string())
 }
 
 /// Checks the values of a section against their ranges.
@@ -112,9 +121,8 @@ pub(super) fn check(section: &'static str, values: &toml::Table) -> Result<(), C
     for setting in SETTINGS.iter().filter(|setting| setting.section == section) {
         let Some(value) = values.get(setting.key) else { continue };
         if let Some(range) = setting.range_missed(value) {
-            // A number of TOML is wider than the setting, and shows digits that nobody wrote.
-            let value = value.as_float().map_or_else(|| value.to_string(), |x| (x as f32).to_string());
-            return Err(ConfigError::Range { key: format!("{section}.{}", setting.key), value, range });
+            let key = format!("{section}.{}", setting.key);
+            return Err(ConfigError::Range { key, value: shown(value), range });
         }
     }
     Ok(())

@@ -1,10 +1,10 @@
 //! docs/settings.md: every setting with its flag, its values and what it is by default.
 
 use super::Config;
-use super::described::{SETTINGS, Setting, Takes};
-use crate::train::{Preset, preset};
+use super::described::{SETTINGS, Setting, Takes, range, shown};
+use crate::model::registry::ENTRIES;
+use crate::train::{Loss, Preset, preset};
 use std::fmt::Write;
-use toml::Value;
 
 /// The text of docs/settings.md.
 pub fn markdown() -> String {
@@ -23,23 +23,27 @@ pub fn markdown() -> String {
             "\n## `[{section}]`: {title}\n\n| setting | default | values | what it does |\n|---|---|---|---|\n"
         );
         for setting in SETTINGS.iter().filter(|setting| setting.section == section) {
-            let default = table[section].get(setting.key).map_or_else(String::new, shown);
+            let default = table[section]
+                .get(setting.key)
+                .map_or_else(String::new, |value| format!("`{}`", shown(value).trim_matches('"')));
             let _ = writeln!(out, "| `{}` | {default} | {} | {} |", setting.key, values(setting), setting.help);
         }
     }
+    out += "\n## Models\n\nValues of `model`. All are measured; model files hold `dmran` alone.\n\n| model | | |\n|---|---|---|\n";
+    for entry in ENTRIES {
+        let _ = writeln!(out, "| `{}` | {} | {} |", entry.name, entry.title, entry.help);
+    }
+    out += "\n## Losses\n\nValues of `loss`.\n\n| loss | |\n|---|---|\n";
+    for loss in Loss::ALL {
+        let _ = writeln!(out, "| `{loss}` | {} |", loss.help());
+    }
     out
-}
-
-/// A number as it is written in a setting, which is narrower than TOML's.
-fn shown(value: &Value) -> String {
-    let text = value.as_float().map_or_else(|| value.to_string(), |x| (x as f32).to_string());
-    format!("`{}`", text.trim_matches('"'))
 }
 
 fn values(setting: &Setting) -> String {
     match setting.takes {
         Takes::Whole(0, usize::MAX) => "a whole number".into(),
-        Takes::Whole(least, most) => format!("{least} to {most}"),
+        Takes::Whole(least, most) => range(least, most),
         Takes::Number(rule) => rule.to_string(),
         Takes::Switch | Takes::Flag => "true, false".into(),
         Takes::Name(names) => names().join(", "),
