@@ -99,10 +99,10 @@ fn of_model(args: &Args) -> Result<Measured, Failure> {
     args.apply(&mut config)?;
     let opened = data_flags::open(args.log()?, &config.data)?;
     let mapped = Mapped::of(&opened.log, &model)?;
-    let same_log_as_in_training = Mapped::is_training_log(&opened, &model);
     let another = Mapped::another_log(&opened, &model);
     another.iter().for_each(|what| note(format_args!("note: {what}")));
     mapped.check(&opened, &model)?.iter().for_each(|what| note(format_args!("note: {what}")));
+    let same_log_as_in_training = another.is_none();
     let Mapped { dataset, unknown_items, unknown_events } = mapped;
     let mut trainer = trainer_of(&model, &config)?;
     let figures = measure(args, &mut trainer, &dataset, &config, &opened, |item| {

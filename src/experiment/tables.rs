@@ -44,13 +44,10 @@ pub fn table1(data: &[(&str, &str, &DataReport)]) -> Report {
 }
 
 /// A column of Table 2: its name and the figure.
-type Column = (String, Pick);
+type Column = (String, fn(&Test) -> Measure);
 
-/// A figure of a run.
-type Pick = fn(&Test) -> Measure;
-
-/// What DMRAN's lead is told in: its key in JSON, the column of the figure, the figure.
-const LEADS: [(&str, usize, Pick); 2] = [("dmran_ahead", 0, |t| t.auc), ("dmran_ahead_ndcg", 3, |t| t.ndcg)];
+/// What DMRAN's lead is told in: its key in JSON, the place of the figure among [`columns`].
+const LEADS: [(&str, usize); 2] = [("dmran_ahead", 0), ("dmran_ahead_ndcg", 3)];
 
 fn columns(cells: &[Cell]) -> Vec<Column> {
     let k = cells.iter().flat_map(|c| &c.records).find_map(|r| r.test.as_ref()).map_or(0, |test| test.k);
@@ -77,13 +74,13 @@ pub fn table2(data: &DataReport, cells: &[Cell]) -> Report {
         out += &format!("\n### Protocol {}\n\n{}\n\n", protocol_name(protocol), picked(protocol));
         let mut head = text(&["model"]);
         head.extend(columns.iter().map(|(name, _)| name.clone()));
-        head.extend(LEADS.map(|(_, column, _)| format!("DMRAN ahead by ({})", columns[column].0)));
+        head.extend(LEADS.map(|(_, column)| format!("DMRAN ahead by ({})", columns[column].0)));
         head.extend(text(&["best epochs"]));
         head.extend(sets.iter().map(|set| format!("paper, {}", set.name)));
         let (mut lines, mut json_rows) = (Vec::new(), Vec::new());
         for cell in &cells {
-            let lead =
-                LEADS.map(|(_, _, pick)| full.filter(|full| full.row != cell.row).map(|full| ahead(full, cell, pick)));
+            let lead = LEADS
+                .map(|(_, at)| full.filter(|full| full.row != cell.row).map(|full| ahead(full, cell, columns[at].1)));
             let mut line = vec![cell.row.title()];
             line.extend(columns.iter().map(|(_, pick)| cell.test(pick).to_string()));
             line.extend(lead.map(|lead| lead.map_or(String::new(), |lead| lead.to_string())));
@@ -97,7 +94,7 @@ pub fn table2(data: &DataReport, cells: &[Cell]) -> Report {
                 json[key] = json!(cell.test(pick));
                 json[key]["name"] = json!(name);
             }
-            for ((key, ..), lead) in LEADS.iter().zip(lead) {
+            for ((key, _), lead) in LEADS.iter().zip(lead) {
                 json[*key] = json!(lead);
             }
             json["paper"] = sets.iter().map(|set| (set.name.to_owned(), json!(paper(set)))).collect();

@@ -99,11 +99,6 @@ impl Mapped {
         })
     }
 
-    /// Whether the model was trained on this very log.
-    pub fn is_training_log(opened: &Opened, model: &Model) -> bool {
-        opened.hash() == model.card().data_hash
-    }
-
     /// Whether the model was trained on another log, in words.
     pub fn another_log(opened: &Opened, model: &Model) -> Option<Mismatch> {
         let (hash, trained_on) = (opened.hash(), model.card().data_hash.clone());
