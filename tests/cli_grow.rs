@@ -69,6 +69,50 @@ fn known_items_keep_their_rows_and_new_ones_start_from_their_category() {
 }
 
 #[test]
+fn vanished_items_stay_or_are_dropped_and_the_base_is_measured_beside_the_new_model() {
+    let folder = Folder::with_model();
+    // i1, i5, ... (all of c1) are gone; "fresh1" is new there.
+    let gone = |item: &str| item.strip_prefix('i').and_then(|n| n.parse().ok()).is_some_and(|n: usize| n % 4 == 1);
+    let kept: String = newer_log()
+        .lines()
+        .filter(|line| !gone(line.split(',').nth(1).unwrap_or("")))
+        .filter(|line| !line.ends_with(",c1"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    folder.write("newer.csv", kept);
+    let train = |flags: &[&str]| {
+        let out = ["train", "newer.csv", "--from", "model.dmran", "--lr", "1e-30", "--out", "new.dmran"];
+        let ran = folder.run(&[&out[..], flags].concat()).ok();
+        (ran, Model::load(folder.path("new.dmran")).unwrap())
+    };
+    let old = Model::load(folder.path("model.dmran")).unwrap();
+    let (stay, with) = train(&[]);
+    assert!(stay.err.contains("6 items of model.dmran are not in the log and stay"), "{}", stay.err);
+    let (dropped, without) = train(&["--vanished", "drop"]);
+    assert!(dropped.err.contains("6 items of model.dmran are not in the log and are dropped"), "{}", dropped.err);
+    assert!(with.items().find("i5").is_some() && with.categories().find("c1").is_some());
+    assert!(without.items().find("i5").is_none() && without.categories().find("c1").is_none());
+    assert_eq!(with.items().len(), without.items().len() + 6);
+    for item in without.items().iter().filter(|item| old.items().find(item).is_some()) {
+        assert_eq!(row(&old, item), row(&without, item), "{item}");
+    }
+    // At a learning rate that moves nothing the model is its base, and so are its figures.
+    for ran in [&stay, &dropped] {
+        let line = |start: &str| ran.out.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+        assert!(line("  ").contains("before"), "{}", ran.out);
+        let ndcg: Vec<String> = line("NDCG@10").split_whitespace().map(str::to_owned).collect();
+        assert_eq!(ndcg[1..4], ndcg[4..7], "{}", ran.out);
+    }
+    let learned =
+        folder.run(&["train", "newer.csv", "--from", "model.dmran", "--epochs", "3", "--out", "x.dmran"]).ok();
+    assert!(learned.out.contains("before"), "{}", learned.out);
+    // The choice is the model's, as its other settings are: the next night's run has it without the flag.
+    assert!(without.card().config.contains("vanished = \"drop\""));
+    let wrong = folder.run(&["train", "newer.csv", "--vanished", "drop"]);
+    wrong.refused(&["train.vanished", "--from"]);
+}
+
+#[test]
 fn only_new_events_are_learned_with_since() {
     let folder = Folder::with_model();
     folder.write("newer.csv", newer_log());

@@ -6,7 +6,7 @@ pub mod described;
 mod eval;
 pub mod page;
 
-pub use choices::{Denominator, L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric};
+pub use choices::{Denominator, L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric, Vanished};
 pub use eval::{Cutoffs, EvalConfig};
 
 use super::preset::{self, Preset};
@@ -138,6 +138,9 @@ impl Config {
             let (key, value) = ("train.seed".into(), self.train.seed.to_string());
             return Err(ConfigError::Range { key, value, range: "below 2^63".into() });
         }
+        if self.train.vanished == Vanished::Drop && self.train.from.is_empty() {
+            return Err(ConfigError::NothingVanishes);
+        }
         let table = |section: Result<toml::Table, _>| section.expect("settings are tables of plain values");
         described::check("train", &table(toml::Table::try_from(&self.train)))?;
         described::check("eval", &table(toml::Table::try_from(&self.eval)))
@@ -213,6 +216,11 @@ pub enum ConfigError {
     /// Of the model.
     #[error("model.{0}")]
     Model(#[from] SettingsError),
+    /// Items can be dropped only from a model.
+    #[error(
+        "train.vanished is \"drop\", which is about the items of the model that --from names: name one, or leave it out"
+    )]
+    NothingVanishes,
     /// Of training or evaluation.
     #[error("{key} is {value}; it must be {range}")]
     Range {
@@ -289,6 +297,8 @@ pub struct TrainConfig {
     pub early_stop_metric: StopMetric,
     /// Epochs in a row without a new best one after which the run ends; 0 = all epochs are run.
     pub patience: usize,
+    /// What becomes of the items of the model named by `from` that the log does not have.
+    pub vanished: Vanished,
     /// [`fingerprint`](crate::train::incremental::fingerprint) of the model whose numbers the training goes on from;
     /// empty = from the beginning.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -330,6 +340,7 @@ impl Default for TrainConfig {
             on_nan: OnNan::Stop,
             early_stop_metric: StopMetric::Auc,
             patience: 0,
+            vanished: Vanished::Keep,
             from: String::new(),
             since: None,
         }

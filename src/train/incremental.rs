@@ -4,6 +4,7 @@
 use crate::data::{DataError, Log, Vocabulary, remap};
 use crate::params::{Params, TableId};
 use crate::scorer::{Checksum, Model};
+use crate::train::config::Vanished;
 
 /// What tells a model from others: its content, in 16 digits.
 pub fn fingerprint(model: &Model) -> String {
@@ -34,20 +35,31 @@ pub struct Growth {
     pub items: Vec<Option<u32>>,
     /// For each category its row in the model; `None` for new ones.
     pub categories: Vec<Option<u32>>,
+    /// Items of the model that the log does not have.
+    pub vanished: usize,
 }
 
 impl Growth {
     /// Brings a log and a model together: the log in the ids of the model's items and categories and its own.
     ///
-    /// An item's category is the log's, or the model's where the log has none.
+    /// An item's category is the log's, or the model's where the log has none. Items of the model that the log does not have
+    /// stay, or are dropped with the categories that no item has any more.
     ///
     /// # Errors
     /// [`GrowError`].
-    pub fn of(log: Log, model: &Model) -> Result<(Log, Growth), GrowError> {
+    pub fn of(log: Log, model: &Model, of_vanished: Vanished) -> Result<(Log, Growth), GrowError> {
         let with_categories = model.settings().categories;
-        let items = Vocabulary::from_names(model.items().iter().chain(log.items.names()));
+        let stays = |name: &&str| of_vanished == Vanished::Keep || log.items.id(name).is_some();
+        let kept = || model.items().iter().zip(0..).filter(|(name, _)| stays(name));
+        let vanished = model.items().iter().filter(|name| log.items.id(name).is_none()).count();
+        let items = Vocabulary::from_names(kept().map(|(name, _)| name).chain(log.items.names()));
         let categories = if with_categories {
-            Vocabulary::from_names(model.categories().iter().chain(log.categories.names()))
+            // Of dropped items nothing stays, of kept ones a category may have none.
+            let of_kept: Vec<&str> = match of_vanished {
+                Vanished::Keep => model.categories().iter().collect(),
+                Vanished::Drop => kept().filter_map(|(_, item)| model.category_of(item)).collect(),
+            };
+            Vocabulary::from_names(of_kept.into_iter().chain(log.categories.names()))
         } else {
             log.categories.clone()
         };
@@ -76,7 +88,7 @@ impl Growth {
         let of_items = rows(&items, &|name| model.items().find(name));
         let of_categories = rows(&categories, &|name| model.categories().find(name));
         let log = Log { dataset, items, categories, ..log };
-        Ok((log, Growth { items: of_items, categories: of_categories }))
+        Ok((log, Growth { items: of_items, categories: of_categories, vanished }))
     }
 
     /// Items that the model does not have.

@@ -17,7 +17,7 @@ use crate::scorer::{Card, Model, ModelFileError};
 use crate::train::checkpoint::Allowed;
 use crate::train::config::Config;
 use crate::train::evaluate::{Exam, Figures, Rated};
-use crate::train::fit::{EpochReport, Watch};
+use crate::train::fit::{EpochReport, Fit, Watch};
 use crate::train::incremental::Growth;
 use crate::train::memory::{Bytes, Memory, available};
 use crate::train::run_folder::{RunOptions, newest_length};
@@ -28,7 +28,7 @@ pub use error::SessionError;
 pub use like::{LikeError, config_like};
 pub use measured::{Measured, measure, trainer_of};
 pub use notes::{Note, Weight};
-pub use run::Run;
+pub use run::{BEFORE, Run};
 pub use samples::{NothingToLearn, check_samples};
 use std::path::{Path, PathBuf};
 
@@ -202,7 +202,7 @@ impl Session {
     /// [`SessionError::Base`] where log, settings and model do not fit together.
     pub fn go_on_from(&mut self, base: Base) -> Result<(), SessionError> {
         base.check(&self.config.model)?;
-        let (growth, notes) = base.grow(&mut self.opened)?;
+        let (growth, notes) = base.grow(&mut self.opened, self.config.train.vanished)?;
         self.command = command::line(&self.opened, Some(&base), &self.config);
         self.notes.extend(notes);
         (self.base, self.growth) = (Some(base), Some(growth));
@@ -258,9 +258,7 @@ impl Session {
         let (config, dataset) = (&self.config, &self.opened.log.dataset);
         let memory = self.memory()?;
         let mut fit = start(config.clone(), dataset, self.level)?;
-        if let (Some(base), Some(growth)) = (&self.base, &self.growth) {
-            growth.warm(fit.trainer.model_mut().params_mut(), base.model(), &self.opened.log);
-        }
+        self.warm(&mut fit);
         check_samples(fit.train(), config.eval.protocol, config.train.since, &self.opened)?;
         let mut notes = vec![
             Note::Begins {
@@ -276,6 +274,13 @@ impl Session {
             notes.push(Note::HaveEverything { users });
         }
         Ok(Run::new(self, fit, notes))
+    }
+
+    /// Puts the numbers of the model that the training goes on from into a run, if there is one.
+    fn warm(&self, fit: &mut Fit<'_>) {
+        if let (Some(base), Some(growth)) = (&self.base, &self.growth) {
+            growth.warm(fit.trainer.model_mut().params_mut(), base.model(), &self.opened.log);
+        }
     }
 
     /// How much memory the run will take. More than is allowed is refused before any of it is taken.

@@ -56,6 +56,17 @@ pub enum OnNan {
     HalveLr,
 }
 
+/// What becomes of a model's items that a newer log does not have, where a training goes on from the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vanished {
+    /// They stay in the model, and can be recommended.
+    #[default]
+    Keep,
+    /// They are left out of the new model.
+    Drop,
+}
+
 /// A measure on the validation set (the test set with the paper's protocol).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

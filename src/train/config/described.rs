@@ -1,7 +1,7 @@
 //! Every setting of `[model]`, `[train]` and `[eval]`, described once: its name, what it takes, its range, what it does. Flags,
 //! their help, the comments of `--print-config`, the checks of ranges and docs/settings.md follow from this list.
 
-use super::{ConfigError, Denominator, L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric};
+use super::{ConfigError, Denominator, L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric, Vanished};
 use crate::data::Protocol;
 use crate::model::Kind;
 use crate::scorer::{Block, Head, TimeKind, Variant};
@@ -258,6 +258,11 @@ pub const SETTINGS: &[Setting] = &[
         "patience",
         Takes::Whole(0, 1_000_000),
         "end after this many epochs in a row without a better one; 0 = never",
+    ),
+    train(
+        "vanished",
+        Takes::Name(names_of::<Vanished>),
+        "items of the model that --from names which the newer log does not have: keep them, or drop them",
     ),
     computing("engine", Takes::Name(names_of::<Engine>), "SIMD kernels, or the reference, which is slow"),
     computing(

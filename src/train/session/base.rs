@@ -3,7 +3,7 @@
 use super::notes::Note;
 use crate::data::Opened;
 use crate::scorer::{Model, Settings};
-use crate::train::config::Config;
+use crate::train::config::{Config, Vanished};
 use crate::train::incremental::{GrowError, Growth, fingerprint};
 use std::path::{Path, PathBuf};
 
@@ -104,22 +104,23 @@ impl Base {
     }
 
     /// Brings the log and the model together.
-    pub(super) fn grow(&self, opened: &mut Opened) -> Result<(Growth, Vec<Note>), BaseError> {
+    pub(super) fn grow(&self, opened: &mut Opened, vanished: Vanished) -> Result<(Growth, Vec<Note>), BaseError> {
         let (log, path) = (|| opened.name.clone(), || self.path.clone());
         if self.model.settings().reads_times() && !opened.log.dataset.has_time() {
             return Err(BaseError::NoTimes { log: log(), path: path() });
         }
         let of_log = opened.log.items.len();
-        let (grown, growth) = Growth::of(opened.log.clone(), &self.model).map_err(|source| BaseError::Grow {
-            log: log(),
-            path: path(),
-            source: source.into(),
-        })?;
+        let (grown, growth) = Growth::of(opened.log.clone(), &self.model, vanished)
+            .map_err(|source| BaseError::Grow { log: log(), path: path(), source: source.into() })?;
         let mut notes = Vec::new();
         if growth.new_items() == of_log {
             notes.push(Note::ForeignBase { items: of_log, log: log(), base: path() });
         }
         notes.push(Note::GoingOn { base: path(), new: growth.new_items(), of: grown.items.len() });
+        if growth.vanished > 0 {
+            let dropped = vanished == Vanished::Drop;
+            notes.push(Note::Vanished { base: path(), items: growth.vanished, dropped });
+        }
         opened.log = grown;
         Ok((growth, notes))
     }

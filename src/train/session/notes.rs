@@ -44,6 +44,15 @@ pub enum Note {
         /// All items.
         of: usize,
     },
+    /// The log does not have all items of the model that the training goes on from.
+    Vanished {
+        /// The model.
+        base: PathBuf,
+        /// How many of its items.
+        items: usize,
+        /// Whether they are dropped.
+        dropped: bool,
+    },
     /// A setting was taken back that the log has no use for.
     Adapted(Adaptation),
     /// The run begins.
@@ -141,6 +150,10 @@ impl fmt::Display for Note {
             }
             Note::GoingOn { base, new, of } => {
                 write!(f, "going on from {}: {new} of {of} items are new", base.display())
+            }
+            Note::Vanished { base, items, dropped } => {
+                let what = if *dropped { "are dropped" } else { "stay (--vanished drop leaves them out)" };
+                write!(f, "{items} items of {} are not in the log and {what}", base.display())
             }
             Note::Adapted(what) => what.fmt(f),
             Note::Begins { numbers, samples, level, threads } => {

@@ -9,10 +9,13 @@ use crate::model::export::{Labels, to_model};
 use crate::scorer::{Card, Ids, Model};
 use crate::train::RunFolder;
 use crate::train::checkpoint::Identity;
-use crate::train::fit::{Figures, Fit, Rated, Watch};
+use crate::train::fit::{Figures, Fit, Rated, Snapshot, Watch};
 use crate::train::run_folder::Started;
 use crate::train::stamp::Stamp;
 use std::path::Path;
+
+/// What the model that a training went on from is called among the rivals.
+pub const BEFORE: &str = "before";
 
 /// A run on its way, in a folder or without one. Made by [`Session::start`].
 pub struct Run<'s> {
@@ -98,9 +101,28 @@ impl<'s> Run<'s> {
     /// the last epoch's, and the figures are those of nobody.
     ///
     /// [`Protocol::None`]: crate::data::Protocol::None
+    ///
+    /// Where the training went on from a model, that model comes first among the rivals: what it would have recommended before
+    /// it learned from the newest events.
     pub fn measure(&mut self) -> (Figures, Vec<Rated>) {
         self.fit.restore_best();
-        self.fit.test_beside_rivals()
+        let (figures, mut rivals) = self.fit.test_beside_rivals();
+        if let Some(before) = self.session.growth.is_some().then(|| self.figures_of_base()).flatten() {
+            rivals.insert(0, Rated { name: BEFORE, figures: before });
+        }
+        (figures, rivals)
+    }
+
+    /// The figures of the model that the training went on from, on the same test set. The weights are put back.
+    fn figures_of_base(&mut self) -> Option<Figures> {
+        if self.fit.test().is_empty() {
+            return None;
+        }
+        let now = Snapshot::take(&self.fit.trainer);
+        self.session.warm(&mut self.fit);
+        let before = self.fit.test_figures();
+        now.restore(&mut self.fit.trainer);
+        Some(before)
     }
 
     /// The model's card.
