@@ -18,6 +18,7 @@ pub mod run_folder;
 pub mod sampler;
 pub mod session;
 pub mod shard;
+pub mod snapshot;
 pub mod sparse;
 pub mod stamp;
 pub mod start;

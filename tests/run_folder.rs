@@ -6,7 +6,7 @@ mod common;
 mod faulty;
 
 use common::ring::ring;
-use dmran::data::Dataset;
+use dmran::data::{Dataset, Protocol};
 use dmran::model::init::initialise;
 use dmran::model::{Dmran, Model};
 use dmran::scorer::{Settings, TimeKind};
@@ -84,6 +84,7 @@ fn a_run_that_goes_on_ends_with_the_same_bits_from_any_step() {
     for optimizer in [OptimizerKind::Sgd, OptimizerKind::Adagrad, OptimizerKind::Adam] {
         let mut config = config();
         config.train.optimizer = optimizer;
+        config.train.average = if optimizer == OptimizerKind::Adam { 0.5 } else { 0.0 };
         let mut whole = fit(&dataset, &config);
         assert!(whole.run(&mut ()).unwrap());
         let steps = whole.trainer.optimizer.step as usize;
@@ -105,6 +106,39 @@ fn a_run_that_goes_on_ends_with_the_same_bits_from_any_step() {
             assert_eq!((a.epoch, a.weights), (b.epoch, b.weights));
         }
     }
+}
+
+#[test]
+fn an_average_of_the_weights_changes_what_is_measured_and_kept_and_nothing_of_what_is_learned() {
+    let dataset = ring(60, 30);
+    let run = |average: f32| {
+        let mut config = config();
+        config.train.average = average;
+        let mut fit = fit(&dataset, &config);
+        assert!(fit.run(&mut ()).unwrap());
+        let best = fit.state.best.clone().unwrap();
+        (bits(&fit), best, fit)
+    };
+    let (last, best, _) = run(0.0);
+    let (with, averaged, mut fit) = run(0.5);
+    assert!(with == last, "the steps are the same");
+    assert!(averaged.weights != best.weights);
+    fit.restore_best();
+    assert!(Snapshot::take(&fit.trainer) == averaged.weights);
+    let (_, as_last, _) = run(1e-6);
+    assert_eq!(as_last.value, best.value);
+    assert!(as_last.weights == best.weights, "an average over no time is the last weights");
+
+    // Where nothing is measured the average is what the training comes to.
+    let mut config = config();
+    config.train.average = 0.5;
+    config.eval.protocol = Protocol::None;
+    let mut unmeasured = self::fit(&dataset, &config);
+    assert!(unmeasured.run(&mut ()).unwrap());
+    let average = unmeasured.trainer.average.clone().unwrap();
+    assert!(average != Snapshot::take(&unmeasured.trainer));
+    unmeasured.restore_best();
+    assert!(average == Snapshot::take(&unmeasured.trainer));
 }
 
 fn one_checkpoint() -> Vec<u8> {

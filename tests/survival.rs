@@ -279,7 +279,7 @@ fn what_changed_is_shown_and_refused() {
     std::fs::remove_file(folder.path("run/model.dmran")).unwrap();
     folder.run(&args(&[])).ok();
     assert!(folder.read("run/model.dmran") == model, "written again");
-    folder.run(&args(&["--lr", "0.5", "--d", "16"])).refused(&["train.lr: 0.0015 -> 0.5", "model.d: 8 -> 16"]);
+    folder.run(&args(&["--lr", "0.5", "--d", "16"])).refused(&["train.lr: 0.003 -> 0.5", "model.d: 8 -> 16"]);
     folder.run(&args(&["--epochs", "3"])).refused(&["train.epochs: 2 -> 3", "--allow epochs"]);
     folder.run(&args(&["--epochs", "3", "--lr", "0.5", "--allow", "epochs"])).refused(&["train.lr"]);
     folder.run(&args(&["--allow", "lr"])).refused(&["\"lr\"", "epochs, patience"]);

@@ -64,6 +64,7 @@ struct BorrowedPoint<'a> {
     dense: &'a [Vec<f32>; 2],
     tables: &'a Vec<[Vec<f32>; 2]>,
     step: u64,
+    average: Option<&'a Snapshot>,
 }
 
 #[derive(Serialize)]
@@ -91,6 +92,7 @@ impl<'a> Borrowed<'a> {
                 dense: &optimizer.dense,
                 tables: &optimizer.tables,
                 step: optimizer.step,
+                average: trainer.average.as_ref(),
             },
             rollback: fit.rollback(),
         })
@@ -195,6 +197,9 @@ impl Checkpoint {
         for point in [&self.point].into_iter().chain(&self.rollback) {
             lengths("the weights", &of(&point.weights), &weights)?;
             lengths("the optimiser's state", &state_of(&point.dense, &point.tables), &optimizer)?;
+            if let Some(average) = &point.average {
+                lengths("the weights' average", &of(average), &weights)?;
+            }
         }
         if let Some(best) = &self.state.best {
             lengths("the best epoch's weights", &of(&best.weights), &weights)?;

@@ -285,6 +285,8 @@ pub struct TrainConfig {
     pub init_std: f32,
     /// Share of a history's item vectors' entries that are dropped in training.
     pub dropout: f32,
+    /// Epochs over which the weights are averaged, exponentially, for the model that is measured and kept; 0 = the last weights.
+    pub average: f32,
     /// Fused kernels or the naive reference.
     pub engine: Engine,
     /// Parts of a batch that are computed side by side; results depend on it (not on the threads). 0 = by batch size.
@@ -334,6 +336,7 @@ impl Default for TrainConfig {
             denominator: Denominator::All,
             init_std: 0.01,
             dropout: 0.0,
+            average: 0.0,
             engine: Engine::Fused,
             shards: 0,
             threads: 0,

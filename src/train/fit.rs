@@ -247,6 +247,8 @@ impl<'a> Fit<'a> {
 
     /// Evaluates the epoch and begins the next one.
     fn close_epoch(&mut self) -> EpochReport {
+        // What is measured and kept is the average of the weights, where there is one.
+        self.trainer.exchange_average();
         let Sampled { auc, loss: validation_loss } = self.validate();
         let ranks = self.config.train.early_stop_metric.ranks() && self.config.eval.protocol.measures();
         let top_ten = ranks.then(|| self.rank_validation());
@@ -277,6 +279,7 @@ impl<'a> Fit<'a> {
             let weights = Snapshot::take(&self.trainer);
             self.state.best = Some(Best { epoch, auc: auc.mean, value, weights });
         }
+        self.trainer.exchange_average();
         self.state.reports.push(report.clone());
         self.state.epoch += 1;
         self.state.position = 0;
@@ -305,10 +308,13 @@ impl<'a> Fit<'a> {
         TopTen::of(&ranks)
     }
 
-    /// Puts the best epoch's weights into the model.
+    /// Puts the best epoch's weights into the model; where none was the best, as nothing was measured, the last ones (their
+    /// average, if one is kept, which then is kept no longer).
     pub fn restore_best(&mut self) {
-        if let Some(best) = &self.state.best {
-            best.weights.restore(&mut self.trainer);
+        match (&self.state.best, self.trainer.average.take()) {
+            (Some(best), _) => best.weights.restore(&mut self.trainer),
+            (None, Some(average)) => average.restore(&mut self.trainer),
+            (None, None) => {}
         }
     }
 

@@ -151,12 +151,13 @@ impl Memory {
         };
         let optimizer = states * sizes.trained;
         let rolled_back = if train.on_nan == OnNan::HalveLr { optimizer } else { 0 };
+        let averages = sizes.trained * if train.average > 0.0 { copies / sizes.trained.max(1) } else { 0 };
         Ok(Memory {
             present,
             peak_before,
             parameters: sizes.parameters,
             optimizer,
-            copies: copies + rolled_back,
+            copies: copies + rolled_back + averages,
             samples: 8 * listed + 4 * samples.len() as u64 + 4 * dataset.events() as u64 + 8 * users,
             workspaces: with_holes(shards.bytes(threads))
                 + sizes.dense

@@ -122,7 +122,7 @@ mod tests {
         let sasrec = Config::of(Preset::Everyday, Kind::Sasrec);
         assert_eq!((sasrec.model.d, sasrec.model.heads, sasrec.model.categories), (128, 2, false));
         assert_eq!((sasrec.train.loss, sasrec.train.decay, sasrec.train.patience), (Loss::Softmax, 1.0, 10));
-        assert_eq!((dmran.loss, dmran.penalty, dmran.dropout, dmran.clip), (Loss::Softmax, 0.0, 0.3, 0.0));
+        assert_eq!((dmran.loss, dmran.penalty, dmran.dropout, dmran.clip), (Loss::Softmax, 0.0, 0.4, 0.0));
         let auc = Config::of(Preset::Auc, Kind::Dmran).train;
         assert_eq!((auc.loss, auc.dropout, auc.decay, auc.init_std, auc.batch), (Loss::Bce, 0.2, 0.9, 0.01, 64));
     }

@@ -1,5 +1,6 @@
 //! The training step: fixed shards side by side, sums in a fixed order, one update.
 
+mod averaged;
 mod sampled;
 mod whole;
 
@@ -17,6 +18,7 @@ use crate::train::optimizer::Optimizer;
 use crate::train::prologue::Prologue;
 use crate::train::sampler::{self, Purpose, SharedSampler};
 use crate::train::shard::{FIXED_WORK, Job, Shard, Source, cut};
+use crate::train::snapshot::Snapshot;
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
 use dmran_kernels::loss::sum_squares;
@@ -120,6 +122,8 @@ pub struct Trainer {
     config: TrainConfig,
     /// Optimiser with its state.
     pub optimizer: Optimizer,
+    /// The average of the weights, where the settings ask for one and a step has been taken.
+    pub average: Option<Snapshot>,
     /// What the learning rates of the settings are multiplied by: 1, unless a divergence has halved them.
     pub lr_factor: f32,
     level: Level,
@@ -169,6 +173,7 @@ impl Trainer {
         let sampled = shares_by_batch(&*model, &config).then(|| Sampled::new(level, &*model));
         Ok(Trainer {
             optimizer,
+            average: None,
             lr_factor: 1.0,
             level,
             pool: Arc::new(pool),
@@ -266,6 +271,7 @@ impl Trainer {
         let whole = |table: usize| whole.as_ref().and_then(|whole| whole.table(table));
         pool.install(|| optimizer.update(model.params_mut(), &grads[..trained], rows, whole, lr, scale));
         self.stale = true;
+        self.follow(samples.len(), first + batch.len());
         Ok(report)
     }
 

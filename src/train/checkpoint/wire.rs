@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
 const MAGIC: [u8; 8] = *b"DMRANRUN";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The header's bytes: those that the checksum covers, then the checksum.
 const COVERED: usize = 24;
 const HEADER: usize = COVERED + 8;

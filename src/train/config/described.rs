@@ -240,6 +240,11 @@ pub const SETTINGS: &[Setting] = &[
     train("init_std", NOT_NEGATIVE, "standard deviation of the tables' starting values; 0 = the model's own start"),
     train("dropout", Takes::Number(Rule::BelowOne), "share of the entries of history vectors that training drops"),
     train(
+        "average",
+        NOT_NEGATIVE,
+        "epochs over which the weights are averaged, exponentially, for the model that is measured and kept; 0 = the last weights",
+    ),
+    train(
         "shards",
         Takes::Whole(0, 4096),
         "parts of a batch that are computed side by side; changes the last bits of results; 0 = by batch size",

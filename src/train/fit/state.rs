@@ -4,6 +4,7 @@ use crate::metrics::{Estimate, Ranked, Rankings};
 use crate::train::Trainer;
 use crate::train::config::StopMetric;
 use crate::train::loss::Terms;
+pub use crate::train::snapshot::Snapshot;
 use serde::{Deserialize, Serialize};
 
 /// What an epoch came to.
@@ -79,20 +80,10 @@ pub struct Halving {
     pub factor: f32,
 }
 
-/// A copy of all trained numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// Dense weights.
-    pub dense: Vec<f32>,
-    /// Tables.
-    pub tables: Vec<Vec<f32>>,
-}
-
 impl Snapshot {
     /// Copies a model's numbers.
     pub fn take(trainer: &Trainer) -> Snapshot {
-        let params = trainer.model().params();
-        Snapshot { dense: params.trained().to_vec(), tables: params.tables().iter().map(|t| t.data.to_vec()).collect() }
+        Snapshot::of(trainer.model().params())
     }
 
     /// Puts the numbers back.
@@ -100,9 +91,7 @@ impl Snapshot {
     /// # Panics
     /// If they are another model's.
     pub fn restore(&self, trainer: &mut Trainer) {
-        let params = trainer.model_mut().params_mut();
-        params.trained_mut().copy_from_slice(&self.dense);
-        params.tables_mut().iter_mut().zip(&self.tables).for_each(|(t, data)| t.data.copy_from_slice(data));
+        self.put(trainer.model_mut().params_mut());
     }
 }
 
@@ -130,6 +119,8 @@ pub struct Point {
     pub tables: Vec<[Vec<f32>; 2]>,
     /// Steps taken.
     pub step: u64,
+    /// The average of the weights, where one is kept.
+    pub average: Option<Snapshot>,
 }
 
 impl Point {
@@ -141,6 +132,7 @@ impl Point {
             dense: optimizer.dense.clone(),
             tables: optimizer.tables.clone(),
             step: optimizer.step,
+            average: trainer.average.clone(),
         }
     }
 
@@ -153,6 +145,7 @@ impl Point {
         trainer.optimizer.dense.clone_from(&self.dense);
         trainer.optimizer.tables.clone_from(&self.tables);
         trainer.optimizer.step = self.step;
+        trainer.average.clone_from(&self.average);
     }
 
     /// As [`Point::restore`], without a copy of the tables.
@@ -163,6 +156,7 @@ impl Point {
         trainer.optimizer.dense = self.dense;
         trainer.optimizer.tables = self.tables;
         trainer.optimizer.step = self.step;
+        trainer.average = self.average;
     }
 }
 

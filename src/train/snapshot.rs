@@ -1,0 +1,136 @@
+//! A copy of all trained numbers of a model, and the average of those that a training went through.
+
+use crate::params::Params;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// Numbers that one thread averages at a time.
+const CHUNK: usize = 1 << 14;
+/// Steps from one look of an average at the weights to the next: each costs a pass over all tables.
+const EVERY: u64 = 16;
+
+/// A copy of all trained numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Dense weights.
+    pub dense: Vec<f32>,
+    /// Tables.
+    pub tables: Vec<Vec<f32>>,
+}
+
+impl Snapshot {
+    /// Copies a model's numbers.
+    pub fn of(params: &Params) -> Snapshot {
+        Snapshot { dense: params.trained().to_vec(), tables: params.tables().iter().map(|t| t.data.to_vec()).collect() }
+    }
+
+    /// Puts the numbers back.
+    ///
+    /// # Panics
+    /// If they are another model's.
+    pub fn put(&self, params: &mut Params) {
+        params.trained_mut().copy_from_slice(&self.dense);
+        params.tables_mut().iter_mut().zip(&self.tables).for_each(|(t, data)| t.data.copy_from_slice(data));
+    }
+
+    /// Takes the model's numbers and gives it these.
+    ///
+    /// # Panics
+    /// If they are another model's.
+    pub fn exchange(&mut self, params: &mut Params) {
+        params.trained_mut().swap_with_slice(&mut self.dense);
+        params.tables_mut().iter_mut().zip(&mut self.tables).for_each(|(t, data)| t.data.swap_with_slice(data));
+    }
+
+    /// Goes `share` of the way (0 to 1) to the model's numbers.
+    fn approach(&mut self, params: &Params, share: f32) {
+        let approach = |average: &mut [f32], now: &[f32]| {
+            average.par_chunks_mut(CHUNK).zip(now.par_chunks(CHUNK)).for_each(|(average, now)| {
+                average
+                    .iter_mut()
+                    .zip(now)
+                    .for_each(|(average, now)| *average = (1.0 - share) * *average + share * now);
+            });
+        };
+        approach(&mut self.dense, params.trained());
+        self.tables.iter_mut().zip(params.tables()).for_each(|(average, table)| approach(average, &table.data));
+    }
+}
+
+/// How an exponential average follows the weights of a training.
+#[derive(Clone, Copy, Debug)]
+pub struct Following {
+    /// Epochs within which what was before loses all but 1/e of its weight; greater than 0.
+    pub epochs: f32,
+    /// Steps an epoch.
+    pub per_epoch: usize,
+}
+
+impl Following {
+    /// Brings the average up to date after step `step` (counted from 1), if it is time to; at the end of an epoch, when the
+    /// model will be measured, it always is. The first look takes the weights as they are. On the threads of the current pool;
+    /// the result does not depend on them.
+    pub fn after(self, step: u64, ends_epoch: bool, average: &mut Option<Snapshot>, params: &Params) {
+        if !ends_epoch && !step.is_multiple_of(EVERY) {
+            return;
+        }
+        match average {
+            Some(average) => average.approach(params, self.share()),
+            None => *average = Some(Snapshot::of(params)),
+        }
+    }
+
+    /// How far a look goes towards the weights.
+    fn share(self) -> f32 {
+        let steps = f64::from(self.epochs) * self.per_epoch as f64;
+        (EVERY as f64 / steps).min(1.0) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::Form;
+
+    fn params(of: f32) -> Params {
+        let mut params = Params::default();
+        params.add("w", 1, 2, Form::Plain);
+        params.add_table("V", 3, 1);
+        fill(&mut params, of);
+        params
+    }
+
+    fn fill(params: &mut Params, of: f32) {
+        params.trained_mut().fill(of);
+        params.tables_mut().iter_mut().for_each(|table| table.data.fill(of));
+    }
+
+    #[test]
+    fn an_average_follows_the_weights_and_changes_places_with_them() {
+        let mut model = params(1.0);
+        let following = Following { epochs: 0.5, per_epoch: 128 };
+        let mut average = None;
+        following.after(3, false, &mut average, &model);
+        assert_eq!(average, None, "it is not time yet");
+        following.after(16, false, &mut average, &model);
+        fill(&mut model, 5.0);
+        // A look at 16 of 64 steps: a quarter of the way from 1 to 5, then of that from 2 to 5.
+        following.after(32, false, &mut average, &model);
+        assert_eq!(average, Some(Snapshot::of(&params(2.0))));
+        following.after(33, true, &mut average, &model);
+        let mut average = average.unwrap();
+        assert_eq!(average, Snapshot::of(&params(2.75)));
+        average.exchange(&mut model);
+        assert_eq!((Snapshot::of(&model), &average), (Snapshot::of(&params(2.75)), &Snapshot::of(&params(5.0))));
+        average.put(&mut model);
+        assert_eq!(Snapshot::of(&model), average);
+    }
+
+    #[test]
+    fn a_short_horizon_is_the_last_weights() {
+        let following = Following { epochs: 0.01, per_epoch: 3 };
+        let mut average = Some(Snapshot::of(&params(1.0)));
+        following.after(3, true, &mut average, &params(4.0));
+        assert_eq!(average, Some(Snapshot::of(&params(4.0))));
+    }
+}
