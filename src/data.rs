@@ -22,6 +22,8 @@ mod blocks;
 mod builder;
 mod columns;
 mod containers;
+#[cfg(test)]
+mod cut_anywhere;
 mod dataset;
 mod delimited;
 mod error;

@@ -166,7 +166,12 @@ fn parquet_bytes(_: Vec<u8>, name: &str, _: &ReadOptions, _: &mut LogBuilder) ->
     without_parquet(name)
 }
 
-fn read_source(source: Source<'_>, path: &Path, options: &ReadOptions, log: &mut LogBuilder) -> Result<(), DataError> {
+pub(super) fn read_source(
+    source: Source<'_>,
+    path: &Path,
+    options: &ReadOptions,
+    log: &mut LogBuilder,
+) -> Result<(), DataError> {
     let extension = inner_extension(path);
     let first_line = source.first_line().unwrap_or_default();
     let format = match options.format {

@@ -13,6 +13,9 @@ pub(crate) const MAX_RECORD: u64 = 64 << 20;
 /// How much is looked at to tell the format, the columns and the way times are written.
 const PREFIX: usize = 1 << 20;
 
+/// Bytes that are parsed at once: enough that handing them over costs nothing, few enough for the caches.
+const BLOCK: usize = 2 << 20;
+
 /// What the compressed stream is read through.
 const BUFFER: usize = 256 << 10;
 
@@ -29,6 +32,7 @@ pub(crate) struct Source<'a> {
     more: bool,
     rest: Box<dyn Read + 'a>,
     limit: u64,
+    block: usize,
     carriage_returns: bool,
     last: u8,
     ended: bool,
@@ -83,6 +87,7 @@ impl<'a> Source<'a> {
             more: true,
             rest,
             limit,
+            block: BLOCK,
             carriage_returns: false,
             last: b'\n',
             ended: false,
@@ -136,6 +141,17 @@ impl<'a> Source<'a> {
     pub(crate) fn first_line(&self) -> Option<&[u8]> {
         let lines = self.prefix.get_ref().split(|&byte| byte == b'\n');
         lines.map(<[u8]>::trim_ascii).find(|line| !line.is_empty())
+    }
+
+    /// The same to be parsed in blocks of another size; what comes out is the same.
+    #[cfg(test)]
+    pub(crate) fn in_blocks(self, block: usize) -> Self {
+        Self { block, ..self }
+    }
+
+    /// Bytes that are parsed at once, about.
+    pub(crate) fn block(&self) -> usize {
+        self.block
     }
 
     /// Longest record, in bytes.
