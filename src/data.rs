@@ -36,6 +36,7 @@ mod json;
 mod layout;
 mod moment;
 mod negatives;
+mod numbers;
 mod object;
 mod opened;
 mod options;

@@ -378,6 +378,20 @@ fn words(odd: &Oddities) -> Vec<String> {
             "{count} ids begin and end with a quote ({value}, line {line}): --quote '\"' if the quotes are no part of them"
         ));
     }
+    if let Some((line, value)) = &odd.floats.first {
+        let count = odd.floats.count;
+        words.push(format!(
+            "{count} ids end in .0 ({value}, line {line}), as pandas writes whole numbers of a column with gaps: they are \
+             other ids than those without"
+        ));
+    }
+    if let Some((line, value)) = &odd.lists.first {
+        let count = odd.lists.count;
+        words.push(format!(
+            "{count} ids look like lists ({value}, line {line}): each is one id; for one event an element write one row \
+             each (pandas: DataFrame.explode)"
+        ));
+    }
     if let Some((line, _)) = &odd.headers.first {
         words.push(format!("{} lines repeat the header (line {line}) and were left out", odd.headers.count));
     }

@@ -67,8 +67,7 @@ impl<'a> Source<'a> {
         let mut head = Vec::with_capacity(512);
         (&mut input).take(512).read_to_end(&mut head).map_err(|source| DataError::Io { file: file.clone(), source })?;
         containers::refuse(&file, &head)?;
-        let zstd = head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
-        let gzip = head.starts_with(&[0x1f, 0x8b]);
+        let (zstd, gzip) = (head.starts_with(containers::ZSTD), head.starts_with(containers::GZIP));
         let raw = Cursor::new(head).chain(input);
         let rest: Box<dyn Read + 'a> = if gzip {
             // Several members one after the other are one text, as for gunzip.
@@ -104,6 +103,10 @@ impl<'a> Source<'a> {
         self.more = bytes.len() == PREFIX;
         if self.compressed {
             containers::refuse(&self.file, &bytes)?;
+            if containers::is_compressed(&bytes) {
+                let fix = format!("take one of them off: zcat (or zstdcat) {} | dmran COMMAND -", self.file);
+                return Err(DataError::Container { file: self.file.clone(), what: "compressed twice", fix });
+            }
         }
         if bytes.starts_with(b"\xef\xbb\xbf") {
             bytes.drain(..3);
