@@ -109,7 +109,7 @@ fn quotes_that_do_not_pair_never_swallow_rows() {
     let tsv = of("\"user\"\t\"item\"\t\"timestamp\"\n", |u, i, t, _| format!("\"{u}\"\t\"{i}\"\t{t}"));
     check(kind, "log.tsv", &tsv, "", Want::Says(&["tabs, with quotes", "--quote '\"'"]));
     check(kind, "log.tsv", &tsv, "--quote \"", ALL);
-    check(kind, "log.csv", &of("user, item, timestamp\n", |u, i, t, _| format!("{u}, {i}, {t}")), "", ALL);
+    check(kind, "log.csv", of("user, item, timestamp\n", |u, i, t, _| format!("{u}, {i}, {t}")), "", ALL);
     let across = of("user::item::timestamp\n", |u, i, t, _| format!("\"{u}\n::\"::{i}::{t}"));
     check(kind, "log.dat", &across, "", ALL);
     // In a TSV, "a" and a are two items.
@@ -220,18 +220,29 @@ fn dates_in_many_forms() {
     let log = of("user,item,InvoiceDate\n", |u, i, _, d| format!("{u},{i},{}", us(d)));
     check(kind, "log.csv", &log, "", Want::Says(&["log.csv:2", "--time-format '%m/%d/%Y %H:%M'"]));
     check(kind, "log.csv", &log, "--time-format %m/%d/%Y_%H:%M", ALL);
-    for (name, change, format) in [
+    for (name, change, format, words) in [
         (
             "month's name",
             &(|d: &str| format!("Aug {}, {}", &d[8..10], &d[..4])) as &dyn Fn(&str) -> String,
             "%b %d, %Y",
+            &["log.csv:2", "%b %d, %Y"][..],
         ),
-        ("without separators", &|d| d.replace(['-', ':'], "").replace(' ', "T") + "Z", "%Y%m%dT%H%M%SZ"),
-        ("afternoon", &|d| format!("{}/{}/{} 09:15:00 PM", &d[5..7], &d[8..10], &d[..4]), "%m/%d/%Y %I:%M:%S %p"),
+        (
+            "without separators",
+            &|d| d.replace(['-', ':'], "").replace(' ', "T") + "Z",
+            "%Y%m%dT%H%M%SZ",
+            &["log.csv:2", "%Y%m%dT%H%M%SZ"][..],
+        ),
+        (
+            "afternoon",
+            &|d| format!("{}/{}/{} 09:15:00 PM", &d[5..7], &d[8..10], &d[..4]),
+            "%m/%d/%Y %I:%M:%S %p",
+            &["log.csv:2", "%m/%d/%Y %I:%M:%S %p"][..],
+        ),
     ] {
         let kind = format!("{kind}: {name}");
         let log = of("user;item;date\n", |u, i, _, d| format!("{u};{i};{}", change(d)));
-        check(&kind, "log.csv", &log, "", Want::Says(&["log.csv:2", "--time-format", format]));
+        check(&kind, "log.csv", &log, "", Want::Says(words));
         let flags = format!("--time-format {}", format.replace(' ', "_"));
         let days = if name == "month's name" { ("2018-08-09", "2018-08-27") } else { ("2018-08-23", "2018-12-24") };
         check(&kind, "log.csv", &log, &flags, Want::Read(3, 4, 10, Some(days)));
@@ -285,7 +296,7 @@ fn layouts_without_a_header_and_other_ones() {
     check(kind, "log.csv", of("user,item,timestamp\n", |u, i, t, _| format!("{u},{i},{t},")), "", ALL);
     check(kind, "log.csv", String::from_utf8(plain()).unwrap().replace(',', "\t"), "", ALL);
     let hive = of("", |u, i, t, _| format!("{u}\u{1}{i}\u{1}{t}"));
-    const HIVE: &str = "--no-header --delimiter $'\\u{1}' --user-column 1 --item-column 2 --time-column 3";
+    const HIVE: &str = "--no-header --delimiter $'\\x01' --user-column 1 --item-column 2 --time-column 3";
     check(kind, "000000", &hive, "", Want::Says(&[HIVE]));
     check(kind, "000000", &hive, "--no-header --delimiter \u{1} --user-column 1 --item-column 2 --time-column 3", ALL);
     let aligned = of("user   item   timestamp\n", |u, i, t, _| format!(" {u}   {i}  {t} "));

@@ -269,9 +269,9 @@ fn without_header(
         let mut flags = String::from("say --no-header");
         if dialect.delimiter != b"," && dialect.delimiter != b"\t" || options.delimiter.is_some() {
             let delimiter = String::from_utf8_lossy(&dialect.delimiter);
-            let text = match &*delimiter {
-                " " => "space".to_owned(),
-                _ if delimiter.contains(|one: char| one.is_control()) => format!("${delimiter:?}").replace('"', "'"),
+            let text = match &dialect.delimiter[..] {
+                b" " => "space".to_owned(),
+                [one] if one.is_ascii_control() => format!("$'\\x{one:02x}'"),
                 _ => format!("'{delimiter}'"),
             };
             flags += &format!(" --delimiter {text}");
