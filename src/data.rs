@@ -22,6 +22,8 @@ mod blocks;
 mod builder;
 mod columns;
 mod containers;
+#[cfg(test)]
+mod cut_anywhere;
 mod dataset;
 mod delimited;
 mod error;
@@ -34,6 +36,7 @@ mod json;
 mod layout;
 mod moment;
 mod negatives;
+mod numbers;
 mod object;
 mod opened;
 mod options;

@@ -12,6 +12,7 @@ use arrow_array::{
 use arrow_schema::{DataType, Field};
 use dmran::data::{self, Column, DataError, Event, Log, LogBuilder, OnError, ReadOptions, read_from};
 use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 
 const TIMES: [i64; 4] = [1_535_061_658, 1_535_267_785, 1_537_519_037, 1_539_056_447];
 
@@ -25,6 +26,68 @@ fn file(rows: &RecordBatch) -> Vec<u8> {
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
+}
+
+/// 60,000 events in groups of 1,000 rows.
+fn many_groups() -> Vec<u8> {
+    let text = |name: &str, of: fn(i64) -> i64| -> ArrayRef {
+        Arc::new((0..60_000).map(|row| Some(format!("{name}{}", of(row)))).collect::<StringArray>())
+    };
+    let rows = batch(vec![
+        ("user", text("u", |row| row * row % 997)),
+        ("item", text("i", |row| row * 7919 % 4999)),
+        ("ts", Arc::new(Int64Array::from_iter_values((0..60_000).map(|row| 1_500_000_000 + row * 31 % 7_000)))),
+    ]);
+    let groups = WriterProperties::builder().set_max_row_group_row_count(Some(1_000)).build();
+    let mut out = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut out, rows.schema(), Some(groups)).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+    out
+}
+
+#[test]
+fn groups_of_a_file_are_read_side_by_side_into_the_same_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.parquet");
+    std::fs::write(&path, many_groups()).unwrap();
+    let on = |threads: usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let want = on(1).install(|| data::read(&path, &ReadOptions::default()).unwrap());
+    assert_eq!(want.dataset.events(), 60_000);
+    assert_eq!(read_from(many_groups().as_slice(), "log.parquet", &ReadOptions::default()).unwrap(), want);
+    for threads in [2, 5, 8] {
+        let log = on(threads).install(|| data::read(&path, &ReadOptions::default()).unwrap());
+        assert_eq!((&log, log.hash()), (&want, want.hash()), "{threads} threads");
+    }
+}
+
+#[test]
+fn damaged_files_end_in_a_log_or_a_message() {
+    let time: ArrayRef = Arc::new(TimestampSecondArray::from(TIMES.to_vec()));
+    let whole = file(&batch(vec![("user", users()), ("item", items()), ("ts", time)]));
+    let mut state = 3u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let (mut logs, mut messages) = (0, 0);
+    for _ in 0..3_000 {
+        let mut bytes = whole.clone();
+        for _ in 0..=random(3) {
+            let at = random(bytes.len());
+            match random(3) {
+                0 => bytes[at] ^= 1 << random(8),
+                1 => bytes[at] = random(256) as u8,
+                _ => drop(bytes.splice(at..(at + random(4)).min(bytes.len()), [0xff; 2])),
+            }
+        }
+        match read_from(bytes.as_slice(), "log.parquet", &ReadOptions::default()) {
+            Ok(log) => logs += u32::from(log.dataset.users() == log.users.len()),
+            Err(error) => messages += u32::from(error.to_string().contains("log.parquet")),
+        }
+    }
+    assert_eq!(logs + messages, 3_000);
+    assert!(logs > 100 && messages > 100, "{logs} logs, {messages} messages");
 }
 
 fn users() -> ArrayRef {

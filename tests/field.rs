@@ -106,6 +106,12 @@ fn quotes_that_do_not_pair_never_swallow_rows() {
     check(kind, "log.csv", &mysql, "--escape \\", ALL);
     let whole = of("user,item,timestamp\n", |u, i, t, _| format!("\"{u}\",\"item, \"\"No.\"\"\n{i}\",{t}"));
     check(kind, "log.csv", &whole, "", ALL);
+    let tsv = of("\"user\"\t\"item\"\t\"timestamp\"\n", |u, i, t, _| format!("\"{u}\"\t\"{i}\"\t{t}"));
+    check(kind, "log.tsv", &tsv, "", Want::Says(&["tabs, with quotes", "--quote '\"'"]));
+    check(kind, "log.tsv", &tsv, "--quote \"", ALL);
+    check(kind, "log.csv", of("user, item, timestamp\n", |u, i, t, _| format!("{u}, {i}, {t}")), "", ALL);
+    let across = of("user::item::timestamp\n", |u, i, t, _| format!("\"{u}\n::\"::{i}::{t}"));
+    check(kind, "log.dat", &across, "", ALL);
     // In a TSV, "a" and a are two items.
     check(kind, "log.tsv", "user\titem\nu\t\"a\"\nu\ta\n", "", Want::Read(1, 2, 2, None));
     check(kind, "log.tsv", "user\titem\nu\t\"a\"\nu\ta\n", "--quote \"", Want::Read(1, 1, 2, None));
@@ -214,6 +220,35 @@ fn dates_in_many_forms() {
     let log = of("user,item,InvoiceDate\n", |u, i, _, d| format!("{u},{i},{}", us(d)));
     check(kind, "log.csv", &log, "", Want::Says(&["log.csv:2", "--time-format '%m/%d/%Y %H:%M'"]));
     check(kind, "log.csv", &log, "--time-format %m/%d/%Y_%H:%M", ALL);
+    for (name, change, format, words) in [
+        (
+            "month's name",
+            &(|d: &str| format!("Aug {}, {}", &d[8..10], &d[..4])) as &dyn Fn(&str) -> String,
+            "%b %d, %Y",
+            &["log.csv:2", "%b %d, %Y"][..],
+        ),
+        (
+            "without separators",
+            &|d| d.replace(['-', ':'], "").replace(' ', "T") + "Z",
+            "%Y%m%dT%H%M%SZ",
+            &["log.csv:2", "%Y%m%dT%H%M%SZ"][..],
+        ),
+        (
+            "afternoon",
+            &|d| format!("{}/{}/{} 09:15:00 PM", &d[5..7], &d[8..10], &d[..4]),
+            "%m/%d/%Y %I:%M:%S %p",
+            &["log.csv:2", "%m/%d/%Y %I:%M:%S %p"][..],
+        ),
+    ] {
+        let kind = format!("{kind}: {name}");
+        let log = of("user;item;date\n", |u, i, _, d| format!("{u};{i};{}", change(d)));
+        check(&kind, "log.csv", &log, "", Want::Says(words));
+        let flags = format!("--time-format {}", format.replace(' ', "_"));
+        let days = if name == "month's name" { ("2018-08-09", "2018-08-27") } else { ("2018-08-23", "2018-12-24") };
+        check(&kind, "log.csv", &log, &flags, Want::Read(3, 4, 10, Some(days)));
+    }
+    check(kind, "log.csv", "user,item,date\n1,2,0000-00-00 00:00:00\n", "", Want::Says(&["log.csv:2", "not a time"]));
+    check(kind, "log.csv", "user,item,time\n1,2,22:00:58\n", "", Want::Says(&["log.csv:2", "not a time"]));
     let german = of("user,item,date\n", |u, i, _, d| format!("{u},{i},{}.{}.{}", &d[8..10], &d[5..7], &d[..4]));
     check(kind, "log.csv", &german, "--time-format %d.%m.%Y", ALL);
     check(kind, "log.csv", &german, "--time-format %d/%m/%Y", Want::Says(&["log.csv:2", "not of the format"]));
@@ -260,6 +295,14 @@ fn layouts_without_a_header_and_other_ones() {
     check(kind, "log.csv", String::from_utf8(plain()).unwrap().replace('\n', "\r"), "", ALL);
     check(kind, "log.csv", of("user,item,timestamp\n", |u, i, t, _| format!("{u},{i},{t},")), "", ALL);
     check(kind, "log.csv", String::from_utf8(plain()).unwrap().replace(',', "\t"), "", ALL);
+    let hive = of("", |u, i, t, _| format!("{u}\u{1}{i}\u{1}{t}"));
+    const HIVE: &str = "--no-header --delimiter $'\\x01' --user-column 1 --item-column 2 --time-column 3";
+    check(kind, "000000", &hive, "", Want::Says(&[HIVE]));
+    check(kind, "000000", &hive, "--no-header --delimiter \u{1} --user-column 1 --item-column 2 --time-column 3", ALL);
+    let aligned = of("user   item   timestamp\n", |u, i, t, _| format!(" {u}   {i}  {t} "));
+    check(kind, "log.txt", &aligned, "", ALL);
+    let indexed = of(",user,item,timestamp\n", |u, i, t, _| format!("{t},{u},{i},{t}"));
+    check(kind, "log.csv", &indexed, "", ALL);
     check(kind, "log.txt", String::from_utf8(plain()).unwrap().replace(',', "||"), "--delimiter ||", ALL);
 }
 
@@ -338,6 +381,8 @@ fn choices_are_seen() {
         ("NA", "user,item\nNA,a\nb,c\nNA,d\n", "2 events are of the user \"NA\" (line 2)"),
         ("header", "user,item\na,b\nuser,item\na,c\n", "1 lines repeat the header (line 3)"),
         ("categories", "user,item,category\na,b,x\nc,b,y\n", "1 of 2 rows have another category"),
+        ("floats", "user,item\n1.0,a\n2.0,b\nv1.0,c\n", "2 ids end in .0 (1.0, line 2)"),
+        ("lists", "user,item\na,\"[1, 2]\"\nb,c\n", "1 ids look like lists ([1, 2], line 2)"),
         ("small times", "user,item,time\na,b,17000\n", "before 1980"),
     ] {
         folder.write("odd.csv", content);
@@ -386,9 +431,27 @@ fn containers_and_encodings_are_read_or_named() {
         folder.write(name, content);
         inspect(&folder, &[name]).refused(words);
     }
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(&plain()).unwrap();
-    check(kind, "log.csv.gz", gzip.finish().unwrap(), "", ALL);
+    let gz = |bytes: &[u8]| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(bytes).unwrap();
+        gzip.finish().unwrap()
+    };
+    check(kind, "log.csv.gz", gz(&gz(&plain())), "", Want::Says(&["compressed twice", "zcat"]));
+    check(
+        kind,
+        "log.json",
+        "{\"data\": [{\"user\": 1, \"item\": 2}]}\n",
+        "",
+        Want::Says(&["around a list", "jq -c '.data[]' log.json"]),
+    );
+    check(
+        kind,
+        "log.jsonl",
+        "{\"user\": 1, \"item\": 2},\n{\"user\": 1, \"item\": 3}\n",
+        "",
+        Want::Says(&["log.jsonl:1"]),
+    );
+    check(kind, "log.csv.gz", gz(&plain()), "", ALL);
     check(kind, "log.csv.zst", zstd::encode_all(&plain()[..], 1).unwrap(), "", ALL);
     check(kind, "log.csv", [&b"\xef\xbb\xbf"[..], &plain()].concat(), "", ALL);
 }

@@ -195,10 +195,10 @@ impl Events {
                     *next += 1;
                     part.items[place] = batch.item[row];
                     if !part.times.is_empty() {
-                        part.times[place] = batch.time[row];
+                        part.times[place] = batch.time.at(row);
                     }
                     if !batch.minor.is_empty() {
-                        part.minor[place] = batch.minor[row];
+                        part.minor[place] = batch.minor.at(row);
                     }
                 }
             }

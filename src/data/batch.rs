@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::columns::{Plan, Role};
 use super::error::{DataError, LineError, Problem, shown};
 use super::interner::{Interner, Names};
+use super::numbers::Numbers;
 use super::options::ReadOptions;
 use super::plausible::Plausible;
 use super::time::{self, Moment};
@@ -117,6 +118,10 @@ pub(crate) struct Oddities {
     pub nothing: [Seen; 2],
     /// Ids between quotes that mean nothing.
     pub quoted: Seen,
+    /// Ids that are whole numbers with `.0` behind them.
+    pub floats: Seen,
+    /// Ids that are lists.
+    pub lists: Seen,
     /// Rows that repeat the header.
     pub headers: Seen,
     /// Records over several lines.
@@ -134,6 +139,8 @@ impl Oddities {
             seen.append(of_later, base);
         }
         self.quoted.append(later.quoted, base);
+        self.floats.append(later.floats, base);
+        self.lists.append(later.lists, base);
         self.headers.append(later.headers, base);
         self.several_lines.append(later.several_lines, base);
         if self.filtered == 0 {
@@ -152,9 +159,9 @@ pub(crate) struct Batch {
     /// Empty if the log has no categories.
     pub category: Vec<u32>,
     /// Seconds; empty if the log has no time.
-    pub time: Vec<i64>,
+    pub time: Numbers,
     /// Orders events of the same time: the position, or else the nanoseconds. Empty where all are 0.
-    pub minor: Vec<i64>,
+    pub minor: Numbers,
     /// Rows seen, malformed and filtered ones included.
     pub rows: u64,
     /// Line breaks seen.
@@ -248,14 +255,20 @@ impl Batch {
             if is_nothing(id.as_bytes()) {
                 self.odd.nothing[at].add(line, id.as_bytes());
             }
-            if id.len() > 1 && id.starts_with('"') && id.ends_with('"') {
-                self.odd.quoted.add(line, id.as_bytes());
-            }
+            let seen = match (id.as_bytes(), id.strip_suffix(".0")) {
+                ([b'"', .., b'"'], _) => &mut self.odd.quoted,
+                ([b'[', .., b']'], _) => &mut self.odd.lists,
+                (_, Some(whole)) if !whole.is_empty() && whole.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    &mut self.odd.floats
+                }
+                _ => continue,
+            };
+            seen.add(line, id.as_bytes());
         }
 
         if minor != 0 && self.minor.is_empty() {
             // Rows before the first one that needs it had 0.
-            self.minor.resize(self.users.len(), 0);
+            self.minor.push_zeros(self.users.len());
             self.minor.push(minor);
         } else if !self.minor.is_empty() {
             self.minor.push(minor);
@@ -267,7 +280,9 @@ impl Batch {
             None if plan.slot(Role::Category).is_some() => self.categories.push_none(),
             None => {}
         }
-        self.time.extend(moment);
+        if let Some(moment) = moment {
+            self.time.push(moment);
+        }
         Ok(())
     }
 
@@ -292,8 +307,8 @@ impl Batch {
         for column in [&mut self.user, &mut self.item, &mut self.category] {
             column.shrink_to_fit();
         }
-        self.time.shrink_to_fit();
-        self.minor.shrink_to_fit();
+        self.time.pack();
+        self.minor.pack();
         self.users = Names::default();
         self.items = Names::default();
         self.categories = Names::default();

@@ -12,9 +12,6 @@ use super::error::DataError;
 use super::options::{OnError, ReadOptions};
 use super::source::Source;
 
-/// Bytes of a block: enough that handing it over costs nothing, few enough for the caches.
-const BLOCK: usize = 2 << 20;
-
 /// Text of whole records.
 pub(crate) struct Block {
     pub text: Vec<u8>,
@@ -48,10 +45,11 @@ struct Blocks<'s, 'a, C> {
 impl<C: Cut> Blocks<'_, '_, C> {
     fn next(&mut self) -> Result<Option<Block>, DataError> {
         let mut text = std::mem::take(&mut self.rest);
-        let mut wanted = BLOCK;
+        let block = self.source.block();
+        let mut wanted = block;
         loop {
             if !self.ended {
-                let more = wanted.saturating_sub(text.len()).max(BLOCK / 4);
+                let more = wanted.saturating_sub(text.len()).max(block / 4).max(1);
                 text.reserve_exact(more + 1);
                 let got = self.source.by_ref().take(more as u64).read_to_end(&mut text);
                 let got = got.map_err(|error| self.source.error(error))?;

@@ -225,11 +225,15 @@ impl LogBuilder {
         for mut batch in batches {
             batch.skipped.first.iter_mut().for_each(|error| error.line += base);
             let mut of_batch = std::mem::take(&mut batch.skipped);
-            if self.options.on_error == OnError::Fail && !of_batch.first.is_empty() {
-                return Err(of_batch.first.swap_remove(0).into());
-            }
-            if let Some((line, column, role)) = batch.late.take() {
+            let malformed = of_batch.first.first().filter(|_| self.options.on_error == OnError::Fail);
+            let malformed = malformed.map_or(u64::MAX, |error| error.line);
+            if let Some((line, column, role)) = batch.late.take()
+                && base + line < malformed
+            {
                 return Err(DataError::LateColumn { file, line: base + line, column, role: role.name() });
+            }
+            if malformed < u64::MAX {
+                return Err(of_batch.first.swap_remove(0).into());
             }
             odd.append(std::mem::take(&mut batch.odd), base);
             times.append(std::mem::take(&mut batch.times), base);
@@ -372,6 +376,20 @@ fn words(odd: &Oddities) -> Vec<String> {
         let count = odd.quoted.count;
         words.push(format!(
             "{count} ids begin and end with a quote ({value}, line {line}): --quote '\"' if the quotes are no part of them"
+        ));
+    }
+    if let Some((line, value)) = &odd.floats.first {
+        let count = odd.floats.count;
+        words.push(format!(
+            "{count} ids end in .0 ({value}, line {line}), as pandas writes whole numbers of a column with gaps: they are \
+             other ids than those without"
+        ));
+    }
+    if let Some((line, value)) = &odd.lists.first {
+        let count = odd.lists.count;
+        words.push(format!(
+            "{count} ids look like lists ({value}, line {line}): each is one id; for one event an element write one row \
+             each (pandas: DataFrame.explode)"
         ));
     }
     if let Some((line, _)) = &odd.headers.first {

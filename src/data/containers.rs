@@ -2,6 +2,17 @@
 
 use super::error::DataError;
 
+/// What Zstandard begins with.
+pub(crate) const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// What gzip begins with.
+pub(crate) const GZIP: &[u8] = &[0x1f, 0x8b];
+
+/// Whether this is compressed in a way that is read.
+pub(crate) fn is_compressed(head: &[u8]) -> bool {
+    head.starts_with(ZSTD) || head.starts_with(GZIP)
+}
+
 /// How to get at the text in a kind of file.
 struct Kind {
     what: &'static str,

@@ -87,6 +87,8 @@ pub(crate) enum Record {
 pub(crate) struct Records<'t> {
     text: &'t [u8],
     at: usize,
+    /// How far the text was looked at to tell what the last record is.
+    seen: usize,
     /// Whether nothing follows the text.
     last: bool,
     any_quotes: bool,
@@ -95,7 +97,7 @@ pub(crate) struct Records<'t> {
 impl<'t> Records<'t> {
     pub(crate) fn new(dialect: &Dialect, text: &'t [u8], last: bool) -> Self {
         let any_quotes = dialect.quote.is_some_and(|quote| memchr(quote, text).is_some());
-        Self { text, at: 0, last, any_quotes }
+        Self { text, at: 0, seen: 0, last, any_quotes }
     }
 
     /// Where the next record begins.
@@ -113,6 +115,7 @@ impl<'t> Records<'t> {
         let start = self.at;
         let line_end = memchr(b'\n', &self.text[start..]).map_or(self.text.len(), |length| start + length);
         self.at = (line_end + 1).min(self.text.len());
+        self.seen = self.at;
         let line = &self.text[start..line_end];
         if line.is_empty() || line.trim_ascii().is_empty() {
             return Record::Nothing;
@@ -127,6 +130,7 @@ impl<'t> Records<'t> {
         }
         match dialect.split_quoted(self.text, start, self.last, fields) {
             Split::Done(end) => {
+                self.seen = end;
                 let inside = &self.text[start..end.saturating_sub(1).max(start)];
                 let lines = memchr::memchr_iter(b'\n', inside).count() as u64;
                 self.at = end;
@@ -136,7 +140,10 @@ impl<'t> Records<'t> {
                 }
                 Record::Row(lines)
             }
-            Split::Bad(problem) => Record::Bad(problem),
+            Split::Bad(problem, seen) => {
+                self.seen = seen;
+                Record::Bad(problem)
+            }
             Split::Incomplete => {
                 self.at = start;
                 Record::Incomplete
@@ -148,7 +155,8 @@ impl<'t> Records<'t> {
 enum Split {
     /// The record ends before this place.
     Done(usize),
-    Bad(Problem),
+    /// The text up to this place tells that it is none.
+    Bad(Problem, usize),
     Incomplete,
 }
 
@@ -200,7 +208,7 @@ impl Dialect {
             if text.get(at) == Some(&quote) {
                 match self.quoted_field(text, at, quote, fields) {
                     Some(end) => at = end,
-                    None if last => return Split::Bad(Problem::OpenQuote),
+                    None if last => return Split::Bad(Problem::OpenQuote, text.len()),
                     None => return Split::Incomplete,
                 }
                 while text.get(at).is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
@@ -228,7 +236,11 @@ impl Dialect {
                 None => return Split::Incomplete,
                 Some(b'\n') => return Split::Done(at + 1),
                 Some(_) if text[at..].starts_with(&self.delimiter) => at += self.delimiter.len(),
-                Some(_) => return Split::Bad(Problem::TextAfterQuote),
+                // A delimiter of several characters may be cut.
+                Some(_) if !last && self.delimiter.starts_with(&text[at..]) => return Split::Incomplete,
+                Some(_) => {
+                    return Split::Bad(Problem::TextAfterQuote, (at + self.delimiter.len()).min(text.len()));
+                }
             }
         }
     }
@@ -314,13 +326,19 @@ impl Cut for Dialect {
             return super::blocks::Lines.whole(text, last);
         }
         let mut fields = Fields::default();
-        let mut end = 0;
+        let (mut end, mut seen) = (0, 0);
         loop {
             match records.next(self, &mut fields) {
                 Record::Incomplete | Record::End => return end,
                 // The last line may go on behind the text.
                 _ if records.at() == text.len() && text.last() != Some(&b'\n') => return end,
-                _ => end = records.at(),
+                _ => {
+                    // What is bad because of what follows on later lines must stay together with them.
+                    seen = records.seen.max(seen);
+                    if seen <= records.at() {
+                        end = records.at();
+                    }
+                }
             }
         }
     }

@@ -43,7 +43,14 @@ fn formats(text: &str) -> Vec<String> {
         ", %H:%M",
         "T%H:%M:%S",
     ];
-    const WHOLE: [&str; 3] = ["%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%a %b %d %H:%M:%S UTC %Y"];
+    const WHOLE: [&str; 6] = [
+        "%Y%m%dT%H%M%S",
+        "%Y%m%dT%H%M%SZ",
+        "%Y%m%dT%H%M%S%z",
+        "%a %b %d %H:%M:%S %z %Y",
+        "%a %b %d %H:%M:%S %Y",
+        "%a %b %d %H:%M:%S UTC %Y",
+    ];
     if text.len() > 64 || !text.bytes().any(|byte| byte.is_ascii_digit()) {
         return Vec::new();
     }

@@ -11,6 +11,10 @@ use super::vocabulary::{self, Vocabulary};
 /// Parts that are locked one by one; a batch of names takes them in turn, which also keeps one part's table in the cache.
 const SHARDS: usize = 64;
 
+/// Names that are looked up together. Their places are loaded first, one beside the other: with a large vocabulary each
+/// look-up would wait for the memory twice.
+const GROUP: usize = 32;
+
 /// Stands for "no name".
 pub(crate) const NONE: u32 = u32::MAX;
 
@@ -58,14 +62,18 @@ pub(crate) struct Interner {
 
 /// Open addressing over one text: no allocation per name.
 struct Shard {
-    text: String,
-    ends: Vec<usize>,
-    /// The upper half of a name's hash above its number in this shard, or `FREE`; the length is a power of two, and at most
+    /// One name after the other: its number in this shard, its length (four bytes each), and its text.
+    text: Vec<u8>,
+    count: usize,
+    /// The upper half of a name's hash above its place in the text, or `FREE`; the length is a power of two, and at most
     /// half of it is used. The lower bits of that half say where a name belongs.
     table: Vec<u64>,
 }
 
 const FREE: u64 = u64::MAX;
+
+/// Bytes before a name in the text.
+const HEAD: usize = 8;
 
 impl Interner {
     /// `what` names the things in the error when there are too many.
@@ -74,7 +82,7 @@ impl Interner {
     }
 
     fn with_limit(what: &'static str, limit: usize) -> Self {
-        let shard = || Mutex::new(Shard { text: String::new(), ends: Vec::new(), table: vec![FREE; 16] });
+        let shard = || Mutex::new(Shard { text: Vec::new(), count: 0, table: vec![FREE; 16] });
         let shards = std::iter::repeat_with(shard).take(SHARDS).collect();
         Self { shards, hasher: RandomState::new(), what, limit, turns: AtomicUsize::new(0) }
     }
@@ -108,14 +116,17 @@ impl Interner {
                 continue;
             }
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            for index in indices {
-                let index = *index as usize;
-                if names.get(index).is_empty() {
-                    continue;
+            for group in indices.chunks(GROUP) {
+                shard.load(group.iter().map(|index| hashes[*index as usize]));
+                for index in group {
+                    let index = *index as usize;
+                    if names.get(index).is_empty() {
+                        continue;
+                    }
+                    let local = shard.intern(names.get(index), hashes[index], self.limit);
+                    let local = local.ok_or_else(|| self.too_many())?;
+                    out[base + index] = (local * SHARDS + at) as u32;
                 }
-                let local = shard.intern(names.get(index), hashes[index], self.limit);
-                let local = local.ok_or_else(|| self.too_many())?;
-                out[base + index] = (local * SHARDS + at) as u32;
             }
         }
         *names = Names::default();
@@ -139,10 +150,10 @@ impl Interner {
     pub(crate) fn into_vocabulary(self, keep: impl Fn(u32) -> bool) -> (Vocabulary, Vec<u32>) {
         let shards: Vec<Shard> =
             self.shards.into_iter().map(|shard| shard.into_inner().unwrap_or_else(PoisonError::into_inner)).collect();
-        let largest = shards.iter().map(|shard| shard.ends.len()).max().unwrap_or(0);
-        let mut names: Vec<(&str, u32)> = Vec::with_capacity(shards.iter().map(|shard| shard.ends.len()).sum());
+        let largest = shards.iter().map(|shard| shard.count).max().unwrap_or(0);
+        let mut names: Vec<(&str, u32)> = Vec::with_capacity(shards.iter().map(|shard| shard.count).sum());
         for (at, shard) in shards.iter().enumerate() {
-            let numbered = (0..shard.ends.len()).map(|local| (shard.name(local), (local * SHARDS + at) as u32));
+            let numbered = shard.names().zip(0..).map(|(name, local)| (name, (local * SHARDS + at) as u32));
             names.extend(numbered.filter(|(_, number)| keep(*number)));
         }
         let vocabulary = vocabulary::sorted(&mut names);
@@ -159,9 +170,43 @@ fn shard_of(hash: u64) -> usize {
 }
 
 impl Shard {
-    fn name(&self, local: usize) -> &str {
-        let start = if local == 0 { 0 } else { self.ends[local - 1] };
-        &self.text[start..self.ends[local]]
+    /// All names in the order of their numbers.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let mut place = 0;
+        std::iter::from_fn(move || {
+            let (_, name) = self.at(place)?;
+            place += HEAD + name.len();
+            // They were UTF-8 when they came.
+            Some(std::str::from_utf8(name).unwrap_or_default())
+        })
+    }
+
+    /// The number and the name at a place of the text.
+    fn at(&self, place: usize) -> Option<(u32, &[u8])> {
+        let (number, rest) = self.text.get(place..)?.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        Some((u32::from_le_bytes(*number), rest.get(..u32::from_le_bytes(*length) as usize)?))
+    }
+
+    /// Loads into the cache what the names of these hashes will be compared with.
+    fn load(&self, hashes: impl Iterator<Item = u64> + Clone) {
+        let mask = self.table.len() - 1;
+        let first = |hash: u64| (hash >> 32) as usize & mask;
+        let mut entries = [FREE; GROUP];
+        entries.iter_mut().zip(hashes.clone()).for_each(|(entry, hash)| *entry = self.table[first(hash)]);
+        let mut loaded = 0;
+        for (entry, hash) in entries.into_iter().zip(hashes) {
+            let (mut entry, mut slot) = (entry, first(hash));
+            while entry != FREE && entry >> 32 != hash >> 32 {
+                slot = (slot + 1) & mask;
+                entry = self.table[slot];
+            }
+            // A name may lie on the border of two cache lines.
+            let place = entry as u32 as usize;
+            let byte = |at: usize| self.text.get(at).copied().unwrap_or_default();
+            loaded ^= byte(place) ^ byte(place + HEAD + 12);
+        }
+        std::hint::black_box(loaded);
     }
 
     /// `None` where a name would be one too many. Names are UTF-8: they were checked when they were read.
@@ -174,19 +219,24 @@ impl Shard {
             if entry == FREE {
                 break;
             }
-            if entry >> 32 == tag && self.name(entry as u32 as usize).as_bytes() == name {
-                return Some(entry as u32 as usize);
+            if entry >> 32 == tag
+                && let Some((number, known)) = self.at(entry as u32 as usize)
+                && known == name
+            {
+                return Some(number as usize);
             }
             slot = (slot + 1) & mask;
         }
-        let local = self.ends.len();
-        if local >= limit {
+        let (local, place) = (self.count, self.text.len());
+        if local >= limit || place >= u32::MAX as usize {
             return None;
         }
-        self.text.push_str(std::str::from_utf8(name).unwrap_or_default());
-        self.ends.push(self.text.len());
-        self.table[slot] = tag << 32 | local as u64;
-        if self.ends.len() * 2 > self.table.len() {
+        self.text.extend_from_slice(&(local as u32).to_le_bytes());
+        self.text.extend_from_slice(&(name.len() as u32).to_le_bytes());
+        self.text.extend_from_slice(name);
+        self.count += 1;
+        self.table[slot] = tag << 32 | place as u64;
+        if self.count * 2 > self.table.len() {
             self.grow();
         }
         Some(local)

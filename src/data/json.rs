@@ -134,6 +134,14 @@ fn refuse_other_layouts(file: &str, source: &Source<'_>) -> Result<(), DataError
     let start = &first[..first.len().min(4096)];
     let opens = memchr::memchr(b':', start).map(|at| start[at + 1..].trim_ascii_start());
     let of_columns = opens.is_some_and(|value| value.starts_with(b"{\"0\":") || value.starts_with(b"{\"0\" :"));
+    // {"data": [{...}, ...]}
+    if let Some(value) = opens.filter(|value| others == 1 && whole && value.starts_with(b"[{")) {
+        let key = start[..start.len() - value.len()].split(|byte| *byte == b'"').nth(1).unwrap_or_default();
+        let fix = format!("write one object a line: jq -c '.{}[]' {file} > log.jsonl", String::from_utf8_lossy(key));
+        if start.ends_with(b"]}") || start.len() == 4096 {
+            return refused("a JSON object around a list", fix);
+        }
+    }
     let of_lists =
         others == 1 && (!whole || first.len() > 64 << 10) && opens.is_some_and(|value| value.starts_with(b"["));
     if others == 1 && (of_columns || of_lists) {

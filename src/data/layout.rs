@@ -127,6 +127,11 @@ pub(crate) fn find(
         match columns::plan(file, options, &names) {
             Ok(plan) => (header, plan, true, below),
             Err(error @ DataError::MissingColumn { .. }) => {
+                let is_quoted = |name: &String| name.len() > 1 && name.starts_with('"') && name.ends_with('"');
+                if dialect.quote.is_none() && options.quote.is_none() && header.iter().all(is_quoted) {
+                    let (what, fix) = ("text set apart by tabs, with quotes", "say --quote '\"'".to_owned());
+                    return Err(DataError::Container { file: file.into(), what, fix });
+                }
                 if !header.iter().any(|name| is_value(name)) {
                     return Err(error);
                 }
@@ -264,8 +269,12 @@ fn without_header(
         let mut flags = String::from("say --no-header");
         if dialect.delimiter != b"," && dialect.delimiter != b"\t" || options.delimiter.is_some() {
             let delimiter = String::from_utf8_lossy(&dialect.delimiter);
-            flags +=
-                &format!(" --delimiter {}", if delimiter == " " { "space".into() } else { format!("'{delimiter}'") });
+            let text = match &dialect.delimiter[..] {
+                b" " => "space".to_owned(),
+                [one] if one.is_ascii_control() => format!("$'\\x{one:02x}'"),
+                _ => format!("'{delimiter}'"),
+            };
+            flags += &format!(" --delimiter {text}");
         }
         let columns = guess(&rows, first.len());
         for (role, flag) in [

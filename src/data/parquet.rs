@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 
 use super::batch::{Batch, Kind};
 use super::builder::{FileRead, LogBuilder};
@@ -20,6 +21,7 @@ use super::columns::{self, Plan};
 use super::error::DataError;
 use super::object::{Values, float};
 use super::options::{OnError, ReadOptions};
+use super::source;
 use super::time::{Moment, TimeUnit, of_integer};
 
 /// Rows that are decoded at once.
@@ -31,11 +33,10 @@ const SAMPLE: usize = 100;
 /// How deep structures in structures are looked at.
 const DEPTH: usize = 8;
 
-/// Reads a file; groups of rows are decoded side by side.
-pub(crate) fn read(file: File, name: &str, options: &ReadOptions, log: &mut LogBuilder) -> Result<(), DataError> {
-    let again = || file.try_clone().map_err(|source| DataError::Io { file: name.into(), source });
-    let inputs = || again();
-    read_chunks(&again()?, inputs, name, options, log)
+/// Reads a file; groups of rows are decoded side by side, each through an opening of its own: duplicates of one opening
+/// share the place that is read next.
+pub(crate) fn read(file: &File, path: &Path, options: &ReadOptions, log: &mut LogBuilder) -> Result<(), DataError> {
+    read_chunks(file, || source::open_file(path), &path.display().to_string(), options, log)
 }
 
 /// Reads a file that is in memory.
@@ -49,7 +50,24 @@ pub(crate) fn read_bytes(
     read_chunks(&bytes, || Ok(bytes.clone()), name, options, log)
 }
 
+/// Reads what a library decodes that panics on some damaged files: those are errors here.
 fn read_chunks<R: ChunkReader + 'static>(
+    first: &R,
+    input: impl Fn() -> Result<R, DataError> + Sync,
+    name: &str,
+    options: &ReadOptions,
+    log: &mut LogBuilder,
+) -> Result<(), DataError> {
+    // Where it panics nobody gets the log.
+    let decode = std::panic::AssertUnwindSafe(|| decode(first, input, name, options, log));
+    std::panic::catch_unwind(decode).unwrap_or_else(|panic| {
+        let reason = panic.downcast_ref::<String>().cloned();
+        let reason = reason.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(DataError::Corrupt { file: name.into(), reason: reason.unwrap_or_else(|| "it cannot be decoded".into()) })
+    })
+}
+
+fn decode<R: ChunkReader + 'static>(
     first: &R,
     input: impl Fn() -> Result<R, DataError> + Sync,
     name: &str,

@@ -127,7 +127,7 @@ fn read_file(path: &Path, options: &ReadOptions, log: &mut LogBuilder) -> Result
         }
         std::io::Seek::rewind(&mut file).map_err(failed)?;
         if is_parquet(&head[..got], options) {
-            return parquet_file(file, &path.display().to_string(), options, log);
+            return parquet_file(&file, path, options, log);
         }
     }
     read_source(Source::new(file, path.display().to_string())?, path, options, log)
@@ -138,8 +138,13 @@ fn is_parquet(head: &[u8], options: &ReadOptions) -> bool {
 }
 
 #[cfg(feature = "parquet")]
-fn parquet_file(file: std::fs::File, name: &str, options: &ReadOptions, log: &mut LogBuilder) -> Result<(), DataError> {
-    super::parquet::read(file, name, &for_layout(options, &[]), log)
+fn parquet_file(
+    file: &std::fs::File,
+    path: &Path,
+    options: &ReadOptions,
+    log: &mut LogBuilder,
+) -> Result<(), DataError> {
+    super::parquet::read(file, path, &for_layout(options, &[]), log)
 }
 
 #[cfg(feature = "parquet")]
@@ -157,8 +162,8 @@ fn without_parquet(file: &str) -> Result<(), DataError> {
 }
 
 #[cfg(not(feature = "parquet"))]
-fn parquet_file(_: std::fs::File, name: &str, _: &ReadOptions, _: &mut LogBuilder) -> Result<(), DataError> {
-    without_parquet(name)
+fn parquet_file(_: &std::fs::File, path: &Path, _: &ReadOptions, _: &mut LogBuilder) -> Result<(), DataError> {
+    without_parquet(&path.display().to_string())
 }
 
 #[cfg(not(feature = "parquet"))]
@@ -166,7 +171,12 @@ fn parquet_bytes(_: Vec<u8>, name: &str, _: &ReadOptions, _: &mut LogBuilder) ->
     without_parquet(name)
 }
 
-fn read_source(source: Source<'_>, path: &Path, options: &ReadOptions, log: &mut LogBuilder) -> Result<(), DataError> {
+pub(super) fn read_source(
+    source: Source<'_>,
+    path: &Path,
+    options: &ReadOptions,
+    log: &mut LogBuilder,
+) -> Result<(), DataError> {
     let extension = inner_extension(path);
     let first_line = source.first_line().unwrap_or_default();
     let format = match options.format {

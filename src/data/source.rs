@@ -13,6 +13,9 @@ pub(crate) const MAX_RECORD: u64 = 64 << 20;
 /// How much is looked at to tell the format, the columns and the way times are written.
 const PREFIX: usize = 1 << 20;
 
+/// Bytes that are parsed at once: enough that handing them over costs nothing, few enough for the caches.
+const BLOCK: usize = 2 << 20;
+
 /// What the compressed stream is read through.
 const BUFFER: usize = 256 << 10;
 
@@ -29,6 +32,7 @@ pub(crate) struct Source<'a> {
     more: bool,
     rest: Box<dyn Read + 'a>,
     limit: u64,
+    block: usize,
     carriage_returns: bool,
     last: u8,
     ended: bool,
@@ -63,8 +67,7 @@ impl<'a> Source<'a> {
         let mut head = Vec::with_capacity(512);
         (&mut input).take(512).read_to_end(&mut head).map_err(|source| DataError::Io { file: file.clone(), source })?;
         containers::refuse(&file, &head)?;
-        let zstd = head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
-        let gzip = head.starts_with(&[0x1f, 0x8b]);
+        let (zstd, gzip) = (head.starts_with(containers::ZSTD), head.starts_with(containers::GZIP));
         let raw = Cursor::new(head).chain(input);
         let rest: Box<dyn Read + 'a> = if gzip {
             // Several members one after the other are one text, as for gunzip.
@@ -83,6 +86,7 @@ impl<'a> Source<'a> {
             more: true,
             rest,
             limit,
+            block: BLOCK,
             carriage_returns: false,
             last: b'\n',
             ended: false,
@@ -99,6 +103,10 @@ impl<'a> Source<'a> {
         self.more = bytes.len() == PREFIX;
         if self.compressed {
             containers::refuse(&self.file, &bytes)?;
+            if containers::is_compressed(&bytes) {
+                let fix = format!("take one of them off: zcat (or zstdcat) {} | dmran COMMAND -", self.file);
+                return Err(DataError::Container { file: self.file.clone(), what: "compressed twice", fix });
+            }
         }
         if bytes.starts_with(b"\xef\xbb\xbf") {
             bytes.drain(..3);
@@ -136,6 +144,17 @@ impl<'a> Source<'a> {
     pub(crate) fn first_line(&self) -> Option<&[u8]> {
         let lines = self.prefix.get_ref().split(|&byte| byte == b'\n');
         lines.map(<[u8]>::trim_ascii).find(|line| !line.is_empty())
+    }
+
+    /// The same to be parsed in blocks of another size; what comes out is the same.
+    #[cfg(test)]
+    pub(crate) fn in_blocks(self, block: usize) -> Self {
+        Self { block, ..self }
+    }
+
+    /// Bytes that are parsed at once, about.
+    pub(crate) fn block(&self) -> usize {
+        self.block
     }
 
     /// Longest record, in bytes.
