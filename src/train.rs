@@ -22,6 +22,7 @@ pub mod sparse;
 pub mod stamp;
 pub mod start;
 pub mod trainer;
+pub mod tree;
 
 pub use checkpoint::Checkpoint;
 pub use config::{Config, StopMetric};

@@ -1,5 +1,6 @@
 //! The training step: fixed shards side by side, sums in a fixed order, one update.
 
+mod gradients;
 mod sampled;
 mod whole;
 
@@ -9,26 +10,23 @@ use crate::data::Sample;
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::scorer::Settings;
-use crate::tape::{Engine, Workspace};
-use crate::train::config::{L2Kind, TrainConfig};
-use crate::train::loss::{Extent, Terms};
+use crate::tape::Engine;
+use crate::train::config::TrainConfig;
+use crate::train::loss::Terms;
 use crate::train::losses::Against;
 use crate::train::optimizer::Optimizer;
 use crate::train::prologue::Prologue;
-use crate::train::sampler::{self, Purpose, SharedSampler};
-use crate::train::shard::{FIXED_WORK, Job, Shard, Source, cut};
+use crate::train::sampler::{self, SharedSampler};
+use crate::train::shard::{FIXED_WORK, Shard, Source, cut};
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
-use dmran_kernels::loss::sum_squares;
-use dmran_kernels::optim::add_scaled;
+pub(crate) use gradients::group;
+use gradients::Group;
 use rayon::prelude::*;
 use sampled::Sampled;
 use std::ops::Range;
 use std::sync::Arc;
 use whole::Whole;
-
-/// Weights that one thread sums over the shards at a time.
-const CHUNK: usize = 1 << 13;
 
 /// Parts into which samples with `per` candidates each are cut for scoring: small ones, whose tapes are small.
 pub(crate) fn scoring_shards(samples: usize, per: usize) -> usize {
@@ -47,26 +45,6 @@ pub(crate) fn shares_by_batch(model: &dyn Model, config: &TrainConfig) -> bool {
         && model.has_user_vectors()
         && !model.every_position()
         && config.engine == Engine::Fused
-}
-
-/// Groups of shards that share a workspace: enough that no thread waits long for another at the end.
-pub(crate) fn groups(threads: usize) -> usize {
-    2 * threads
-}
-
-/// Calls `pass` for each shard with its number, on all threads; the shards of a group share a workspace.
-fn each_shard(
-    shards: &mut [Shard],
-    workspaces: &mut [Workspace],
-    group: usize,
-    pass: impl Fn(usize, &mut Shard) + Sync,
-) {
-    let groups = shards.par_chunks_mut(group).zip(workspaces).enumerate().with_max_len(1);
-    groups.for_each(|(number, (shards, workspace))| {
-        for (shard, i) in shards.iter_mut().zip(number * group..) {
-            shard.lent(workspace, |shard| pass(i, shard));
-        }
-    });
 }
 
 /// Why a step was not taken.
@@ -125,8 +103,8 @@ pub struct Trainer {
     level: Level,
     pool: Arc<rayon::ThreadPool>,
     shards: Vec<Shard>,
-    /// What shards that are computed one after the other share, two for each thread.
-    workspaces: Vec<Workspace>,
+    /// What shards that are computed one after the other share.
+    groups: Vec<Group>,
     /// Tapes for scoring, one for each thread that has scored.
     tapes: Pool<Shard>,
     cuts: Vec<Range<usize>>,
@@ -143,6 +121,8 @@ pub struct Trainer {
     starts: Vec<usize>,
     shared: SharedSampler,
     drawn: Vec<u32>,
+    /// The shards' terms of the loss.
+    terms: Vec<Terms>,
     stale: bool,
 }
 
@@ -173,7 +153,7 @@ impl Trainer {
             level,
             pool: Arc::new(pool),
             shards: Vec::new(),
-            workspaces: Vec::new(),
+            groups: Vec::new(),
             tapes: Pool::default(),
             cuts: Vec::new(),
             prologue: Prologue::default(),
@@ -186,6 +166,7 @@ impl Trainer {
             starts: Vec::new(),
             shared: SharedSampler::default(),
             drawn: Vec::new(),
+            terms: Vec::new(),
             stale: true,
             model,
             settings,
@@ -328,118 +309,6 @@ impl Trainer {
         self.prologue.forward(&mut *self.model, self.config.engine, self.level);
     }
 
-    /// Gradients of the batch that `self.batch` and `self.candidates` hold, summed over the shards in order.
-    fn gradients(&mut self, dataset: &Dataset) -> StepReport {
-        self.refresh();
-        let source = self.source(dataset);
-        let Trainer {
-            model,
-            config,
-            level,
-            pool,
-            shards,
-            workspaces,
-            cuts,
-            prologue,
-            grads,
-            rows,
-            whole,
-            sampled,
-            batch,
-            candidates,
-            starts,
-            shared,
-            ..
-        } = self;
-        let (model, level) = (&**model, *level);
-        cut(batch.iter().map(|s| source.length(*s)), config.shard_count(), FIXED_WORK, cuts);
-        if shards.len() < cuts.len() {
-            shards.resize_with(cuts.len(), Shard::default);
-        }
-        let shards = &mut shards[..cuts.len()];
-        // Shards of a group are computed one after the other. Which are together does not change what they come to.
-        let group = cuts.len().div_ceil(groups(pool.current_num_threads())).max(1);
-        workspaces.resize_with(cuts.len().div_ceil(group).max(workspaces.len()), Workspace::default);
-        let step = self.optimizer.step;
-        let targets = batch.iter().map(|s| source.rows(*s)).sum();
-        let job = Job { model, config, level, batch: Extent { samples: batch.len(), rows: targets }, shared };
-        let dropout = |shard: usize| sampler::generator(config.seed, Purpose::Dropout, [step, shard as u64]);
-        let mut rank = 0.0;
-        let negatives = |shard: usize| sampler::generator(config.seed, Purpose::Shared, [step, shard as u64]);
-        let by_users = whole.is_some() || sampled.is_some();
-        pool.install(|| {
-            each_shard(shards, workspaces, group, |i, shard| {
-                let range = cuts[i].clone();
-                let (samples, candidates) =
-                    (&batch[range.clone()], &candidates[starts[range.start]..starts[range.end]]);
-                if by_users {
-                    shard.train_users(&job, &source, samples, candidates, dropout(i));
-                } else {
-                    shard.train(&job, &source, samples, candidates, dropout(i), negatives(i));
-                }
-            });
-            let d_users = match (whole.as_mut(), sampled.as_mut()) {
-                (Some(whole), _) => {
-                    rank = whole.loss(model, shards);
-                    Some(whole.d_users())
-                }
-                (_, Some(sampled)) => {
-                    rank = sampled.loss(model, shards, shared, negatives(0));
-                    Some(sampled.d_users())
-                }
-                _ => None,
-            };
-            if let Some(d_users) = d_users {
-                let d = d_users.len() / targets.max(1);
-                each_shard(shards, workspaces, group, |i, shard| {
-                    // A target has one candidate here, itself.
-                    let rows = starts[cuts[i].start] * d..starts[cuts[i].end] * d;
-                    shard.train_users_backward(&job, &d_users[rows]);
-                });
-            }
-            let shards = &*shards;
-            grads.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {
-                let range = i * CHUNK..i * CHUNK + sum.len();
-                sum.fill(0.0);
-                for shard in shards {
-                    add_scaled(level, sum, 1.0, &shard.tape().weight_grads()[range.clone()]);
-                }
-            });
-            // Two things that leave threads idle, side by side.
-            let collect = || {
-                for (table, rows) in rows.iter_mut().enumerate() {
-                    let cols = model.params().tables()[table].cols;
-                    let of_sample = sampled.as_ref().map(|sampled| sampled.lookups(table));
-                    let parts = shards.len() + usize::from(of_sample.is_some());
-                    rows.collect(level, cols, |i| shards.get(i).map(|s| s.lookups(table)).or(of_sample), parts);
-                }
-            };
-            rayon::join(|| prologue.backward(model, config.engine, level, grads), collect);
-            if let Some(whole) = whole {
-                whole.add_rows(rows);
-            }
-        });
-        let trained = model.params().trained().len();
-        let mut terms = Terms::default();
-        shards.iter().for_each(|s| terms.add(&s.terms));
-        terms.rank += rank;
-        if config.l2 == L2Kind::Weights {
-            for (grads, weights) in grads.chunks_mut(CHUNK).zip(model.params().trained().chunks(CHUNK)) {
-                terms.l2_dense += sum_squares(level, weights);
-                add_scaled(level, &mut grads[..weights.len()], 2.0 * config.l2_weight, weights);
-            }
-        }
-        let dense: f64 = pool.install(|| {
-            // Fixed chunks, summed in order: the same bits for any number of threads.
-            grads[..trained].chunks(CHUNK).map(|part| sum_squares(level, part)).sum()
-        });
-        let is_whole = |table: usize| whole.as_ref().is_some_and(|whole| whole.table(table).is_some());
-        let sparse = rows.iter().enumerate().filter(|(table, _)| !is_whole(*table));
-        let tables = sparse.map(|(_, rows)| rows.sum_squares()).sum::<f64>();
-        let norm = (dense + tables + whole.as_ref().map_or(0.0, Whole::sum_squares)).sqrt();
-        StepReport { terms, norm, samples: batch.len() }
-    }
-
     /// The first gradient that is not finite, with its parameter's name.
     fn broken_gradient(&self) -> Option<(String, f64)> {
         let params = self.model.params();
@@ -483,7 +352,7 @@ impl Trainer {
     /// Bytes held by everything but the model's weights.
     pub fn bytes(&self) -> usize {
         self.shards.iter().map(Shard::bytes).sum::<usize>()
-            + self.workspaces.iter().map(Workspace::bytes).sum::<usize>()
+            + self.groups.iter().map(Group::bytes).sum::<usize>()
             + self.tapes.sum(Shard::bytes)
             + self.rows.iter().map(RowGrads::bytes).sum::<usize>()
             + self.optimizer.bytes()
