@@ -13,6 +13,7 @@ pub mod optimizer;
 pub mod preset;
 pub mod prologue;
 pub mod rank;
+pub mod ranks;
 pub mod rivals;
 pub mod run_folder;
 pub mod sampler;

@@ -77,8 +77,14 @@ pub fn train(run: &mut Run<'_>, screen: &mut Screen) -> Result<(), Failure> {
         signals::end_at_once();
         return Ok(());
     }
-    let result = run.train(&mut UntilSignal { screen });
-    let stopped = signals::received();
+    let leads = run.fit.trainer.team().leads();
+    let result = run.train(&mut UntilSignal { screen, leads });
+    // All ranks of a team stop, whichever of them was told to. With an error nobody asks the others.
+    let mut stopped = signals::received();
+    if result.is_ok() {
+        let asked = run.fit.trainer.team_mut().most(signals::number(stopped));
+        stopped = signals::signal(asked);
+    }
     if result.is_err() || stopped.is_some() {
         screen.clear();
     }
@@ -103,6 +109,8 @@ pub fn train(run: &mut Run<'_>, screen: &mut Screen) -> Result<(), Failure> {
 /// A screen that ends the training when a signal has come.
 struct UntilSignal<'a> {
     screen: &'a mut Screen,
+    /// Whether this rank speaks.
+    leads: bool,
 }
 
 impl Watch for UntilSignal<'_> {
@@ -115,6 +123,8 @@ impl Watch for UntilSignal<'_> {
     }
 
     fn halved(&mut self, halving: &Halving) {
-        self.screen.halved(halving);
+        if self.leads {
+            self.screen.halved(halving);
+        }
     }
 }

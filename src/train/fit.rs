@@ -176,11 +176,16 @@ impl<'a> Fit<'a> {
             }
             let report = self.close_epoch();
             keep.keep(self)?;
-            if !watch.epoch(&report) {
+            if !self.all(watch.epoch(&report)) {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Whether no rank of the team wants to stop: they stop together.
+    fn all(&mut self, go_on: bool) -> bool {
+        self.trainer.team_mut().most(u32::from(!go_on)) == 0
     }
 
     /// Goes back to the start of the epoch with half the learning rate, where the settings ask for it.
@@ -214,6 +219,7 @@ impl<'a> Fit<'a> {
             let end = self.order.len().min(first + self.config.train.batch);
             let batch = &self.order[first..end];
             let epoch = self.state.epoch;
+            let sent = self.trainer.team().traffic();
             let step = self.trainer.step(self.dataset, &self.negatives, &self.train, batch, epoch, first)?;
             self.state.sums.add(&step.terms.times(step.samples as f64));
             self.state.counted += step.samples;
@@ -228,8 +234,9 @@ impl<'a> Fit<'a> {
                 loss: terms.total(config),
                 terms,
                 step,
+                sent: self.trainer.team().traffic() - sent,
             };
-            let go_on = watch.step(&progress);
+            let go_on = self.all(watch.step(&progress));
             // At the epoch's end the evaluation comes first.
             if end < self.order.len() && keep.due() {
                 keep.keep(self)?;

@@ -51,6 +51,18 @@ impl Lookups {
         }
     }
 
+    /// Adds lookups of the rows `ids` with the numbers of their gradients, one after the other.
+    pub(crate) fn fill(&mut self, ids: &[u32], grads: impl Iterator<Item = f32>) {
+        self.ids.extend_from_slice(ids);
+        self.grads.extend(grads);
+    }
+
+    /// Adds the lookups of another list.
+    pub(crate) fn append(&mut self, other: &Lookups) {
+        self.ids.extend_from_slice(&other.ids);
+        self.grads.extend_from_slice(&other.grads);
+    }
+
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
         4 * (self.ids.capacity() + self.grads.capacity())
@@ -178,9 +190,7 @@ fn fold<'a>(level: Level, all: impl Iterator<Item = (u32, &'a [f32])>, sum: &mut
             continue;
         }
         // Two that meet below where the new one comes in have all that belongs to them.
-        while depth >= 2
-            && tree::meet(waiting[depth - 2], waiting[depth - 1]) < tree::meet(waiting[depth - 1], shard)
-        {
+        while depth >= 2 && tree::meet(waiting[depth - 2], waiting[depth - 1]) < tree::meet(waiting[depth - 1], shard) {
             up(depth, sum, partial);
             depth -= 1;
         }

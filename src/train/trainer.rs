@@ -2,6 +2,7 @@
 
 mod gradients;
 mod sampled;
+mod score;
 mod whole;
 
 use crate::data::Dataset;
@@ -16,22 +17,19 @@ use crate::train::loss::Terms;
 use crate::train::losses::Against;
 use crate::train::optimizer::Optimizer;
 use crate::train::prologue::Prologue;
+use crate::train::ranks::cost::RowsRead;
+use crate::train::ranks::{Team, Unshared};
 use crate::train::sampler::{self, SharedSampler};
-use crate::train::shard::{FIXED_WORK, Shard, Source, cut};
+use crate::train::shard::{Shard, Source};
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
-pub(crate) use gradients::group;
 use gradients::Group;
-use rayon::prelude::*;
+pub(crate) use gradients::group;
 use sampled::Sampled;
+pub(crate) use score::scoring_shards;
 use std::ops::Range;
 use std::sync::Arc;
 use whole::Whole;
-
-/// Parts into which samples with `per` candidates each are cut for scoring: small ones, whose tapes are small.
-pub(crate) fn scoring_shards(samples: usize, per: usize) -> usize {
-    samples.div_ceil((64 / per.max(1)).clamp(1, 16))
-}
 
 /// Whether the loss of a model is taken over the whole catalogue at once, from its user vectors.
 pub(crate) fn compares_with_all(model: &dyn Model, config: &TrainConfig) -> bool {
@@ -123,6 +121,12 @@ pub struct Trainer {
     drawn: Vec<u32>,
     /// The shards' terms of the loss.
     terms: Vec<Terms>,
+    /// The user vectors of a batch, where the loss is taken over all of them at once.
+    users: Vec<f32>,
+    /// The processes that train together.
+    team: Team,
+    /// What the last step read of each table.
+    read: Vec<RowsRead>,
     stale: bool,
 }
 
@@ -167,6 +171,9 @@ impl Trainer {
             shared: SharedSampler::default(),
             drawn: Vec::new(),
             terms: Vec::new(),
+            users: Vec::new(),
+            team: Team::default(),
+            read: Vec::new(),
             stale: true,
             model,
             settings,
@@ -198,6 +205,36 @@ impl Trainer {
     /// The SIMD tier in use.
     pub fn level(&self) -> Level {
         self.level
+    }
+
+    /// From here on steps and evaluations are those of a team: all its ranks take the same ones.
+    ///
+    /// # Errors
+    /// [`Unshared`] where it cannot share the shards of a batch.
+    pub fn join(&mut self, team: Team) -> Result<(), Unshared> {
+        team.check(&self.config)?;
+        self.team = team;
+        Ok(())
+    }
+
+    /// From here on the trainer is by itself again, and its team is told no more.
+    pub fn leave(&mut self) -> Team {
+        std::mem::take(&mut self.team)
+    }
+
+    /// The processes that train together.
+    pub fn team(&self) -> &Team {
+        &self.team
+    }
+
+    /// The same, to exchange something: all of them must.
+    pub fn team_mut(&mut self) -> &mut Team {
+        &mut self.team
+    }
+
+    /// What the last step read of each table.
+    pub fn read(&self) -> &[RowsRead] {
+        &self.read
     }
 
     /// Tapes for scoring.
@@ -323,32 +360,6 @@ impl Trainer {
         })
     }
 
-    /// Scores of `per` candidates of each sample, into `out` (`samples.len() * per`), on all threads. The result of a
-    /// sample does not depend on the others.
-    pub fn score(&mut self, dataset: &Dataset, samples: &[Sample], candidates: &[u32], out: &mut [f32]) {
-        self.refresh();
-        let per = out.len() / samples.len().max(1);
-        let source = Source::new(dataset, &self.settings);
-        let Trainer { model, config, level, pool, tapes, cuts, .. } = self;
-        let (model, level, tapes) = (&**model, *level, &*tapes);
-        cut(samples.iter().map(|s| source.length(*s)), scoring_shards(samples.len(), per), FIXED_WORK, cuts);
-        let mut parts = Vec::with_capacity(cuts.len());
-        let mut rest = out;
-        for range in cuts.iter() {
-            let (part, tail) = rest.split_at_mut(range.len() * per);
-            parts.push(part);
-            rest = tail;
-        }
-        pool.install(|| {
-            cuts.par_iter().zip(parts).for_each(|(range, out)| {
-                tapes.with(Shard::default, |shard| {
-                    shard.fill(&source, &samples[range.clone()], &candidates[range.start * per..range.end * per]);
-                    shard.forward(model, config.engine, level, |g, output| out.copy_from_slice(g.value(output.scores)));
-                });
-            });
-        });
-    }
-
     /// Bytes held by everything but the model's weights.
     pub fn bytes(&self) -> usize {
         self.shards.iter().map(Shard::bytes).sum::<usize>()
@@ -359,6 +370,7 @@ impl Trainer {
             + self.prologue.bytes()
             + self.whole.as_ref().map_or(0, Whole::bytes)
             + self.sampled.as_ref().map_or(0, Sampled::bytes)
-            + 4 * self.grads.len()
+            + self.team.bytes()
+            + 4 * (self.grads.len() + self.users.capacity())
     }
 }
