@@ -27,6 +27,7 @@ mod settings;
 mod show;
 mod signals;
 mod similar;
+mod simulate;
 mod train;
 mod trials;
 mod vectors;

@@ -19,6 +19,7 @@ pub mod run_folder;
 pub mod sampler;
 pub mod session;
 pub mod shard;
+pub mod simulate;
 pub mod sparse;
 pub mod stamp;
 pub mod start;

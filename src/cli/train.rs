@@ -8,6 +8,7 @@ use super::machines::Machines;
 use super::outputs::{self, Holds, Outputs};
 use super::run::{self, RunFlags};
 use super::settings::{Everything, RecipeFlags, SettingsFlags, apply_all, gather};
+use super::simulate::SimulateFlags;
 use super::watch::Screen;
 use super::{command, note, page, print_config, show, signals};
 use dmran::model::Kind;
@@ -57,6 +58,8 @@ pub struct Args {
     settings: SettingsFlags<Everything>,
     #[command(flatten)]
     run: RunFlags,
+    #[command(flatten)]
+    simulate: SimulateFlags,
 }
 
 impl Args {
@@ -138,6 +141,12 @@ fn train(args: &Args, team: Team) -> Result<(), Failure> {
         let columns: Vec<_> = rivals.iter().map(|rival| (rival.name, &rival.figures)).collect();
         return Ok(write!(out, "\n{}", show::table(&columns))?);
     }
+    if args.simulate.is_set() {
+        if !team.is_alone() {
+            return Err(Failure::input("--simulate-ranks is for a single process, without mpirun"));
+        }
+        return args.simulate.run(&session, &mut out);
+    }
     let mut run = session.start()?;
     signals::install().map_err(|error| Failure::Other(format!("cannot listen to signals: {error}")))?;
     let joined = run.join(team);
@@ -159,13 +168,19 @@ fn train(args: &Args, team: Team) -> Result<(), Failure> {
     }
     let (figures, rivals) = run.measure();
     screen.clear();
-    let team = run.fit.trainer.leave();
+    let step = run.fit.trainer.sizes();
+    run.fit.trainer.leave();
     if !leads {
         return Ok(());
     }
-    if !team.is_alone() {
-        let Traffic { bytes, messages } = team.traffic();
-        tell(format!("{} ranks: this one has sent {} in {messages} messages", team.count(), Bytes(bytes)));
+    if let (Traffic { bytes, messages }, steps @ 1..) = run.fit.sent()
+        && step.ranks > 1
+    {
+        let (each, messages, formula) = (bytes / steps, messages / steps, step.bytes());
+        let ranks = step.ranks;
+        tell(format!(
+            "{ranks} ranks: this one sent {each} bytes in {messages} messages a step; by formula {formula:.0}"
+        ));
     }
     let best = run.fit.state.best.as_ref().map(|best| best.epoch);
 

@@ -3,6 +3,7 @@
 mod gradients;
 mod sampled;
 mod score;
+mod sizes;
 mod whole;
 
 use crate::data::Dataset;
@@ -230,11 +231,6 @@ impl Trainer {
     /// The same, to exchange something: all of them must.
     pub fn team_mut(&mut self) -> &mut Team {
         &mut self.team
-    }
-
-    /// What the last step read of each table.
-    pub fn read(&self) -> &[RowsRead] {
-        &self.read
     }
 
     /// Tapes for scoring.

@@ -2,12 +2,20 @@
 
 use super::Catalogue;
 use crate::train::ranks::Team;
+use crate::train::ranks::cost::Compared;
 use std::ops::Range;
 
 impl Catalogue {
     /// The runs that a rank computes.
     pub(super) fn runs_of(&self, team: &Team, rank: usize) -> Range<usize> {
         team.parts(self.runs.len()).nth(rank).unwrap_or_default()
+    }
+
+    /// The sizes of a comparison of so many targets.
+    pub(crate) fn compared(&self, targets: usize) -> Compared {
+        let d = self.width + self.category_width;
+        let width = d + usize::from(!self.d_bias.is_empty());
+        Compared { targets, d, items: self.items, width, runs: self.runs.len() }
     }
 
     /// Brings what all runs have come to in a chunk of `rows` rows to all ranks, of which this one has those of `own`.

@@ -12,7 +12,7 @@
 //! ```
 
 use std::fmt;
-use std::ops::Sub;
+use std::ops::{Add, Sub};
 
 /// What a rank has sent to others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,14 @@ impl Traffic {
         let others = (ranks - 1) as u64;
         self.bytes += 4 * words as u64 * others;
         self.messages += others;
+    }
+}
+
+impl Add for Traffic {
+    type Output = Traffic;
+
+    fn add(self, more: Traffic) -> Traffic {
+        Traffic { bytes: self.bytes + more.bytes, messages: self.messages + more.messages }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Ranks that are threads against a single process, bit for bit.
 
-use super::cost::{Compared, RowsRead, Step, Traffic};
+use super::cost::{Compared, Step, Traffic};
 use super::threads::Thread;
 use super::{Differs, Sameness, Team, Unshared};
 use crate::data::Dataset;
@@ -134,18 +134,16 @@ fn bytes_and_messages_of_a_step_are_those_of_the_formula() {
                 fit.trainer.join(team).unwrap();
                 let mut steps = Steps { left: 3, sent: Traffic::default() };
                 fit.run(&mut steps).unwrap();
-                (steps.sent, fit.trainer.model().params().values().len(), fit.trainer.read().to_vec())
+                (steps.sent, fit.trainer.sizes())
             });
-            let mean =
-                |of: &dyn Fn(&(Traffic, usize, Vec<RowsRead>)) -> f64| all.iter().map(of).sum::<f64>() / ranks as f64;
-            let (_, dense, read) = &all[0];
-            let by_rank = |table: usize| mean(&|rank| rank.2[table].by_rank);
-            let tables = read.iter().enumerate().map(|(at, read)| RowsRead { by_rank: by_rank(at), ..*read }).collect();
-            let d = config.model.d;
-            let width = d + usize::from(config.model.item_bias);
-            let compared = Compared { targets: 96, d, items: 3000, width, runs: 12 };
-            let compared = (loss == Loss::Softmax).then_some(compared);
-            let step = Step { ranks, dense: *dense, tables, compared, shards: config.train.shard_count() };
+            let mean = |of: &dyn Fn(&(Traffic, Step)) -> f64| all.iter().map(of).sum::<f64>() / ranks as f64;
+            let mut step = all[0].1.clone();
+            for (at, read) in step.tables.iter_mut().enumerate() {
+                read.by_rank = mean(&|rank| rank.1.tables[at].by_rank);
+            }
+            let width = config.model.d + usize::from(config.model.item_bias);
+            let compared = Compared { targets: 96, d: config.model.d, items: 3000, width, runs: 12 };
+            assert_eq!(step.compared, (loss == Loss::Softmax).then_some(compared));
             let (bytes, formula) = (mean(&|rank| rank.0.bytes as f64), step.bytes());
             println!("{head}, {loss}, {ranks} ranks: {bytes} bytes, by formula {formula}");
             assert!((bytes - formula).abs() < 0.1 * formula, "{head}, {loss}: {bytes} bytes, by formula {formula}");

@@ -4,15 +4,16 @@ use super::card;
 use super::error::SessionError;
 use super::notes::Note;
 use super::{Keeping, Session, Trained};
+use crate::data::ReadOptions;
 use crate::model::Kind;
 use crate::model::export::{Labels, to_model};
 use crate::scorer::{Card, Ids, Model};
-use crate::train::RunFolder;
 use crate::train::checkpoint::{Allowed, Checkpoint, CheckpointError, Identity};
 use crate::train::fit::{Figures, Fit, Rated, Watch};
 use crate::train::ranks::{Sameness, Team};
 use crate::train::run_folder::{RunFolderError, Started};
 use crate::train::stamp::Stamp;
+use crate::train::{Config, RunFolder};
 use std::path::Path;
 
 /// A run on its way, in a folder or without one. Made by [`Session::start`].
@@ -41,11 +42,14 @@ impl<'s> Run<'s> {
     /// [`SessionError::Unshared`] where the team cannot share a batch's shards, [`SessionError::Differs`] where the ranks do not
     /// have the same log, settings, program and SIMD tier.
     pub fn join(&mut self, mut team: Team) -> Result<(), SessionError> {
-        let mut config = self.fit.config().clone();
-        // Results do not depend on it.
-        config.train.threads = 0;
-        let settings = toml::to_string(&config)?;
-        team.agree(&Sameness::new(self.session.level, &settings, self.session.opened.hash()))?;
+        let config = self.fit.config();
+        if !team.is_alone() {
+            // Results do not depend on the threads; how the log is read shows in the log, and may hold a path that is no text.
+            let mut same = Config { data: ReadOptions::default(), ..config.clone() };
+            same.train.threads = 0;
+            let settings = toml::to_string(&same)?;
+            team.agree(&Sameness::new(self.session.level, &settings, self.session.opened.hash()))?;
+        }
         let (ranks, shards) = (team.count(), config.train.shard_count());
         self.fit.trainer.join(team)?;
         if ranks > 1 {

@@ -5,6 +5,7 @@
 use crate::model::Model;
 use crate::train::catalogue::{Batch, Catalogue, ItemRows, Sizes};
 use crate::train::ranks::Team;
+use crate::train::ranks::cost::Compared;
 use crate::train::sampler::SharedSampler;
 use crate::train::shard::Shard;
 use crate::train::sparse::Lookups;
@@ -187,6 +188,11 @@ impl Sampled {
     /// The gradients of a table's rows.
     pub fn lookups(&self, table: usize) -> &Lookups {
         &self.lookups[table]
+    }
+
+    /// What so many targets are compared with.
+    pub fn compared(&self, targets: usize) -> Option<Compared> {
+        self.catalogue.as_ref().map(|catalogue| catalogue.compared(targets))
     }
 
     pub fn bytes(&self) -> usize {

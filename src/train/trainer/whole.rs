@@ -5,6 +5,7 @@ use crate::model::Model;
 use crate::params::TableId;
 use crate::train::catalogue::{Batch, Catalogue, Sizes, TableOf};
 use crate::train::ranks::Team;
+use crate::train::ranks::cost::Compared;
 use crate::train::shard::Shard;
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
@@ -90,6 +91,11 @@ impl Whole {
             1 => self.catalogue.d_categories(),
             _ => self.catalogue.d_bias(),
         })
+    }
+
+    /// What so many targets are compared with.
+    pub fn compared(&self, targets: usize) -> Compared {
+        self.catalogue.compared(targets)
     }
 
     pub fn bytes(&self) -> usize {
