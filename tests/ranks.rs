@@ -115,23 +115,39 @@ fn a_rank_that_is_killed_ends_all_and_the_run_goes_on_to_the_same_bytes() {
     let long = ["--epochs", "40", "--checkpoint-minutes", "0.0003"];
     folder.run(&with(&[&long[..], &["--out", "whole.dmran"]].concat())).ok();
     let whole = folder.read("whole.dmran");
-    let (mut killed, mut went_on) = (0, 0);
-    for number in 0..kills() {
-        let name = format!("run-{number}");
-        let args = with(&[&long[..], &["--run", &name]].concat());
-        let mut child = command(&folder, 4, &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let start = |args: &[&str]| {
+        let mut child = command(&folder, 4, args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let begun = Instant::now();
-        while ranks_of(&child).len() < 4 && begun.elapsed() < Duration::from_secs(60) {
+        while ranks_of(&child).len() < 4 && child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no four ranks");
             std::thread::sleep(Duration::from_millis(5));
         }
+        child
+    };
+    // How long nobody disturbs one.
+    let mut child = start(&with(&[&long[..], &["--run", "undisturbed"]].concat()));
+    let begun = Instant::now();
+    child.wait().unwrap();
+    let whole_time = begun.elapsed();
+    let (mut killed, mut went_on, mut number) = (0, 0, 0);
+    while killed < kills() {
+        number += 1;
+        assert!(number < 20 * kills(), "only {killed} of {number} runs were killed before their end");
+        let name = format!("run-{number}");
+        let args = with(&[&long[..], &["--run", &name]].concat());
+        let mut child = start(&args);
+        // From the very beginning to the end.
+        std::thread::sleep(whole_time.mul_f64(number as f64 * 0.618 % 1.0));
         let ranks = ranks_of(&child);
-        // From the very beginning to well into the training.
-        std::thread::sleep(Duration::from_millis(number * 677 % 3001));
+        if ranks.is_empty() {
+            child.wait().unwrap();
+            continue;
+        }
         let victim = ranks[number as usize % ranks.len()].to_string();
-        let hit = Command::new("kill").args(["-KILL", &victim]).status().unwrap().success();
+        let hit = Command::new("kill").args(["-KILL", &victim]).stderr(Stdio::null()).status().unwrap().success();
         let left = ranks.clone();
         assert!(ended(&mut child, Duration::from_secs(10)), "mpirun still runs 10 s after a rank was killed");
-        killed += usize::from(hit);
+        killed += u64::from(hit);
         let begun = Instant::now();
         let there = |pid: &u32| std::path::Path::new(&format!("/proc/{pid}")).exists();
         while left.iter().any(there) {

@@ -7,6 +7,7 @@ use dmran::scorer::Model;
 use dmran::train::checkpoint::Allowed;
 use dmran::train::fit::{EpochReport, Finish, Halving, Progress, Watch};
 use dmran::train::memory::Bytes;
+use dmran::train::ranks::cost::{RowsRead, Step, Traffic};
 use dmran::train::run_folder::RunOptions;
 use dmran::train::session::{Keeping, Run};
 use std::path::{Path, PathBuf};
@@ -104,6 +105,23 @@ pub fn train(run: &mut Run<'_>, screen: &mut Screen) -> Result<(), Failure> {
     };
     let message = format!("stopped by {} in epoch {epoch} after step {step}; {kept}", signal.name);
     Err(Failure::Stopped { message, code: signal.code })
+}
+
+/// What the ranks of a team have sent each other, each on average, and what it should be. All of them ask.
+pub fn sent(run: &mut Run<'_>) -> String {
+    let (Traffic { bytes, messages }, steps) = run.fit.sent();
+    let (steps, step) = (steps.max(1) as f64, run.fit.trainer.sizes());
+    let rows = step.tables.iter().map(|read| read.by_rank);
+    let mine: Vec<f64> = [bytes as f64, messages as f64].into_iter().chain(rows).collect();
+    let all = run.fit.trainer.team_mut().gather_f64(&mine);
+    let mean = |at: usize| all.iter().skip(at).step_by(mine.len()).sum::<f64>() / step.ranks as f64;
+    let read = |(at, read): (usize, &RowsRead)| RowsRead { by_rank: mean(2 + at), ..*read };
+    let formula = Step { tables: step.tables.iter().enumerate().map(read).collect(), ..step.clone() }.bytes();
+    let (bytes, messages) = (mean(0) / steps, mean(1) / steps);
+    format!(
+        "{} ranks: each sent {bytes:.0} bytes in {messages:.0} messages a step; by formula {formula:.0} in the last step",
+        step.ranks
+    )
 }
 
 /// A screen that ends the training when a signal has come.

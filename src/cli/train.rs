@@ -15,7 +15,6 @@ use dmran::model::Kind;
 use dmran::scorer::Model;
 use dmran::train::memory::{Bytes, peak_so_far};
 use dmran::train::ranks::Team;
-use dmran::train::ranks::cost::Traffic;
 use dmran::train::session::{Base, Note, Weight};
 use dmran::train::{Config, Session};
 use dmran_kernels::Level;
@@ -168,19 +167,13 @@ fn train(args: &Args, team: Team) -> Result<(), Failure> {
     }
     let (figures, rivals) = run.measure();
     screen.clear();
-    let step = run.fit.trainer.sizes();
+    let sent = (run.fit.trainer.team().count() > 1).then(|| run::sent(&mut run));
     run.fit.trainer.leave();
     if !leads {
         return Ok(());
     }
-    if let (Traffic { bytes, messages }, steps @ 1..) = run.fit.sent()
-        && step.ranks > 1
-    {
-        let (each, messages, formula) = (bytes / steps, messages / steps, step.bytes());
-        let ranks = step.ranks;
-        tell(format!(
-            "{ranks} ranks: this one sent {each} bytes in {messages} messages a step; by formula {formula:.0}"
-        ));
+    if let Some(text) = sent {
+        tell(text);
     }
     let best = run.fit.state.best.as_ref().map(|best| best.epoch);
 

@@ -195,7 +195,7 @@ fn the_rank_that_differs_is_named_with_what_it_differs_in() {
 
 #[test]
 fn bytes_of_all_lengths_come_through() {
-    let text = |rank: usize| "abcdefghij"[..rank * 2 + 1].as_bytes().to_vec();
+    let text = |rank: usize| b"abcdefghij"[..rank * 2 + 1].to_vec();
     for all in run_on(4, |mut team| team.gather_bytes(&text(team.rank()))) {
         assert_eq!(all, (0..4).map(text).collect::<Vec<_>>());
     }
