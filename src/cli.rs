@@ -9,6 +9,7 @@ mod evaluate;
 mod experiment;
 mod failure;
 mod inspect;
+mod machines;
 mod manual;
 mod model_file;
 mod moment;
@@ -26,6 +27,7 @@ mod settings;
 mod show;
 mod signals;
 mod similar;
+mod simulate;
 mod train;
 mod trials;
 mod vectors;
@@ -33,7 +35,6 @@ mod watch;
 
 use clap::{Parser, Subcommand};
 use dmran::train::session::{Note, Weight};
-use failure::Failure;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -94,18 +95,7 @@ pub fn main() -> ExitCode {
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { folder } => manual::pages(&folder),
     };
-    let (message, code) = match result {
-        Ok(()) | Err(Failure::Closed) => return ExitCode::SUCCESS,
-        Err(Failure::Input(message)) => (message, 2),
-        Err(Failure::Other(message)) => (message, 1),
-        Err(Failure::Stopped { message, code }) => {
-            note(message);
-            return ExitCode::from(code);
-        }
-    };
-    // Nobody is left to tell if stderr is closed.
-    let _ = writeln!(io::stderr(), "error: {message}");
-    ExitCode::from(code)
+    result.err().map_or(ExitCode::SUCCESS, |failure| ExitCode::from(failure.tell()))
 }
 
 /// A line to the person at the terminal, apart from the results.

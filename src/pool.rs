@@ -22,6 +22,14 @@ impl<T> Pool<T> {
         result
     }
 
+    /// Makes sure that so many threads find something, each put into shape by `fit`, so that lending makes nothing new.
+    pub fn fill(&self, threads: usize, make: impl Fn() -> T, fit: impl FnMut(&mut T)) {
+        let mut there = self.lock();
+        let more = threads.saturating_sub(there.len());
+        there.extend((0..more).map(|_| make()));
+        there.iter_mut().for_each(fit);
+    }
+
     /// What the things that are not lent come to.
     pub fn sum(&self, of: impl Fn(&T) -> usize) -> usize {
         self.lock().iter().map(of).sum()

@@ -44,15 +44,27 @@ pub struct Gathered {
 /// What a tape needs while a pass is computed, and no longer: tapes that are computed one after the other can share it.
 #[derive(Default)]
 pub struct Workspace {
+    /// Gradients of the dense weights.
+    weight_grads: Vec<f32>,
     /// Gradients of the activations.
     grads: Vec<f32>,
     scratch: Vec<f32>,
 }
 
 impl Workspace {
+    /// Gradients of the dense weights that the last pass left here.
+    pub(crate) fn weight_grads(&self) -> &[f32] {
+        &self.weight_grads
+    }
+
+    /// The same, to be taken for other room.
+    pub(crate) fn weight_grads_mut(&mut self) -> &mut Vec<f32> {
+        &mut self.weight_grads
+    }
+
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
-        4 * (self.grads.capacity() + self.scratch.capacity())
+        4 * (self.weight_grads.capacity() + self.grads.capacity() + self.scratch.capacity())
     }
 }
 
@@ -64,7 +76,6 @@ pub struct Tape {
     saved: Vec<f32>,
     saved_top: usize,
     indices: Vec<u32>,
-    weight_grads: Vec<f32>,
     workspace: Workspace,
     ops: Vec<Box<dyn Op>>,
     ops_top: usize,
@@ -90,13 +101,16 @@ impl Tape {
 
     /// Sets the gradients of all dense weights to zero.
     pub fn forget_weight_grads(&mut self, params: &Params) {
-        self.weight_grads.clear();
-        self.weight_grads.resize(params.values().len(), 0.0);
+        let grads = &mut self.workspace.weight_grads;
+        grads.clear();
+        // No more than is needed, and all there at once.
+        grads.reserve_exact(params.values().len());
+        grads.resize(params.values().len(), 0.0);
     }
 
     /// Gradients of all dense weights, derived ones included.
     pub fn weight_grads(&self) -> &[f32] {
-        &self.weight_grads
+        &self.workspace.weight_grads
     }
 
     /// The value of an activation of the last forward pass.
@@ -109,17 +123,16 @@ impl Tape {
         &self.indices[index.start..index.start + index.len]
     }
 
-    /// Lengths of activations, saved values, indices and gradients of weights; then of the workspace's gradients and working
-    /// memory.
+    /// Lengths of activations, saved values and indices; then of the workspace's gradients of weights and of activations, and
+    /// of its working memory.
     pub(crate) fn lengths(&self) -> [f64; 6] {
-        let Tape { acts, saved, indices, weight_grads, workspace: Workspace { grads, scratch }, .. } = self;
+        let Tape { acts, saved, indices, workspace: Workspace { weight_grads, grads, scratch }, .. } = self;
         [acts.len(), saved.len(), indices.len(), weight_grads.len(), grads.len(), scratch.len()].map(|n| n as f64)
     }
 
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
-        4 * (self.acts.capacity() + self.saved.capacity() + self.indices.capacity() + self.weight_grads.capacity())
-            + self.workspace.bytes()
+        4 * (self.acts.capacity() + self.saved.capacity() + self.indices.capacity()) + self.workspace.bytes()
     }
 }
 
@@ -379,10 +392,10 @@ impl<'a> Graph<'a> {
 
     fn walk(&mut self, seed: impl FnOnce(&mut Grads<'_>)) {
         let tape = &mut *self.tape;
-        let Workspace { grads, scratch } = &mut tape.workspace;
+        let Workspace { weight_grads, grads, scratch } = &mut tape.workspace;
         let acts = grow(grads, tape.acts_top);
         acts.fill(0.0);
-        let mut grads = Grads { weights: &mut tape.weight_grads[..tape.base], acts };
+        let mut grads = Grads { weights: &mut weight_grads[..tape.base], acts };
         seed(&mut grads);
         let values = Values {
             params: self.params,

@@ -140,6 +140,26 @@ fn a_diverging_run_is_no_bad_input() {
 }
 
 #[test]
+fn what_several_machines_would_reach_is_told_without_training() {
+    let folder = Folder::with_log();
+    let args = ["train", "log.csv", "--batch", "64", "--shards", "4", "--simulate-ranks", "8", "--network", "10GbE"];
+    let ran = folder.run(&[&args[..], TINY].concat()).ok();
+    let ranks: Vec<&str> = ran.out.lines().skip(2).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(ranks, ["1", "2", "4", "More"], "{}", ran.out);
+    assert!(ran.out.contains("network: 10 Gbit/s") && !folder.path("model.dmran").exists(), "{}", ran.out);
+    folder.run(&["train", "log.csv", "--simulate-ranks", "4", "--network", "fast"]).refused(&["25GbE"]);
+}
+
+#[test]
+#[cfg(not(feature = "mpi"))]
+fn several_processes_of_a_program_without_mpi_are_refused() {
+    let folder = Folder::with_log();
+    let mut command = folder.command(&[&["train", "log.csv"], TINY].concat());
+    Ran::of(command.env("OMPI_COMM_WORLD_SIZE", "4")).refused(&["one of 4 processes", "--features mpi"]);
+    assert!(!folder.path("model.dmran").exists());
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let folder = Folder::with_model();
     for args in [

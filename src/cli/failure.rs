@@ -1,5 +1,6 @@
 //! How a subcommand ends when it does not end well.
 
+use super::note;
 use dmran::data::DataError;
 use dmran::experiment::ExperimentError;
 use dmran::model::mapped::MapError;
@@ -32,6 +33,21 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Says what happened; the exit code that tells of it.
+    pub fn tell(self) -> u8 {
+        let (message, code) = match self {
+            Failure::Closed => return 0,
+            Failure::Input(message) => (message, 2),
+            Failure::Other(message) => (message, 1),
+            Failure::Stopped { message, code } => {
+                note(message);
+                return code;
+            }
+        };
+        note(format_args!("error: {message}"));
+        code
+    }
+
     /// Bad input.
     pub fn input(message: impl Into<String>) -> Failure {
         Failure::Input(message.into())

@@ -7,6 +7,7 @@ use dmran::scorer::Model;
 use dmran::train::checkpoint::Allowed;
 use dmran::train::fit::{EpochReport, Finish, Halving, Progress, Watch};
 use dmran::train::memory::Bytes;
+use dmran::train::ranks::cost::{RowsRead, Step, Traffic};
 use dmran::train::run_folder::RunOptions;
 use dmran::train::session::{Keeping, Run};
 use std::path::{Path, PathBuf};
@@ -77,8 +78,14 @@ pub fn train(run: &mut Run<'_>, screen: &mut Screen) -> Result<(), Failure> {
         signals::end_at_once();
         return Ok(());
     }
-    let result = run.train(&mut UntilSignal { screen });
-    let stopped = signals::received();
+    let leads = run.fit.trainer.team().leads();
+    let result = run.train(&mut UntilSignal { screen, leads });
+    // All ranks of a team stop, whichever of them was told to. With an error nobody asks the others.
+    let mut stopped = signals::received();
+    if result.is_ok() {
+        let asked = run.fit.trainer.team_mut().most(signals::number(stopped));
+        stopped = signals::signal(asked);
+    }
     if result.is_err() || stopped.is_some() {
         screen.clear();
     }
@@ -100,9 +107,28 @@ pub fn train(run: &mut Run<'_>, screen: &mut Screen) -> Result<(), Failure> {
     Err(Failure::Stopped { message, code: signal.code })
 }
 
+/// What the ranks of a team have sent each other, each on average, and what it should be. All of them ask.
+pub fn sent(run: &mut Run<'_>) -> String {
+    let (Traffic { bytes, messages }, steps) = run.fit.sent();
+    let (steps, step) = (steps.max(1) as f64, run.fit.trainer.sizes());
+    let rows = step.tables.iter().map(|read| read.by_rank);
+    let mine: Vec<f64> = [bytes as f64, messages as f64].into_iter().chain(rows).collect();
+    let all = run.fit.trainer.team_mut().gather_f64(&mine);
+    let mean = |at: usize| all.iter().skip(at).step_by(mine.len()).sum::<f64>() / step.ranks as f64;
+    let read = |(at, read): (usize, &RowsRead)| RowsRead { by_rank: mean(2 + at), ..*read };
+    let formula = Step { tables: step.tables.iter().enumerate().map(read).collect(), ..step.clone() }.bytes();
+    let (bytes, messages) = (mean(0) / steps, mean(1) / steps);
+    format!(
+        "{} ranks: each sent {bytes:.0} bytes in {messages:.0} messages a step; by formula {formula:.0} in the last step",
+        step.ranks
+    )
+}
+
 /// A screen that ends the training when a signal has come.
 struct UntilSignal<'a> {
     screen: &'a mut Screen,
+    /// Whether this rank speaks.
+    leads: bool,
 }
 
 impl Watch for UntilSignal<'_> {
@@ -115,6 +141,8 @@ impl Watch for UntilSignal<'_> {
     }
 
     fn halved(&mut self, halving: &Halving) {
-        self.screen.halved(halving);
+        if self.leads {
+            self.screen.halved(halving);
+        }
     }
 }

@@ -32,11 +32,21 @@ pub fn install() -> io::Result<()> {
 
 /// The signal that has come, if one has.
 pub fn received() -> Option<Signal> {
-    match RECEIVED.load(Ordering::SeqCst) as i32 {
+    signal(RECEIVED.load(Ordering::SeqCst) as u32)
+}
+
+/// The signal of a number, if it is one of ours.
+pub fn signal(number: u32) -> Option<Signal> {
+    match number as i32 {
         SIGINT => Some(Signal { name: "SIGINT", code: 130 }),
         SIGTERM => Some(Signal { name: "SIGTERM", code: 143 }),
         _ => None,
     }
+}
+
+/// The number of a signal; 0 for none.
+pub fn number(signal: Option<Signal>) -> u32 {
+    signal.map_or(0, |signal| u32::from(signal.code) - 128)
 }
 
 /// From here on the first signal ends the program at once, too.

@@ -4,14 +4,17 @@ use super::base::{self, BaseFlags};
 use super::bundled::{BundledFlag, Piped};
 use super::data_flags::{self, DataFlags, named};
 use super::failure::Failure;
+use super::machines::Machines;
 use super::outputs::{self, Holds, Outputs};
 use super::run::{self, RunFlags};
 use super::settings::{Everything, RecipeFlags, SettingsFlags, apply_all, gather};
+use super::simulate::SimulateFlags;
 use super::watch::Screen;
 use super::{command, note, page, print_config, show, signals};
 use dmran::model::Kind;
 use dmran::scorer::Model;
 use dmran::train::memory::{Bytes, peak_so_far};
+use dmran::train::ranks::Team;
 use dmran::train::session::{Base, Note, Weight};
 use dmran::train::{Config, Session};
 use dmran_kernels::Level;
@@ -54,6 +57,8 @@ pub struct Args {
     settings: SettingsFlags<Everything>,
     #[command(flatten)]
     run: RunFlags,
+    #[command(flatten)]
+    simulate: SimulateFlags,
 }
 
 impl Args {
@@ -77,11 +82,22 @@ impl Args {
     }
 }
 
-/// Trains, shows the results and writes the model.
+/// Trains, shows the results and writes the model; as one of several processes, where a launcher has started them.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    let (machines, team) = Machines::join()?;
+    machines.leave(train(args, team))
+}
+
+fn train(args: &Args, team: Team) -> Result<(), Failure> {
+    // Rank 0 prints and writes for all.
+    let leads = team.leads();
+    let quiet = args.quiet || !leads;
     let base = args.base.load(args.model)?;
     let config = args.settings(base.as_ref())?;
     let mut out = io::stdout().lock();
+    if args.print_config && !leads {
+        return Ok(());
+    }
     if args.print_config {
         let text = print_config::annotated(&config).map_err(|error| Failure::Other(error.to_string()))?;
         out.write_all(text.as_bytes())?;
@@ -89,18 +105,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     Level::from_env()?;
     let (files, piped) = log(args)?;
-    let (to, report) = outputs(args, &config)?;
+    let (to, report) = if leads { outputs(args, &config)? } else { (None, None) };
     let opened = data_flags::open_silently(files, &config.data)?;
-    if !args.quiet {
+    if !quiet {
         data_flags::tell_choices(&opened);
     }
     let tell = |text: String| {
-        if !args.quiet {
+        if !quiet {
             note(text)
         }
     };
     let say = |what: Vec<Note>| {
-        what.iter().filter(|what| !args.quiet || what.weight() == Weight::Loss).for_each(super::say);
+        what.iter().filter(|what| !quiet || leads && what.weight() == Weight::Loss).for_each(super::say);
     };
     let mut session = Session::new(opened, config)?.keeping(args.run.keeping()).max_memory(args.run.max_memory);
     say(session.take_notes());
@@ -116,29 +132,49 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     prepared?;
 
     let kind = session.config().train.model;
+    if kind == Kind::MostPopular && !leads {
+        return Ok(());
+    }
     if kind == Kind::MostPopular {
         let rivals = session.rivals();
         let columns: Vec<_> = rivals.iter().map(|rival| (rival.name, &rival.figures)).collect();
         return Ok(write!(out, "\n{}", show::table(&columns))?);
     }
+    if args.simulate.is_set() {
+        if !team.is_alone() {
+            return Err(Failure::input("--simulate-ranks is for a single process, without mpirun"));
+        }
+        return args.simulate.run(&session, &mut out);
+    }
     let mut run = session.start()?;
     signals::install().map_err(|error| Failure::Other(format!("cannot listen to signals: {error}")))?;
+    let joined = run.join(team);
     say(run.take_notes());
+    joined?;
     let resumed = run.resume();
     say(run.take_notes());
     resumed?;
-    if let Some(text) = to.as_deref().and_then(|to| run::done(&run, to, tell)) {
-        writeln!(out, "{text}")?;
-        return Ok(());
+    let done = to.as_deref().and_then(|to| run::done(&run, to, tell));
+    // Rank 0 knows, the others hear it.
+    if run.fit.trainer.team_mut().most(u32::from(done.is_some())) > 0 {
+        return Ok(done.map_or(Ok(()), |text| writeln!(out, "{text}"))?);
     }
     let protocol = session.config().eval.protocol;
-    let mut screen = Screen::new(&session.config().train, protocol.picked_on(), args.quiet);
+    let mut screen = Screen::new(&session.config().train, protocol.picked_on(), quiet);
     run::train(&mut run, &mut screen)?;
     if protocol.measures() {
         screen.finish("measuring on the test set");
     }
     let (figures, rivals) = run.measure();
     screen.clear();
+    let sent = (run.fit.trainer.team().count() > 1).then(|| run::sent(&mut run));
+    run.fit.trainer.leave();
+    if !leads {
+        return Ok(());
+    }
+    if let Some(text) = sent {
+        tell(text);
+    }
     let best = run.fit.state.best.as_ref().map(|best| best.epoch);
 
     // Whatever has come since is no less forgotten.

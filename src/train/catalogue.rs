@@ -9,15 +9,20 @@
 //! all runs, side by side:  cross_entropy::backward over the blocks: the items' gradients
 //! ```
 //!
+//! Of several ranks each takes some of the runs; between the passes all get what the others' came to, and at the end their items'
+//! gradients.
+//!
 //! Memory is that of the dense gradients and of `items * ROWS` exponentials, whatever the batch is. All of it is kept, so
 //! a step after the first allocates nothing.
 
 mod added;
 mod items;
 mod parts;
+mod share;
 
 use crate::lines::Lines;
 pub use crate::model::items::{Categories, ItemRows};
+use crate::train::ranks::Team;
 
 use dmran_kernels::Level;
 use dmran_kernels::cross_entropy::{self, Block, Excluded, Gradients, Rows, Running, Write, row_loss, stride};
@@ -27,6 +32,7 @@ use dmran_kernels::optim::add_scaled;
 use items::Members;
 use parts::{Part, Parts, Run};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Items of a block: its exponentials, vectors and gradients together stay in a second level cache.
 pub const BLOCK: usize = 256;
@@ -182,6 +188,22 @@ impl Catalogue {
     /// # Panics
     /// If lengths do not fit the catalogue's sizes or each other, or a target is no item.
     pub fn loss_and_gradients(&mut self, rows: &ItemRows, batch: &Batch, d_users: &mut [f32]) -> f64 {
+        self.shared_loss_and_gradients(&mut Team::default(), rows, batch, d_users)
+    }
+
+    /// [`Catalogue::loss_and_gradients`] by a team, of whose ranks each computes a part of the items and has all results; to the
+    /// bits of one.
+    ///
+    /// # Panics
+    /// As there.
+    pub(crate) fn shared_loss_and_gradients(
+        &mut self,
+        team: &mut Team,
+        rows: &ItemRows,
+        batch: &Batch,
+        d_users: &mut [f32],
+    ) -> f64 {
+        let own = self.runs_of(team, team.rank());
         let d = self.width + self.category_width;
         assert_eq!(d_users.len(), batch.users.len(), "users and their gradients differ in length");
         self.begin(rows, batch);
@@ -195,11 +217,14 @@ impl Catalogue {
         for from in (0..count).step_by(ROWS) {
             let to = count.min(from + ROWS);
             let chunk = batch.chunk(from, to, d);
-            self.forward(rows, &chunk, true);
+            self.forward(rows, &chunk, true, own.clone());
+            self.share_runs(team, &own, chunk.targets.len());
+            self.finish_rows(&chunk);
             self.finish_users(rows, &chunk, &mut d_users[from * d..to * d]);
             let write = if from == 0 { Write::Over } else { Write::Add };
-            self.backward(&chunk, write, to == count);
+            self.backward(&chunk, write, to == count, own.clone());
         }
+        self.share_gradients(team, &own);
         self.finish_tables();
         self.weighted(batch)
     }
@@ -213,7 +238,9 @@ impl Catalogue {
         self.begin(rows, batch);
         let count = batch.targets.len();
         for from in (0..count).step_by(ROWS) {
-            self.forward(rows, &batch.chunk(from, count.min(from + ROWS), d), false);
+            let chunk = batch.chunk(from, count.min(from + ROWS), d);
+            self.forward(rows, &chunk, false, 0..self.runs.len());
+            self.finish_rows(&chunk);
         }
         self.weighted(batch)
     }
@@ -297,8 +324,8 @@ impl Catalogue {
         Parts { part: parts, run: self.run, e: kept * stride(rows), maxima: self.run / BLOCK * rows }
     }
 
-    /// All runs over the catalogue; then totals and losses. Exponentials are kept if they are for gradients.
-    fn forward(&mut self, rows: &ItemRows, chunk: &Batch, for_gradients: bool) {
+    /// The runs `own` over their items. Exponentials are kept if they are for gradients.
+    fn forward(&mut self, rows: &ItemRows, chunk: &Batch, for_gradients: bool, own: Range<usize>) {
         let kept = if for_gradients { self.run } else { BLOCK };
         let (level, d, count) = (self.level, self.width + self.category_width, chunk.targets.len());
         let mut packed = std::mem::take(&mut self.packed);
@@ -306,7 +333,7 @@ impl Catalogue {
         pack_transposed(chunk.users, count, d, users);
         let users = &*users;
         let scratch = if self.category_width > 0 { BLOCK.min(self.items) * d } else { 0 };
-        self.parts(count, kept).each(&|part| {
+        self.parts(count, kept).among(own, &|part| {
             let [run] = part.runs else { unreachable!("one run at a time") };
             run.begin(count, if for_gradients { d } else { 0 }, scratch);
             for (at, max) in (part.items.clone()).step_by(BLOCK).zip(part.maxima.chunks_exact_mut(count)) {
@@ -333,7 +360,6 @@ impl Catalogue {
             }
         });
         self.packed = packed;
-        self.finish_rows(chunk);
     }
 
     /// Totals, losses, and what makes probabilities of exponentials.
@@ -377,12 +403,12 @@ impl Catalogue {
         });
     }
 
-    /// The gradients of all items from the chunk's exponentials.
-    fn backward(&mut self, chunk: &Batch, write: Write, last: bool) {
+    /// The gradients of the items of the runs `own` from the chunk's exponentials.
+    fn backward(&mut self, chunk: &Batch, write: Write, last: bool, own: Range<usize>) {
         let (level, width, count) = (self.level, self.width, chunk.targets.len());
         let d = width + self.category_width;
         let known = std::mem::take(&mut self.chunk);
-        self.parts(count, self.run).each(&|part| {
+        self.parts(count, self.run).among(own, &|part| {
             let [run] = part.runs else { unreachable!("one run at a time") };
             run.squares = [0.0; 2];
             let starts = part.items.clone().step_by(BLOCK).zip(part.maxima.chunks_exact(count));

@@ -289,7 +289,8 @@ pub struct TrainConfig {
     pub average: f32,
     /// Fused kernels or the naive reference.
     pub engine: Engine,
-    /// Parts of a batch that are computed side by side; results depend on it (not on the threads). 0 = by batch size.
+    /// Parts of a batch that are computed side by side and summed by a fixed tree of pairs; results depend on it (not on the
+    /// threads or the machines). 0 = by batch size.
     pub shards: usize,
     /// Threads; 0 = as many as there are cores (or `RAYON_NUM_THREADS`). Results do not depend on it.
     pub threads: usize,
@@ -351,9 +352,15 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// The number of shards of a batch: fixed by the configuration alone, so that sums always run in one order.
+    /// The number of shards of a batch: fixed by the configuration alone, so that sums always run in one order. Large batches
+    /// have enough for many threads on several machines, and as many as can be halved again and again.
     pub fn shard_count(&self) -> usize {
-        if self.shards > 0 { self.shards } else { (self.batch / 16).clamp(2, 16) }
+        let by_size = self.batch / 16;
+        match self.batch {
+            _ if self.shards > 0 => self.shards,
+            0..1024 => by_size.clamp(2, 16),
+            _ => (1 << by_size.ilog2()).min(256),
+        }
     }
 
     /// Candidates that a target brings along, itself among them.
@@ -402,6 +409,14 @@ mod tests {
         config.data.meta = Some(std::ffi::OsString::from_vec(vec![0xff, b'm']).into());
         let changed = config.changed(toml::from_str("[train]\nlr = 0.5").unwrap()).unwrap();
         assert_eq!((&changed.data, changed.train.lr), (&config.data, 0.5));
+    }
+
+    #[test]
+    fn large_batches_have_at_least_64_shards_and_a_power_of_two_of_them() {
+        let count = |batch, shards| TrainConfig { batch, shards, ..TrainConfig::default() }.shard_count();
+        let counts = [1, 32, 64, 100, 512, 1000, 1024, 3000, 4096, 1 << 20].map(|batch| count(batch, 0));
+        assert_eq!(counts, [2, 2, 4, 6, 16, 16, 64, 128, 256, 256]);
+        assert_eq!(count(4096, 7), 7, "who says a number has it");
     }
 
     #[test]

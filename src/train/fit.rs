@@ -12,6 +12,7 @@ use crate::train::config::{Config, OnNan};
 use crate::train::evaluate::{Exam, Sampled, full_ranking, sampled};
 pub use crate::train::evaluate::{Figures, Rated};
 use crate::train::loss::Terms;
+use crate::train::ranks::cost::Traffic;
 use crate::train::sampler::epoch_order;
 use crate::train::trainer::TrainError;
 pub use state::{Best, EpochReport, Halving, Point, Snapshot, State, TopTen};
@@ -38,6 +39,8 @@ pub struct Fit<'a> {
     order: Vec<u32>,
     /// The start of the epoch under way, where `on_nan` may have to go back to it.
     rollback: Option<Point>,
+    /// What this rank of a team has sent in steps, and in how many.
+    sent: (Traffic, u64),
 }
 
 impl<'a> Fit<'a> {
@@ -79,6 +82,7 @@ impl<'a> Fit<'a> {
             test,
             order,
             rollback,
+            sent: (Traffic::default(), 0),
         }
     }
 
@@ -105,6 +109,11 @@ impl<'a> Fit<'a> {
     /// Which items each user has, as far as the training may know it.
     pub fn negatives(&self) -> &Negatives {
         &self.negatives
+    }
+
+    /// What this rank of a team has sent in the steps that it has taken, and how many these are.
+    pub fn sent(&self) -> (Traffic, u64) {
+        self.sent
     }
 
     /// The data set that is learned from.
@@ -176,11 +185,16 @@ impl<'a> Fit<'a> {
             }
             let report = self.close_epoch();
             keep.keep(self)?;
-            if !watch.epoch(&report) {
+            if !self.all(watch.epoch(&report)) {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// Whether no rank of the team wants to stop: they stop together.
+    fn all(&mut self, go_on: bool) -> bool {
+        self.trainer.team_mut().most(u32::from(!go_on)) == 0
     }
 
     /// Goes back to the start of the epoch with half the learning rate, where the settings ask for it.
@@ -214,7 +228,10 @@ impl<'a> Fit<'a> {
             let end = self.order.len().min(first + self.config.train.batch);
             let batch = &self.order[first..end];
             let epoch = self.state.epoch;
+            let sent = self.trainer.team().traffic();
             let step = self.trainer.step(self.dataset, &self.negatives, &self.train, batch, epoch, first)?;
+            let sent = self.trainer.team().traffic() - sent;
+            self.sent = (self.sent.0 + sent, self.sent.1 + 1);
             self.state.sums.add(&step.terms.times(step.samples as f64));
             self.state.counted += step.samples;
             self.state.position = end;
@@ -228,8 +245,9 @@ impl<'a> Fit<'a> {
                 loss: terms.total(config),
                 terms,
                 step,
+                sent,
             };
-            let go_on = watch.step(&progress);
+            let go_on = self.all(watch.step(&progress));
             // At the epoch's end the evaluation comes first.
             if end < self.order.len() && keep.due() {
                 keep.keep(self)?;

@@ -38,9 +38,20 @@ impl Terms {
         self.l2_dense += other.l2_dense;
     }
 
+    /// The terms one by one.
+    pub fn values(&self) -> [f64; 4] {
+        [self.rank, self.penalty, self.l2, self.l2_dense]
+    }
+
     /// All terms times `k`.
     pub fn times(&self, k: f64) -> Terms {
         Terms { rank: self.rank * k, penalty: self.penalty * k, l2: self.l2 * k, l2_dense: self.l2_dense * k }
+    }
+}
+
+impl From<[f64; 4]> for Terms {
+    fn from([rank, penalty, l2, l2_dense]: [f64; 4]) -> Terms {
+        Terms { rank, penalty, l2, l2_dense }
     }
 }
 

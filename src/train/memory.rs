@@ -19,7 +19,8 @@ use crate::train::rank::{self, RanksBy};
 use crate::train::rivals::ItemKnn;
 use crate::train::sampler::epoch_order;
 use crate::train::shard::{FIXED_WORK, Source, cut, cut_blocks};
-use crate::train::trainer::{groups, scoring_shards};
+use crate::train::trainer::{group, scoring_shards};
+use crate::train::tree::partial_sums;
 use dmran_kernels::Level;
 use probe::{Load, Probe, Shape};
 use std::fmt;
@@ -284,7 +285,10 @@ impl Shards {
     fn bytes(&self, threads: usize) -> u64 {
         let own: u64 = self.most.iter().map(|load| load.bytes() - load.lent()).sum();
         let lent = self.most.iter().map(Load::lent).max().unwrap_or(0);
-        own + lent * groups(threads).min(self.most.len()) as u64
+        let dense = self.most.iter().map(Load::dense).max().unwrap_or(0);
+        let group = group(self.most.len(), threads);
+        // A group has a workspace, and partial sums over 1, 2, 4 ... of its shards.
+        own + (lent + dense * partial_sums(group) as u64) * self.most.len().div_ceil(group) as u64
     }
 
     fn largest(&self) -> u64 {

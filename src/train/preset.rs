@@ -18,11 +18,16 @@ pub enum Preset {
     /// The best top ten that was found: for DMRAN the softmax over all items.
     #[default]
     Everyday,
+    /// Everyday in large batches, for many cores on one machine or several.
+    LargeBatch,
 }
+
+/// The batch of [`Preset::LargeBatch`].
+const LARGE_BATCH: f64 = 1024.0;
 
 impl Preset {
     /// All of them, each on top of the ones before it.
-    pub const ALL: [Preset; 3] = [Preset::Paper, Preset::Auc, Preset::Everyday];
+    pub const ALL: [Preset; 4] = [Preset::Paper, Preset::Auc, Preset::Everyday, Preset::LargeBatch];
 
     /// The name on the command line and in TOML.
     pub const fn name(self) -> &'static str {
@@ -30,6 +35,7 @@ impl Preset {
             Preset::Paper => "paper",
             Preset::Auc => "auc",
             Preset::Everyday => "everyday",
+            Preset::LargeBatch => "large-batch",
         }
     }
 
@@ -40,6 +46,7 @@ impl Preset {
             Preset::Paper => recipes.paper,
             Preset::Auc => recipes.auc,
             Preset::Everyday => recipes.everyday,
+            Preset::LargeBatch => &[],
         }
     }
 }
@@ -74,7 +81,27 @@ pub(super) fn recipe(preset: Preset, model: Kind) -> toml::Table {
     for text in Preset::ALL[..=upto].iter().flat_map(|layer| layer.texts(model)) {
         merge(&mut table, toml::from_str(text).expect("a recipe is TOML"));
     }
+    if preset == Preset::LargeBatch {
+        enlarge(&mut table);
+    }
     table
+}
+
+/// Makes the batches of a model's settings large; the learning rate grows with the square root, as the noise of a batch's
+/// gradient shrinks.
+fn enlarge(table: &mut toml::Table) {
+    let Some(train) = table.get_mut("train").and_then(toml::Value::as_table_mut) else { return };
+    let number = |key: &str| match train.get(key) {
+        Some(toml::Value::Integer(whole)) => *whole as f64,
+        Some(toml::Value::Float(number)) => *number,
+        _ => 0.0,
+    };
+    let times = LARGE_BATCH / number("batch").max(1.0);
+    if times > 1.0 {
+        let lr = number("lr") as f32 * times.sqrt() as f32;
+        train.insert("batch".into(), toml::Value::Integer(LARGE_BATCH as i64));
+        train.insert("lr".into(), toml::Value::Float(lr.into()));
+    }
 }
 
 #[cfg(test)]
@@ -125,6 +152,18 @@ mod tests {
         assert_eq!((dmran.loss, dmran.penalty, dmran.dropout, dmran.clip), (Loss::Softmax, 0.0, 0.4, 0.0));
         let auc = Config::of(Preset::Auc, Kind::Dmran).train;
         assert_eq!((auc.loss, auc.dropout, auc.decay, auc.init_std, auc.batch), (Loss::Bce, 0.2, 0.9, 0.01, 64));
+    }
+
+    #[test]
+    fn large_batches_have_the_learning_rate_to_go_with_them() {
+        for kind in Kind::trained() {
+            let [small, large] = [Preset::Everyday, Preset::LargeBatch].map(|preset| Config::of(preset, kind).train);
+            assert_eq!((large.batch, large.shard_count()), (1024, 64), "{kind}");
+            let times = f64::from(large.lr) / f64::from(small.lr);
+            assert!((times * times * small.batch as f64 - 1024.0).abs() < 0.1, "{kind}: {times} times");
+            let back = crate::train::config::TrainConfig { batch: small.batch, lr: small.lr, ..large };
+            assert_eq!(back, small, "{kind}: nothing else changes");
+        }
     }
 
     #[test]

@@ -248,6 +248,22 @@ impl Shard {
         self.tape = tape;
     }
 
+    /// In place of [`Shard::train_users`] where another rank computes the user vectors: what they are compared with.
+    pub(crate) fn note_users(
+        &mut self,
+        config: &TrainConfig,
+        source: &Source<'_>,
+        samples: &[Sample],
+        targets: &[u32],
+    ) {
+        self.pending = None;
+        self.candidates.clear();
+        self.candidates.extend_from_slice(targets);
+        if config.denominator == Denominator::Unseen {
+            self.leave_out(source, samples);
+        }
+    }
+
     /// The backward pass of [`Shard::train_users`], from the gradients of its user vectors.
     pub(crate) fn train_users_backward(&mut self, job: &Job<'_>, d_users: &[f32]) {
         let Some(Pending { u, seeds }) = self.pending.take() else { return };

@@ -1,8 +1,10 @@
 //! Gradients of table rows: from lookups scattered over shards to one sum for each row that was read.
 
 use crate::params::{Params, Table};
+use crate::pool::Pool;
 use crate::tape::Tape;
 use crate::train::optimizer::Rule;
+use crate::train::tree;
 use dmran_kernels::Level;
 use dmran_kernels::loss::sum_squares;
 use dmran_kernels::optim::add_scaled;
@@ -49,6 +51,18 @@ impl Lookups {
         }
     }
 
+    /// Adds lookups of the rows `ids` with the numbers of their gradients, one after the other.
+    pub(crate) fn fill(&mut self, ids: &[u32], grads: impl Iterator<Item = f32>) {
+        self.ids.extend_from_slice(ids);
+        self.grads.extend(grads);
+    }
+
+    /// Adds the lookups of another list.
+    pub(crate) fn append(&mut self, other: &Lookups) {
+        self.ids.extend_from_slice(&other.ids);
+        self.grads.extend_from_slice(&other.grads);
+    }
+
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
         4 * (self.ids.capacity() + self.grads.capacity())
@@ -67,11 +81,13 @@ pub struct RowGrads {
     grads: Vec<f32>,
     squares: Vec<f64>,
     cols: usize,
+    /// Room for a row's partial sums, one for each thread.
+    partial: Pool<Vec<f32>>,
 }
 
 impl RowGrads {
-    /// Sums the gradients of every row, of `cols` columns, that the shards looked up. The order of each sum is that of
-    /// the shards and of the lookups within them.
+    /// Sums the gradients of every row, of `cols` columns, that the shards looked up: within a shard in the order of the
+    /// lookups, and over the shards by the [tree](crate::train::tree). A shard that is `None` has no place in it.
     pub fn collect<'a>(
         &mut self,
         level: Level,
@@ -79,12 +95,11 @@ impl RowGrads {
         lookups: impl Fn(usize) -> Option<&'a Lookups> + Sync,
         shards: usize,
     ) {
-        let lookups = |shard| lookups(shard).expect("lookups of every shard");
         self.cols = cols;
         self.keys.clear();
         self.places.clear();
         for shard in 0..shards {
-            for (at, id) in lookups(shard).ids.iter().enumerate() {
+            for (at, id) in lookups(shard).iter().flat_map(|lookups| lookups.ids.iter().enumerate()) {
                 self.keys.push(u64::from(*id) << 32 | self.places.len() as u64);
                 self.places.push((shard as u32, at as u32));
             }
@@ -102,21 +117,25 @@ impl RowGrads {
         self.runs.push(self.keys.len() as u32);
         self.grads.resize(self.rows.len() * cols, 0.0);
         self.squares.resize(self.rows.len(), 0.0);
+        let levels = tree::meet(0, shards.saturating_sub(1) as u32) as usize;
+        self.partial.fill(rayon::current_num_threads(), Vec::new, |partial| partial.resize(levels * cols, 0.0));
         let (keys, places, runs) = (&self.keys, &self.places, &self.runs);
-        let sums = self.grads.par_chunks_mut(cols).zip(self.squares.par_iter_mut());
-        let grad_of = |key: &u64| {
-            let (shard, at) = places[(key & 0xffff_ffff) as usize];
-            &lookups(shard as usize).grads[at as usize * cols..][..cols]
+        let place = |key: &u64| places[(key & 0xffff_ffff) as usize];
+        let of_key = |key: &u64| {
+            let (shard, at) = place(key);
+            (shard, &lookups(shard as usize).expect("a shard that was there").grads[at as usize * cols..][..cols])
         };
-        sums.enumerate().with_min_len(GRAIN).for_each(|(i, (sum, square))| {
-            if let Some(key) = keys.get(runs[i] as usize + AHEAD) {
-                prefetch(grad_of(key));
-            }
-            sum.fill(0.0);
-            for key in &keys[runs[i] as usize..runs[i + 1] as usize] {
-                add_scaled(level, sum, 1.0, grad_of(key));
-            }
-            *square = sum_squares(level, sum);
+        let sums = self.grads.par_chunks_mut(GRAIN * cols).zip(self.squares.par_chunks_mut(GRAIN));
+        sums.enumerate().for_each(|(chunk, (sums, squares))| {
+            self.partial.with(Vec::new, |partial| {
+                for ((i, sum), square) in (chunk * GRAIN..).zip(sums.chunks_exact_mut(cols)).zip(squares) {
+                    if let Some(key) = keys.get(runs[i] as usize + AHEAD) {
+                        prefetch(of_key(key).1);
+                    }
+                    fold(level, keys[runs[i] as usize..runs[i + 1] as usize].iter().map(of_key), sum, partial);
+                    *square = sum_squares(level, sum);
+                }
+            });
         });
     }
 
@@ -146,6 +165,43 @@ impl RowGrads {
     pub fn bytes(&self) -> usize {
         8 * (self.keys.capacity() + self.places.capacity() + self.squares.capacity())
             + 4 * (self.rows.capacity() + self.runs.capacity() + self.grads.capacity())
+            + self.partial.sum(|partial| 4 * partial.capacity())
+    }
+}
+
+/// Sums one row's gradients, each with its shard, ascending: within a shard one after the other, over the shards by the
+/// tree. `partial` has room for as many sums as the tree has levels.
+fn fold<'a>(level: Level, all: impl Iterator<Item = (u32, &'a [f32])>, sum: &mut [f32], partial: &mut [f32]) {
+    let cols = sum.len();
+    // The shards of the sums that wait for what stands to their right; the first sum is in `sum`, the others in `partial`.
+    let mut waiting = [0u32; u32::BITS as usize + 1];
+    let mut depth = 0;
+    let up = |depth: usize, sum: &mut [f32], partial: &mut [f32]| match depth {
+        2 => add_scaled(level, sum, 1.0, &partial[..cols]),
+        _ => {
+            let (left, right) = partial.split_at_mut((depth - 2) * cols);
+            add_scaled(level, &mut left[(depth - 3) * cols..], 1.0, &right[..cols]);
+        }
+    };
+    for (shard, grad) in all {
+        if depth > 0 && waiting[depth - 1] == shard {
+            let to = if depth == 1 { &mut *sum } else { &mut partial[(depth - 2) * cols..][..cols] };
+            add_scaled(level, to, 1.0, grad);
+            continue;
+        }
+        // Two that meet below where the new one comes in have all that belongs to them.
+        while depth >= 2 && tree::meet(waiting[depth - 2], waiting[depth - 1]) < tree::meet(waiting[depth - 1], shard) {
+            up(depth, sum, partial);
+            depth -= 1;
+        }
+        let to = if depth == 0 { &mut *sum } else { &mut partial[(depth - 1) * cols..][..cols] };
+        to.copy_from_slice(grad);
+        waiting[depth] = shard;
+        depth += 1;
+    }
+    while depth >= 2 {
+        up(depth, sum, partial);
+        depth -= 1;
     }
 }
 
@@ -191,6 +247,31 @@ mod tests {
     use crate::params::Params;
     use crate::tape::{Engine, Graph};
     use crate::train::config::OptimizerKind;
+
+    #[test]
+    fn a_row_is_folded_within_its_shard_and_then_by_the_tree() {
+        let level = Level::best();
+        let value = |i: usize| ((i * 7919 + 13) % 1009) as f32 * 10f32.powi((i * 5 % 13) as i32 - 6);
+        let mut differ = 0;
+        for round in 1..400usize {
+            // Which of 21 shards read the row, and how often.
+            let times: Vec<usize> = (0..21).map(|shard| (round * (shard + 3) * 31 / 7) % 5 % 3).collect();
+            let mut shards: Vec<Lookups> = (0..21).map(|_| Lookups::default()).collect();
+            let (mut leaves, mut all) = (Vec::new(), Vec::new());
+            for (shard, times) in times.iter().enumerate() {
+                let grads: Vec<f32> = (0..*times).map(|i| value(round + 40 * shard + i)).collect();
+                shards[shard].push(std::iter::repeat_n(4, *times), grads.chunks_exact(1));
+                leaves.push((*times > 0).then(|| grads[1..].iter().fold(grads[0], |sum, grad| sum + grad)));
+                all.extend(grads);
+            }
+            tree::fold(&mut leaves, |left, right| *left = left.zip(*right).map(|(l, r)| l + r).or(*left).or(*right));
+            let mut rows = RowGrads::default();
+            rows.collect(level, 1, |shard| shards.get(shard), 21);
+            assert_eq!(rows.grads().first().map(|x| x.to_bits()), leaves[0].map(f32::to_bits), "{times:?}");
+            differ += usize::from(Some(all.iter().sum::<f32>()) != leaves[0]);
+        }
+        assert!(differ > 100, "the numbers tell one order from another");
+    }
 
     #[test]
     fn repeated_rows_add_up_and_others_stay() {

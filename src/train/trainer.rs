@@ -1,7 +1,10 @@
 //! The training step: fixed shards side by side, sums in a fixed order, one update.
 
 mod averaged;
+mod gradients;
 mod sampled;
+mod score;
+mod sizes;
 mod whole;
 
 use crate::data::Dataset;
@@ -10,32 +13,26 @@ use crate::data::Sample;
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::scorer::Settings;
-use crate::tape::{Engine, Workspace};
-use crate::train::config::{L2Kind, TrainConfig};
-use crate::train::loss::{Extent, Terms};
+use crate::tape::Engine;
+use crate::train::config::TrainConfig;
+use crate::train::loss::Terms;
 use crate::train::losses::Against;
 use crate::train::optimizer::Optimizer;
 use crate::train::prologue::Prologue;
-use crate::train::sampler::{self, Purpose, SharedSampler};
-use crate::train::shard::{FIXED_WORK, Job, Shard, Source, cut};
+use crate::train::ranks::cost::RowsRead;
+use crate::train::ranks::{Team, Unshared};
+use crate::train::sampler::{self, SharedSampler};
+use crate::train::shard::{Shard, Source};
 use crate::train::snapshot::Snapshot;
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
-use dmran_kernels::loss::sum_squares;
-use dmran_kernels::optim::add_scaled;
-use rayon::prelude::*;
+use gradients::Group;
+pub(crate) use gradients::group;
 use sampled::Sampled;
+pub(crate) use score::scoring_shards;
 use std::ops::Range;
 use std::sync::Arc;
 use whole::Whole;
-
-/// Weights that one thread sums over the shards at a time.
-const CHUNK: usize = 1 << 13;
-
-/// Parts into which samples with `per` candidates each are cut for scoring: small ones, whose tapes are small.
-pub(crate) fn scoring_shards(samples: usize, per: usize) -> usize {
-    samples.div_ceil((64 / per.max(1)).clamp(1, 16))
-}
 
 /// Whether the loss of a model is taken over the whole catalogue at once, from its user vectors.
 pub(crate) fn compares_with_all(model: &dyn Model, config: &TrainConfig) -> bool {
@@ -49,26 +46,6 @@ pub(crate) fn shares_by_batch(model: &dyn Model, config: &TrainConfig) -> bool {
         && model.has_user_vectors()
         && !model.every_position()
         && config.engine == Engine::Fused
-}
-
-/// Groups of shards that share a workspace: enough that no thread waits long for another at the end.
-pub(crate) fn groups(threads: usize) -> usize {
-    2 * threads
-}
-
-/// Calls `pass` for each shard with its number, on all threads; the shards of a group share a workspace.
-fn each_shard(
-    shards: &mut [Shard],
-    workspaces: &mut [Workspace],
-    group: usize,
-    pass: impl Fn(usize, &mut Shard) + Sync,
-) {
-    let groups = shards.par_chunks_mut(group).zip(workspaces).enumerate().with_max_len(1);
-    groups.for_each(|(number, (shards, workspace))| {
-        for (shard, i) in shards.iter_mut().zip(number * group..) {
-            shard.lent(workspace, |shard| pass(i, shard));
-        }
-    });
 }
 
 /// Why a step was not taken.
@@ -129,8 +106,8 @@ pub struct Trainer {
     level: Level,
     pool: Arc<rayon::ThreadPool>,
     shards: Vec<Shard>,
-    /// What shards that are computed one after the other share, two for each thread.
-    workspaces: Vec<Workspace>,
+    /// What shards that are computed one after the other share.
+    groups: Vec<Group>,
     /// Tapes for scoring, one for each thread that has scored.
     tapes: Pool<Shard>,
     cuts: Vec<Range<usize>>,
@@ -147,6 +124,14 @@ pub struct Trainer {
     starts: Vec<usize>,
     shared: SharedSampler,
     drawn: Vec<u32>,
+    /// The shards' terms of the loss.
+    terms: Vec<Terms>,
+    /// The user vectors of a batch, where the loss is taken over all of them at once.
+    users: Vec<f32>,
+    /// The processes that train together.
+    team: Team,
+    /// What the last step read of each table.
+    read: Vec<RowsRead>,
     stale: bool,
 }
 
@@ -178,7 +163,7 @@ impl Trainer {
             level,
             pool: Arc::new(pool),
             shards: Vec::new(),
-            workspaces: Vec::new(),
+            groups: Vec::new(),
             tapes: Pool::default(),
             cuts: Vec::new(),
             prologue: Prologue::default(),
@@ -191,6 +176,10 @@ impl Trainer {
             starts: Vec::new(),
             shared: SharedSampler::default(),
             drawn: Vec::new(),
+            terms: Vec::new(),
+            users: Vec::new(),
+            team: Team::default(),
+            read: Vec::new(),
             stale: true,
             model,
             settings,
@@ -222,6 +211,31 @@ impl Trainer {
     /// The SIMD tier in use.
     pub fn level(&self) -> Level {
         self.level
+    }
+
+    /// From here on steps and evaluations are those of a team: all its ranks take the same ones.
+    ///
+    /// # Errors
+    /// [`Unshared`] where it cannot share the shards of a batch.
+    pub fn join(&mut self, team: Team) -> Result<(), Unshared> {
+        team.check(&self.config)?;
+        self.team = team;
+        Ok(())
+    }
+
+    /// From here on the trainer is by itself again, and its team is told no more.
+    pub fn leave(&mut self) -> Team {
+        std::mem::take(&mut self.team)
+    }
+
+    /// The processes that train together.
+    pub fn team(&self) -> &Team {
+        &self.team
+    }
+
+    /// The same, to exchange something: all of them must.
+    pub fn team_mut(&mut self) -> &mut Team {
+        &mut self.team
     }
 
     /// Tapes for scoring.
@@ -334,118 +348,6 @@ impl Trainer {
         self.prologue.forward(&mut *self.model, self.config.engine, self.level);
     }
 
-    /// Gradients of the batch that `self.batch` and `self.candidates` hold, summed over the shards in order.
-    fn gradients(&mut self, dataset: &Dataset) -> StepReport {
-        self.refresh();
-        let source = self.source(dataset);
-        let Trainer {
-            model,
-            config,
-            level,
-            pool,
-            shards,
-            workspaces,
-            cuts,
-            prologue,
-            grads,
-            rows,
-            whole,
-            sampled,
-            batch,
-            candidates,
-            starts,
-            shared,
-            ..
-        } = self;
-        let (model, level) = (&**model, *level);
-        cut(batch.iter().map(|s| source.length(*s)), config.shard_count(), FIXED_WORK, cuts);
-        if shards.len() < cuts.len() {
-            shards.resize_with(cuts.len(), Shard::default);
-        }
-        let shards = &mut shards[..cuts.len()];
-        // Shards of a group are computed one after the other. Which are together does not change what they come to.
-        let group = cuts.len().div_ceil(groups(pool.current_num_threads())).max(1);
-        workspaces.resize_with(cuts.len().div_ceil(group).max(workspaces.len()), Workspace::default);
-        let step = self.optimizer.step;
-        let targets = batch.iter().map(|s| source.rows(*s)).sum();
-        let job = Job { model, config, level, batch: Extent { samples: batch.len(), rows: targets }, shared };
-        let dropout = |shard: usize| sampler::generator(config.seed, Purpose::Dropout, [step, shard as u64]);
-        let mut rank = 0.0;
-        let negatives = |shard: usize| sampler::generator(config.seed, Purpose::Shared, [step, shard as u64]);
-        let by_users = whole.is_some() || sampled.is_some();
-        pool.install(|| {
-            each_shard(shards, workspaces, group, |i, shard| {
-                let range = cuts[i].clone();
-                let (samples, candidates) =
-                    (&batch[range.clone()], &candidates[starts[range.start]..starts[range.end]]);
-                if by_users {
-                    shard.train_users(&job, &source, samples, candidates, dropout(i));
-                } else {
-                    shard.train(&job, &source, samples, candidates, dropout(i), negatives(i));
-                }
-            });
-            let d_users = match (whole.as_mut(), sampled.as_mut()) {
-                (Some(whole), _) => {
-                    rank = whole.loss(model, shards);
-                    Some(whole.d_users())
-                }
-                (_, Some(sampled)) => {
-                    rank = sampled.loss(model, shards, shared, negatives(0));
-                    Some(sampled.d_users())
-                }
-                _ => None,
-            };
-            if let Some(d_users) = d_users {
-                let d = d_users.len() / targets.max(1);
-                each_shard(shards, workspaces, group, |i, shard| {
-                    // A target has one candidate here, itself.
-                    let rows = starts[cuts[i].start] * d..starts[cuts[i].end] * d;
-                    shard.train_users_backward(&job, &d_users[rows]);
-                });
-            }
-            let shards = &*shards;
-            grads.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {
-                let range = i * CHUNK..i * CHUNK + sum.len();
-                sum.fill(0.0);
-                for shard in shards {
-                    add_scaled(level, sum, 1.0, &shard.tape().weight_grads()[range.clone()]);
-                }
-            });
-            // Two things that leave threads idle, side by side.
-            let collect = || {
-                for (table, rows) in rows.iter_mut().enumerate() {
-                    let cols = model.params().tables()[table].cols;
-                    let of_sample = sampled.as_ref().map(|sampled| sampled.lookups(table));
-                    let parts = shards.len() + usize::from(of_sample.is_some());
-                    rows.collect(level, cols, |i| shards.get(i).map(|s| s.lookups(table)).or(of_sample), parts);
-                }
-            };
-            rayon::join(|| prologue.backward(model, config.engine, level, grads), collect);
-            if let Some(whole) = whole {
-                whole.add_rows(rows);
-            }
-        });
-        let trained = model.params().trained().len();
-        let mut terms = Terms::default();
-        shards.iter().for_each(|s| terms.add(&s.terms));
-        terms.rank += rank;
-        if config.l2 == L2Kind::Weights {
-            for (grads, weights) in grads.chunks_mut(CHUNK).zip(model.params().trained().chunks(CHUNK)) {
-                terms.l2_dense += sum_squares(level, weights);
-                add_scaled(level, &mut grads[..weights.len()], 2.0 * config.l2_weight, weights);
-            }
-        }
-        let dense: f64 = pool.install(|| {
-            // Fixed chunks, summed in order: the same bits for any number of threads.
-            grads[..trained].chunks(CHUNK).map(|part| sum_squares(level, part)).sum()
-        });
-        let is_whole = |table: usize| whole.as_ref().is_some_and(|whole| whole.table(table).is_some());
-        let sparse = rows.iter().enumerate().filter(|(table, _)| !is_whole(*table));
-        let tables = sparse.map(|(_, rows)| rows.sum_squares()).sum::<f64>();
-        let norm = (dense + tables + whole.as_ref().map_or(0.0, Whole::sum_squares)).sqrt();
-        StepReport { terms, norm, samples: batch.len() }
-    }
-
     /// The first gradient that is not finite, with its parameter's name.
     fn broken_gradient(&self) -> Option<(String, f64)> {
         let params = self.model.params();
@@ -460,42 +362,17 @@ impl Trainer {
         })
     }
 
-    /// Scores of `per` candidates of each sample, into `out` (`samples.len() * per`), on all threads. The result of a
-    /// sample does not depend on the others.
-    pub fn score(&mut self, dataset: &Dataset, samples: &[Sample], candidates: &[u32], out: &mut [f32]) {
-        self.refresh();
-        let per = out.len() / samples.len().max(1);
-        let source = Source::new(dataset, &self.settings);
-        let Trainer { model, config, level, pool, tapes, cuts, .. } = self;
-        let (model, level, tapes) = (&**model, *level, &*tapes);
-        cut(samples.iter().map(|s| source.length(*s)), scoring_shards(samples.len(), per), FIXED_WORK, cuts);
-        let mut parts = Vec::with_capacity(cuts.len());
-        let mut rest = out;
-        for range in cuts.iter() {
-            let (part, tail) = rest.split_at_mut(range.len() * per);
-            parts.push(part);
-            rest = tail;
-        }
-        pool.install(|| {
-            cuts.par_iter().zip(parts).for_each(|(range, out)| {
-                tapes.with(Shard::default, |shard| {
-                    shard.fill(&source, &samples[range.clone()], &candidates[range.start * per..range.end * per]);
-                    shard.forward(model, config.engine, level, |g, output| out.copy_from_slice(g.value(output.scores)));
-                });
-            });
-        });
-    }
-
     /// Bytes held by everything but the model's weights.
     pub fn bytes(&self) -> usize {
         self.shards.iter().map(Shard::bytes).sum::<usize>()
-            + self.workspaces.iter().map(Workspace::bytes).sum::<usize>()
+            + self.groups.iter().map(Group::bytes).sum::<usize>()
             + self.tapes.sum(Shard::bytes)
             + self.rows.iter().map(RowGrads::bytes).sum::<usize>()
             + self.optimizer.bytes()
             + self.prologue.bytes()
             + self.whole.as_ref().map_or(0, Whole::bytes)
             + self.sampled.as_ref().map_or(0, Sampled::bytes)
-            + 4 * self.grads.len()
+            + self.team.bytes()
+            + 4 * (self.grads.len() + self.users.capacity())
     }
 }

@@ -73,8 +73,19 @@ pub(super) struct Parts<'a> {
 }
 
 impl Parts<'_> {
+    /// Calls `f` for each of some runs with its part, on all threads.
+    pub fn among(self, runs: Range<usize>, f: &(impl Fn(Part) + Sync)) {
+        let count = self.part.runs.len();
+        match runs {
+            Range { start, end } if start >= end => {}
+            Range { start: 0, end } if end == count => self.each(f),
+            Range { start: 0, end } => self.split(end).0.each(f),
+            Range { start, end } => self.split(start).1.among(0..end - start, f),
+        }
+    }
+
     /// Calls `f` for each run with its part, on all threads.
-    pub fn each(self, f: &(impl Fn(Part) + Sync)) {
+    fn each(self, f: &(impl Fn(Part) + Sync)) {
         let runs = self.part.runs.len();
         if runs <= 1 {
             if runs == 1 {

@@ -247,7 +247,9 @@ pub const SETTINGS: &[Setting] = &[
     train(
         "shards",
         Takes::Whole(0, 4096),
-        "parts of a batch that are computed side by side; changes the last bits of results; 0 = by batch size",
+        "parts of a batch that are computed side by side and summed by a fixed tree of pairs: the work is shared by at most so \
+         many threads, on one machine or several; changes the last bits of results; 0 = by batch size: a sixteenth of it, 2 to \
+         16, and from a batch of 1,024 on 64 to 256",
     ),
     train(
         "on_nan",

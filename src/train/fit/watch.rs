@@ -2,6 +2,7 @@
 
 use super::{EpochReport, Fit, Halving};
 use crate::train::loss::Terms;
+use crate::train::ranks::cost::Traffic;
 use crate::train::run_folder::RunFolderError;
 use crate::train::trainer::{StepReport, TrainError};
 
@@ -22,6 +23,8 @@ pub struct Progress {
     pub loss: f64,
     /// The last step.
     pub step: StepReport,
+    /// What this rank sent to the others in it.
+    pub sent: Traffic,
 }
 
 /// Follows a run from outside.

@@ -17,12 +17,14 @@ use dmran_kernels::feature_attention::KEEP_ROWS;
 const TRIED: [[usize; 3]; 2] = [[1, 8, KEEP_ROWS], [KEEP_ROWS + 1, 2 * KEEP_ROWS, 4 * KEEP_ROWS]];
 /// Place of the working memory among a tape's buffers.
 const SCRATCH: usize = 5;
+/// Place of the gradients of the dense weights.
+const DENSE: usize = 3;
 /// Buffers from here on are the workspace's, which shards share.
-const LENT: usize = 4;
+const LENT: usize = 3;
 /// Rows of the small tables: numbers by which they are told apart.
 const ROWS: [usize; 3] = [101, 103, 107];
 
-/// Lengths of a shard's buffers, in numbers of 4 bytes: activations, saved values, indices, gradients of weights; gradients of
+/// Lengths of a shard's buffers, in numbers of 4 bytes: activations, saved values, indices; gradients of weights and of
 /// activations, working memory.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Load {
@@ -43,6 +45,11 @@ impl Load {
     /// The part that shards share which are computed one after the other.
     pub(super) fn lent(&self) -> u64 {
         (4.0 * self.tape[LENT..].iter().sum::<f64>()) as u64
+    }
+
+    /// The gradients of the dense weights.
+    pub(super) fn dense(&self) -> u64 {
+        (4.0 * self.tape[DENSE]) as u64
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::fixed::fixed;
 use super::{Request, each};
-use crate::metrics::Ranked;
+use crate::metrics::{Rank, Ranked};
 use crate::model::Model;
 use crate::model::export::to_scorer;
 use crate::scorer::{Event, Scorer, Scratch};
@@ -37,9 +37,34 @@ impl RanksBy {
 }
 
 impl Trainer {
-    /// Ranks on all threads, in the fastest way that the model has: products where the user's vector does not depend on
+    /// Ranks on all threads and ranks of the team, each of which takes a part of the samples, in the fastest way that the model has: products where the user's vector does not depend on
     /// the candidate, the scorer for DMRAN's other heads, blocks of candidates for other models.
     pub fn rank(&mut self, request: &Request<'_>) -> Vec<Ranked> {
+        let team = self.team();
+        if team.is_alone() {
+            return self.rank_own(request);
+        }
+        let own = team.parts(request.samples.len()).nth(team.rank()).unwrap_or_default();
+        let mut words = Vec::new();
+        for ranked in self.rank_own(&Request { samples: &request.samples[own], ..*request }) {
+            let Ranked { user, target, history, rank: Rank { greater, ties, others }, top } = ranked;
+            words.extend([user, target, history, greater, ties, others, top.len() as u32]);
+            words.extend(top);
+        }
+        let (words, _) = self.team_mut().gather_words(&words);
+        let mut left = &words[..];
+        let mut all = Vec::with_capacity(request.samples.len());
+        while let Some(([user, target, history, greater, ties, others, top], rest)) = left.split_first_chunk() {
+            let (top, rest) = rest.split_at(*top as usize);
+            let rank = Rank { greater: *greater, ties: *ties, others: *others };
+            all.push(Ranked { user: *user, target: *target, history: *history, rank, top: top.to_vec() });
+            left = rest;
+        }
+        all
+    }
+
+    /// Ranks without the others of the team.
+    fn rank_own(&mut self, request: &Request<'_>) -> Vec<Ranked> {
         self.refresh();
         let this = &*self;
         self.pool().install(|| match RanksBy::of(this.model(), this.config().engine) {

@@ -9,6 +9,7 @@ use crate::train::checkpoint::CheckpointError;
 use crate::train::config::ConfigError;
 use crate::train::fit::FitError;
 use crate::train::memory::{Bytes, Memory};
+use crate::train::ranks::{Differs, Unshared};
 use crate::train::run_folder::RunFolderError;
 use crate::train::start::StartError;
 use crate::train::trainer::TrainError;
@@ -76,6 +77,12 @@ pub enum SessionError {
     /// The run cannot begin.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The ranks of a team cannot share a batch's shards.
+    #[error(transparent)]
+    Unshared(#[from] Unshared),
+    /// A rank of a team is not like the others.
+    #[error(transparent)]
+    Differs(#[from] Differs),
     /// There is nothing to learn from.
     #[error(transparent)]
     NothingToLearn(#[from] NothingToLearn),

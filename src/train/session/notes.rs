@@ -66,6 +66,13 @@ pub enum Note {
         /// Threads.
         threads: usize,
     },
+    /// Several processes share the run.
+    Shared {
+        /// How many.
+        ranks: usize,
+        /// Shards of a batch.
+        shards: usize,
+    },
     /// What the run will take.
     Memory(Memory),
     /// Users for whom there is no negative.
@@ -158,6 +165,9 @@ impl fmt::Display for Note {
             Note::Adapted(what) => what.fmt(f),
             Note::Begins { numbers, samples, level, threads } => {
                 write!(f, "{numbers} numbers to learn from {samples} samples; {level} on {threads} threads")
+            }
+            Note::Shared { ranks, shards } => {
+                write!(f, "{ranks} ranks share the {shards} shards of a batch; every rank holds the log and all tables")
             }
             Note::Memory(memory) => write!(f, "memory: about {memory}"),
             Note::HaveEverything { users } => {

@@ -3,15 +3,17 @@
 use super::card;
 use super::error::SessionError;
 use super::notes::Note;
-use super::{Session, Trained};
+use super::{Keeping, Session, Trained};
+use crate::data::ReadOptions;
 use crate::model::Kind;
 use crate::model::export::{Labels, to_model};
 use crate::scorer::{Card, Ids, Model};
-use crate::train::RunFolder;
-use crate::train::checkpoint::Identity;
+use crate::train::checkpoint::{Allowed, Checkpoint, CheckpointError, Identity};
 use crate::train::fit::{Figures, Fit, Rated, Snapshot, Watch};
-use crate::train::run_folder::Started;
+use crate::train::ranks::{Sameness, Team};
+use crate::train::run_folder::{RunFolderError, Started};
 use crate::train::stamp::Stamp;
+use crate::train::{Config, RunFolder};
 use std::path::Path;
 
 /// What the model that a training went on from is called among the rivals.
@@ -36,12 +38,60 @@ impl<'s> Run<'s> {
         std::mem::take(&mut self.notes)
     }
 
+    /// Trains as one of a team from here on, before [`Run::resume`]: all its ranks do what this one does. Rank 0 alone has a
+    /// run folder.
+    ///
+    /// # Errors
+    /// [`SessionError::Unshared`] where the team cannot share a batch's shards, [`SessionError::Differs`] where the ranks do not
+    /// have the same log, settings, program and SIMD tier.
+    pub fn join(&mut self, mut team: Team) -> Result<(), SessionError> {
+        let config = self.fit.config();
+        if !team.is_alone() {
+            // Results do not depend on the threads; how the log is read shows in the log, and may hold a path that is no text.
+            let mut same = Config { data: ReadOptions::default(), ..config.clone() };
+            same.train.threads = 0;
+            let settings = toml::to_string(&same)?;
+            team.agree(&Sameness::new(self.session.level, &settings, self.session.opened.hash()))?;
+        }
+        let (ranks, shards) = (team.count(), config.train.shard_count());
+        self.fit.trainer.join(team)?;
+        if ranks > 1 {
+            self.notes.push(Note::Shared { ranks, shards });
+        }
+        Ok(())
+    }
+
     /// Opens the run folder, if the session has one, and goes to where its run stopped.
     ///
     /// # Errors
     /// [`SessionError::Folder`]: it is no run folder, another trainer works there, or the run is another one.
     pub fn resume(&mut self) -> Result<(), SessionError> {
         let Some(keeping) = &self.session.keeping else { return Ok(()) };
+        if self.fit.trainer.team().leads() {
+            self.open_folder(keeping)?;
+        }
+        self.share().map_err(|error| RunFolderError::Checkpoint { path: keeping.folder.clone(), error }.into())
+    }
+
+    /// Puts all ranks of a team to where rank 0 stands.
+    fn share(&mut self) -> Result<(), CheckpointError> {
+        let (fit, identity) = (&mut self.fit, Identity::of(&self.session.opened.log));
+        if fit.trainer.team().is_alone() {
+            return Ok(());
+        }
+        let leads = fit.trainer.team().leads();
+        let mut checkpoint = Vec::new();
+        if leads {
+            Checkpoint::write(fit, &identity, &mut checkpoint)?;
+        }
+        let all = fit.trainer.team_mut().gather_bytes(&checkpoint);
+        match all.first() {
+            Some(checkpoint) if !leads => Checkpoint::from_bytes(checkpoint)?.resume(fit, &identity, &Allowed::ALL),
+            _ => Ok(()),
+        }
+    }
+
+    fn open_folder(&mut self, keeping: &Keeping) -> Result<(), SessionError> {
         let opened = &self.session.opened;
         let mut folder = RunFolder::open(&keeping.folder, keeping.options)?;
         let started = folder.start(&mut self.fit, Identity::of(&opened.log), &keeping.allow)?;
@@ -98,7 +148,8 @@ impl<'s> Run<'s> {
     }
 
     /// Takes the best epoch's weights and measures them on the test set, beside all rivals. With [`Protocol::None`] it takes
-    /// the last epoch's, and the figures are those of nobody.
+    /// the last epoch's, and the figures are those of nobody. Of a team, rank 0 alone measures
+    /// the rivals.
     ///
     /// [`Protocol::None`]: crate::data::Protocol::None
     ///
@@ -106,7 +157,12 @@ impl<'s> Run<'s> {
     /// it learned from the newest events.
     pub fn measure(&mut self) -> (Figures, Vec<Rated>) {
         self.fit.restore_best();
-        let (figures, mut rivals) = self.fit.test_beside_rivals();
+        // All ranks share the ranking of the users, the rivals are one rank's.
+        let leads = self.fit.trainer.team().leads();
+        let (figures, mut rivals) = match leads {
+            true => self.fit.test_beside_rivals(),
+            false => (self.fit.test_figures(), Vec::new()),
+        };
         if let Some(before) = self.session.growth.is_some().then(|| self.figures_of_base()).flatten() {
             rivals.insert(0, Rated { name: BEFORE, figures: before });
         }

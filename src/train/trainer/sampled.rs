@@ -4,6 +4,8 @@
 
 use crate::model::Model;
 use crate::train::catalogue::{Batch, Catalogue, ItemRows, Sizes};
+use crate::train::ranks::Team;
+use crate::train::ranks::cost::Compared;
 use crate::train::sampler::SharedSampler;
 use crate::train::shard::Shard;
 use crate::train::sparse::Lookups;
@@ -26,7 +28,6 @@ pub(super) struct Sampled {
     items: Vec<u32>,
     vectors: Vec<f32>,
     bias: Vec<f32>,
-    users: Vec<f32>,
     d_users: Vec<f32>,
     own: Vec<u32>,
     targets: Vec<u32>,
@@ -49,7 +50,6 @@ impl Sampled {
             items: Vec::new(),
             vectors: Vec::new(),
             bias: Vec::new(),
-            users: Vec::new(),
             d_users: Vec::new(),
             own: Vec::new(),
             targets: Vec::new(),
@@ -60,22 +60,30 @@ impl Sampled {
         }
     }
 
-    /// The mean loss over the rows of `shards`, whose user vectors are computed; the gradients stay here. Runs on the
+    /// The mean loss over the rows of `shards`, of which these are the user vectors; the gradients stay here. Runs on the
     /// current pool.
-    pub fn loss(&mut self, model: &dyn Model, shards: &[Shard], shared: &SharedSampler, mut rng: ChaCha8Rng) -> f64 {
+    pub fn loss(
+        &mut self,
+        model: &dyn Model,
+        shards: &[Shard],
+        users: &[f32],
+        (shared, mut rng): (&SharedSampler, ChaCha8Rng),
+        team: &mut Team,
+    ) -> f64 {
         shared.draw(&mut rng, &mut self.drawn, &mut self.shift);
         self.take(shards);
         self.leave_out();
         let rows = model.items().rows(model.params());
         self.gather(&rows);
-        let Sampled { vectors, bias, users, d_users, targets, weights, excluded: [offsets, excluded], .. } = self;
+        let Sampled { vectors, bias, d_users, targets, weights, excluded: [offsets, excluded], .. } = self;
         let d = rows.d();
         let sizes =
             Sizes { items: self.room, width: d, categories: 0, category_width: 0, item_category: &[], bias: true };
         let catalogue = self.catalogue.get_or_insert_with(|| Catalogue::new(self.level, &sizes));
         d_users.resize(users.len(), 0.0);
         let batch = Batch { users, targets, weights, excluded: Excluded { offsets, items: excluded } };
-        let loss = catalogue.loss_and_gradients(
+        let loss = catalogue.shared_loss_and_gradients(
+            team,
             &ItemRows { items: vectors, width: d, categories: None, bias },
             &batch,
             d_users,
@@ -84,15 +92,13 @@ impl Sampled {
         loss
     }
 
-    /// Takes over the shards' user vectors and targets.
+    /// Takes over the shards' targets.
     fn take(&mut self, shards: &[Shard]) {
-        let Sampled { users, own, targets, weights, left_out: [offsets, left_out], drawn, .. } = self;
-        users.clear();
+        let Sampled { own, targets, weights, left_out: [offsets, left_out], drawn, .. } = self;
         own.clear();
         offsets.clear();
         left_out.clear();
         for shard in shards {
-            users.extend_from_slice(shard.users());
             own.extend_from_slice(shard.targets());
             shard.left_out(offsets, left_out);
         }
@@ -184,9 +190,14 @@ impl Sampled {
         &self.lookups[table]
     }
 
+    /// What so many targets are compared with.
+    pub fn compared(&self, targets: usize) -> Option<Compared> {
+        self.catalogue.as_ref().map(|catalogue| catalogue.compared(targets))
+    }
+
     pub fn bytes(&self) -> usize {
-        let Sampled { shift, vectors, bias, users, d_users, weights, .. } = self;
-        let floats = [shift, vectors, bias, users, d_users, weights].into_iter().map(Vec::capacity).sum::<usize>();
+        let Sampled { shift, vectors, bias, d_users, weights, .. } = self;
+        let floats = [shift, vectors, bias, d_users, weights].into_iter().map(Vec::capacity).sum::<usize>();
         let ids = [&self.drawn, &self.items, &self.own, &self.targets].into_iter();
         let ids = ids.chain(&self.left_out).chain(&self.excluded).map(Vec::capacity).sum::<usize>();
         4 * (floats + ids + 2 * self.places.capacity())

@@ -4,6 +4,8 @@
 use crate::model::Model;
 use crate::params::TableId;
 use crate::train::catalogue::{Batch, Catalogue, Sizes, TableOf};
+use crate::train::ranks::Team;
+use crate::train::ranks::cost::Compared;
 use crate::train::shard::Shard;
 use crate::train::sparse::RowGrads;
 use dmran_kernels::Level;
@@ -14,7 +16,6 @@ pub(super) struct Whole {
     catalogue: Catalogue,
     /// `V`, `C` and `bias`.
     tables: [Option<TableId>; 3],
-    users: Vec<f32>,
     d_users: Vec<f32>,
     targets: Vec<u32>,
     weights: Vec<f32>,
@@ -36,7 +37,6 @@ impl Whole {
         Whole {
             catalogue: Catalogue::new(level, &sizes),
             tables: [Some(items.v), items.c, items.bias],
-            users: Vec::new(),
             d_users: Vec::new(),
             targets: Vec::new(),
             weights: Vec::new(),
@@ -44,16 +44,14 @@ impl Whole {
         }
     }
 
-    /// The mean loss over the rows of `shards`, whose user vectors are computed; the gradients stay here. Runs on the
+    /// The mean loss over the rows of `shards`, of which these are the user vectors; the gradients stay here. Runs on the
     /// current pool.
-    pub fn loss(&mut self, model: &dyn Model, shards: &[Shard]) -> f64 {
-        let Whole { catalogue, users, d_users, targets, weights, excluded: [offsets, left_out], .. } = self;
-        users.clear();
+    pub fn loss(&mut self, model: &dyn Model, shards: &[Shard], users: &[f32], team: &mut Team) -> f64 {
+        let Whole { catalogue, d_users, targets, weights, excluded: [offsets, left_out], .. } = self;
         targets.clear();
         offsets.clear();
         left_out.clear();
         for shard in shards {
-            users.extend_from_slice(shard.users());
             targets.extend_from_slice(shard.targets());
             shard.left_out(offsets, left_out);
         }
@@ -62,7 +60,7 @@ impl Whole {
         weights.resize(targets.len(), 1.0 / targets.len().max(1) as f32);
         let excluded = Excluded { offsets, items: left_out };
         let batch = Batch { users, targets, weights, excluded };
-        catalogue.loss_and_gradients(&model.items().rows(model.params()), &batch, d_users)
+        catalogue.shared_loss_and_gradients(team, &model.items().rows(model.params()), &batch, d_users)
     }
 
     /// The gradients of all user vectors, in the shards' order.
@@ -95,9 +93,14 @@ impl Whole {
         })
     }
 
+    /// What so many targets are compared with.
+    pub fn compared(&self, targets: usize) -> Compared {
+        self.catalogue.compared(targets)
+    }
+
     pub fn bytes(&self) -> usize {
-        let Whole { catalogue, users, d_users, targets, weights, excluded: [offsets, left_out], .. } = self;
-        let floats = [users, d_users, weights].into_iter().map(Vec::capacity).sum::<usize>();
+        let Whole { catalogue, d_users, targets, weights, excluded: [offsets, left_out], .. } = self;
+        let floats = [d_users, weights].into_iter().map(Vec::capacity).sum::<usize>();
         let ids = [targets, offsets, left_out].into_iter().map(Vec::capacity).sum::<usize>();
         catalogue.bytes() + 4 * (floats + ids)
     }

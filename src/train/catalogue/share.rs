@@ -1,0 +1,79 @@
+//! What the ranks of a team tell each other of a catalogue, whose runs they share.
+
+use super::Catalogue;
+use crate::train::ranks::Team;
+use crate::train::ranks::cost::Compared;
+use std::ops::Range;
+
+impl Catalogue {
+    /// The runs that a rank computes.
+    pub(super) fn runs_of(&self, team: &Team, rank: usize) -> Range<usize> {
+        team.parts(self.runs.len()).nth(rank).unwrap_or_default()
+    }
+
+    /// The sizes of a comparison of so many targets.
+    pub(crate) fn compared(&self, targets: usize) -> Compared {
+        let d = self.width + self.category_width;
+        let width = d + usize::from(!self.d_bias.is_empty());
+        Compared { targets, d, items: self.items, width, runs: self.runs.len() }
+    }
+
+    /// Brings what all runs have come to in a chunk of `rows` rows to all ranks, of which this one has those of `own`.
+    pub(super) fn share_runs(&mut self, team: &mut Team, own: &Range<usize>, rows: usize) {
+        if team.is_alone() {
+            return;
+        }
+        let d = self.width + self.category_width;
+        let mut mine = Vec::with_capacity(own.len() * rows * (4 + d));
+        for run in &self.runs[own.clone()] {
+            mine.extend(run.max[..rows].iter().map(|x| x.to_bits()));
+            mine.extend(run.sum[..rows].iter().flat_map(|x| [x.to_bits() as u32, (x.to_bits() >> 32) as u32]));
+            mine.extend(run.target[..rows].iter().map(|x| x.to_bits()));
+            mine.extend(run.d_users[..rows * d].iter().map(|x| x.to_bits()));
+        }
+        let parts: Vec<usize> = team.parts(self.runs.len()).map(|runs| runs.len() * rows * (4 + d)).collect();
+        let mut left = team.gather_known(mine, &parts);
+        for (at, run) in self.runs.iter_mut().enumerate() {
+            let (words, rest) = left.split_at(rows * (4 + d));
+            left = rest;
+            if own.contains(&at) {
+                continue;
+            }
+            run.begin(rows, d, 0);
+            let (max, words) = words.split_at(rows);
+            let (sum, words) = words.split_at(2 * rows);
+            let (target, d_users) = words.split_at(rows);
+            put(&mut run.max, max);
+            put(&mut run.target[..rows], target);
+            put(&mut run.d_users[..rows * d], d_users);
+            for (x, pair) in run.sum.iter_mut().zip(sum.chunks_exact(2)) {
+                *x = f64::from_bits(u64::from(pair[1]) << 32 | u64::from(pair[0]));
+            }
+        }
+    }
+
+    /// Brings the gradients of all items to all ranks, of which this one has those of the runs `own`.
+    pub(super) fn share_gradients(&mut self, team: &mut Team, own: &Range<usize>) {
+        if team.is_alone() {
+            return;
+        }
+        let item = |run: usize| (run * self.run).min(self.items);
+        let items: Vec<usize> = team.parts(self.runs.len()).map(|runs| item(runs.end) - item(runs.start)).collect();
+        let times = |columns: usize| -> Vec<usize> { items.iter().map(|items| items * columns).collect() };
+        team.gather(&mut self.d_items, &times(self.width));
+        if !self.d_parts.is_empty() {
+            team.gather(&mut self.d_parts, &times(self.category_width));
+        }
+        if !self.d_bias.is_empty() {
+            team.gather(&mut self.d_bias, &items);
+        }
+        let mine: Vec<f64> = self.runs[own.clone()].iter().flat_map(|run| run.squares).collect();
+        let all = team.gather_f64(&mine);
+        self.runs.iter_mut().zip(all.as_chunks().0).for_each(|(run, squares)| run.squares = *squares);
+    }
+}
+
+/// Numbers of their bits.
+fn put(to: &mut [f32], words: &[u32]) {
+    to.iter_mut().zip(words).for_each(|(x, bits)| *x = f32::from_bits(*bits));
+}
