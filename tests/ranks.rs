@@ -172,7 +172,8 @@ fn a_rank_that_is_killed_ends_all_and_the_run_goes_on_to_the_same_bytes() {
 #[test]
 fn a_signal_to_any_rank_stops_all_after_the_same_step_and_the_run_goes_on() {
     let folder = Folder::with_log();
-    let long = ["--epochs", "60"];
+    // Long enough that a signal finds it at work.
+    let long = ["--epochs", "200"];
     folder.run(&with(&[&long[..], &["--out", "whole.dmran"]].concat())).ok();
     for (signal, code, which) in [("-TERM", 143, 0), ("-INT", 130, 1), ("-TERM", 143, 3)] {
         let name = format!("run{signal}-{which}");
@@ -183,7 +184,7 @@ fn a_signal_to_any_rank_stops_all_after_the_same_step_and_the_run_goes_on() {
         while !folder.path(&format!("{name}/metrics.jsonl")).exists() && begun.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(5));
         }
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(100));
         let rank = ranks_of(&child)[which].to_string();
         assert!(Command::new("kill").args([signal, &rank]).status().unwrap().success());
         assert!(ended(&mut child, Duration::from_secs(30)), "it goes on after {signal}");

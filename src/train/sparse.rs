@@ -87,7 +87,7 @@ pub struct RowGrads {
 
 impl RowGrads {
     /// Sums the gradients of every row, of `cols` columns, that the shards looked up: within a shard in the order of the
-    /// lookups, and over the shards by the [tree](crate::train::tree). A shard that is `None` has no place in it.
+    /// lookups, and over the shards by the [tree]. A shard that is `None` has no place in it.
     pub fn collect<'a>(
         &mut self,
         level: Level,
