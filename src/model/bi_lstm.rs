@@ -1,7 +1,7 @@
 //! Bi-LSTM and Bi-LSTM+Attention: a long short-term memory each way over the history's item vectors.
 
 use super::baseline::{self, Builder, Layer};
-use super::recipes::{ADAM, DROPOUT, RIVAL};
+use super::recipes::{ADAM, DROPOUT, RIVAL, SOFTMAX};
 use super::registry::{Entry, Kind, Recipes};
 use super::{Batch, Items, Model, Output, Sizes, Start, Users};
 use crate::ops;
@@ -19,7 +19,7 @@ pub const ENTRY: Entry = Entry {
     title: "Bi-LSTM",
     help: "a long short-term memory each way over the history",
     build: Some(|settings, sizes, start| Ok(Box::new(BiLstm::new(settings, sizes, start, false)))),
-    recipes: RECIPES,
+    recipes: Recipes { everyday: &[SOFTMAX], ..RECIPES },
     paper: [Some(0.8734), Some(0.6590)],
 };
 

@@ -1,8 +1,8 @@
 //! CNN+Pooling: convolutions of widths 1 to 10 over the history, maximum over time.
 
 use super::baseline::{self, Builder, Layer, TimeLayer};
-use super::recipes::RIVAL;
-use super::registry::{Entry, Kind};
+use super::recipes::{RIVAL, SOFTMAX};
+use super::registry::{Entry, Kind, Recipes};
 use super::{Batch, Items, Model, Output, Sizes, Start, Users};
 use crate::ops;
 use crate::params::{ParamId, Params};
@@ -16,7 +16,7 @@ pub const ENTRY: Entry = Entry {
     title: "CNN+Pooling",
     help: "convolutions over the history, maximum over time",
     build: Some(|settings, sizes, start| Ok(Box::new(CnnPooling::new(settings, sizes, start)))),
-    recipes: RIVAL,
+    recipes: Recipes { everyday: &[SOFTMAX], ..RIVAL },
     paper: [Some(0.8804), Some(0.6696)],
 };
 

@@ -27,6 +27,22 @@ epochs = 5
 /// DMRAN and the LSTMs gain from dropout.
 pub(super) const DROPOUT: &str = "[train]\ndropout = 0.3";
 
+/// The softmax over all items, as it was searched for DMRAN on Beauty's validation set (docs/experiments.md): for models whose
+/// user vectors do not depend on the candidate.
+pub(super) const SOFTMAX: &str = "[train]
+loss = 'softmax'
+lr = 0.003
+decay = 0.75
+batch = 256
+clip = 0.0
+l2_weight = 0.0
+dropout = 0.4
+average = 0.5
+epochs = 8
+early_stop_metric = 'ndcg'
+patience = 2
+";
+
 /// A rival of the paper as ATRank's code trains it. What a softmax gains for it has not been searched, so `everyday` is
 /// `auc`.
 pub(super) const RIVAL: Recipes = Recipes { paper: &[ATRANK_CODE], auc: &[ADAM], everyday: &[] };

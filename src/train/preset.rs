@@ -144,6 +144,8 @@ mod tests {
         let (bpr, lstm, atrank, dmran) =
             (train(Kind::BprMf), train(Kind::BiLstm), train(Kind::Atrank), train(Kind::Dmran));
         assert_eq!((bpr.l2_weight, bpr.epochs, bpr.clip), (1e-3, 30, 0.0));
+        assert_eq!((lstm.lr, lstm.dropout, lstm.init_std, lstm.loss), (0.003, 0.4, 0.0, Loss::Softmax));
+        let lstm = Config::of(Preset::Auc, Kind::BiLstm).train;
         assert_eq!((lstm.lr, lstm.dropout, lstm.init_std, lstm.decay), (0.0015, 0.3, 0.0, 1.0));
         assert_eq!((atrank.optimizer, atrank.dropout, atrank.batch), (OptimizerKind::Adam, 0.0, 64));
         let sasrec = Config::of(Preset::Everyday, Kind::Sasrec);

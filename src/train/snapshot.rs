@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 /// Numbers that one thread averages at a time.
 const CHUNK: usize = 1 << 14;
-/// Steps from one look of an average at the weights to the next: each costs a pass over all tables.
+/// The most steps from one look of an average at the weights to the next: each costs a pass over all tables.
 const EVERY: u64 = 16;
+/// Looks within what an average goes over, at least.
+const LOOKS: f64 = 8.0;
 
 /// A copy of all trained numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,7 +73,7 @@ impl Following {
     /// model will be measured, it always is. The first look takes the weights as they are. On the threads of the current pool;
     /// the result does not depend on them.
     pub fn after(self, step: u64, ends_epoch: bool, average: &mut Option<Snapshot>, params: &Params) {
-        if !ends_epoch && !step.is_multiple_of(EVERY) {
+        if !ends_epoch && !step.is_multiple_of(self.every()) {
             return;
         }
         match average {
@@ -80,10 +82,19 @@ impl Following {
         }
     }
 
+    /// Steps within which what was before loses all but 1/e of its weight.
+    fn steps(self) -> f64 {
+        f64::from(self.epochs) * self.per_epoch as f64
+    }
+
+    /// Steps from one look to the next.
+    fn every(self) -> u64 {
+        ((self.steps() / LOOKS) as u64).clamp(1, EVERY)
+    }
+
     /// How far a look goes towards the weights.
     fn share(self) -> f32 {
-        let steps = f64::from(self.epochs) * self.per_epoch as f64;
-        (EVERY as f64 / steps).min(1.0) as f32
+        (self.every() as f64 / self.steps()).min(1.0) as f32
     }
 }
 
@@ -108,22 +119,28 @@ mod tests {
     #[test]
     fn an_average_follows_the_weights_and_changes_places_with_them() {
         let mut model = params(1.0);
-        let following = Following { epochs: 0.5, per_epoch: 128 };
+        let following = Following { epochs: 0.5, per_epoch: 256 };
         let mut average = None;
         following.after(3, false, &mut average, &model);
         assert_eq!(average, None, "it is not time yet");
         following.after(16, false, &mut average, &model);
         fill(&mut model, 5.0);
-        // A look at 16 of 64 steps: a quarter of the way from 1 to 5, then of that from 2 to 5.
+        // A look at 16 of 128 steps: an eighth of the way from 1 to 5, then of that from 1.5 to 5.
         following.after(32, false, &mut average, &model);
-        assert_eq!(average, Some(Snapshot::of(&params(2.0))));
+        assert_eq!(average, Some(Snapshot::of(&params(1.5))));
         following.after(33, true, &mut average, &model);
         let mut average = average.unwrap();
-        assert_eq!(average, Snapshot::of(&params(2.75)));
+        assert_eq!(average, Snapshot::of(&params(1.9375)));
         average.exchange(&mut model);
-        assert_eq!((Snapshot::of(&model), &average), (Snapshot::of(&params(2.75)), &Snapshot::of(&params(5.0))));
+        assert_eq!((Snapshot::of(&model), &average), (Snapshot::of(&params(1.9375)), &Snapshot::of(&params(5.0))));
         average.put(&mut model);
         assert_eq!(Snapshot::of(&model), average);
+    }
+
+    #[test]
+    fn a_short_log_is_looked_at_more_often() {
+        let of = |epochs, per_epoch| Following { epochs, per_epoch }.every();
+        assert_eq!([of(0.5, 40), of(0.5, 3), of(2.0, 100), of(0.5, 100_000)], [2, 1, 16, 16]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Dmran;
 use crate::model::build::{BuildError, Sizes, Start};
-use crate::model::recipes::ADAM;
+use crate::model::recipes::{ADAM, SOFTMAX};
 use crate::model::registry::{Entry, Kind, Recipes};
 use crate::model::{Model, init};
 use crate::scorer::Settings;
@@ -16,7 +16,7 @@ pub const ENTRY: Entry = Entry {
     build: Some(build),
     // The paper names no schedule: lr 1.0 falling by a tenth an epoch is ours, as are the defaults of `[train]` that
     // ATRank's code does not settle (penalty 1e-3, tables normal with 0.01, negatives drawn anew).
-    recipes: Recipes { paper: &["[train]\nepochs = 10"], auc: &[ADAM, AUC], everyday: &[EVERYDAY] },
+    recipes: Recipes { paper: &["[train]\nepochs = 10"], auc: &[ADAM, AUC], everyday: &[SOFTMAX, EVERYDAY] },
     paper: [Some(0.8932), Some(0.6779)],
 };
 
@@ -31,18 +31,7 @@ head = 'mean'
 hops = 5
 time = 'auto'
 [train]
-loss = 'softmax'
-lr = 0.003
-decay = 0.75
-batch = 256
-clip = 0.0
-l2_weight = 0.0
 init_std = 0.02
-dropout = 0.4
-average = 0.5
-epochs = 8
-early_stop_metric = 'ndcg'
-patience = 2
 ";
 
 fn build(settings: &Settings, sizes: &Sizes, start: Start) -> Result<Box<dyn Model>, BuildError> {
