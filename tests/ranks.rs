@@ -20,6 +20,9 @@ const RUN: &[&str] = &[
     "8",
     "--epochs",
     "3",
+    // As long as a test says.
+    "--patience",
+    "0",
     "--lr",
     "0.01",
     "--dropout",
