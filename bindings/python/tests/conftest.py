@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import dmran
 SETTINGS = dict(d=8, epochs=2, threads=2, seed=3)
 FLAGS = ["--d", "8", "--epochs", "2", "--seed", "3"]
 USERS, ITEMS = 40, 25
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, which some of them press.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
