@@ -203,7 +203,7 @@ impl Catalogue {
         batch: &Batch,
         d_users: &mut [f32],
     ) -> f64 {
-        let own = self.runs_of(team, team.rank());
+        let own = team.part(self.runs.len());
         let d = self.width + self.category_width;
         assert_eq!(d_users.len(), batch.users.len(), "users and their gradients differ in length");
         self.begin(rows, batch);

@@ -144,7 +144,10 @@ impl Memory {
             }
         };
         let rivals = (8 * ItemKnn::most_neighbours(dataset, split) + 8 * dataset.events() + 4 * threads * items) as u64;
-        let copies = sizes.trained * if train.on_nan == OnNan::HalveLr { 2 } else { 1 };
+        // Of the weights the best epoch's and those that on_nan goes back to; of their average, where one is kept, the running one
+        // and again that one.
+        let kinds = if train.average > 0.0 { 2 } else { 1 };
+        let copies = sizes.trained * kinds * if train.on_nan == OnNan::HalveLr { 2 } else { 1 };
         let states = match train.optimizer {
             OptimizerKind::Sgd => 0,
             OptimizerKind::Adagrad => 1,
@@ -152,13 +155,12 @@ impl Memory {
         };
         let optimizer = states * sizes.trained;
         let rolled_back = if train.on_nan == OnNan::HalveLr { optimizer } else { 0 };
-        let averages = sizes.trained * if train.average > 0.0 { copies / sizes.trained.max(1) } else { 0 };
         Ok(Memory {
             present,
             peak_before,
             parameters: sizes.parameters,
             optimizer,
-            copies: copies + rolled_back + averages,
+            copies: copies + rolled_back,
             samples: 8 * listed + 4 * samples.len() as u64 + 4 * dataset.events() as u64 + 8 * users,
             workspaces: with_holes(shards.bytes(threads))
                 + sizes.dense

@@ -72,6 +72,21 @@ impl Unshared {
     }
 }
 
+/// The part of `count` things that is rank number `rank`'s of `ranks`.
+fn part(count: usize, rank: usize, ranks: usize) -> Range<usize> {
+    count * rank / ranks..count * (rank + 1) / ranks
+}
+
+/// A number of 64 bits in words.
+pub(crate) fn halves(number: u64) -> [u32; 2] {
+    [number as u32, (number >> 32) as u32]
+}
+
+/// The numbers of 64 bits that [`halves`] made words of.
+pub(crate) fn wholes(words: &[u32]) -> impl Iterator<Item = u64> {
+    words.as_chunks().0.iter().map(|[low, high]| u64::from(*high) << 32 | u64::from(*low))
+}
+
 /// The ranks as a training uses them: what it says and hears, counted.
 pub struct Team {
     ranks: Box<dyn Ranks>,
@@ -145,7 +160,12 @@ impl Team {
     /// Where each rank's part of `count` things begins and ends, parts of about one size.
     pub fn parts(&self, count: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let ranks = self.count();
-        (0..ranks).map(move |rank| count * rank / ranks..count * (rank + 1) / ranks)
+        (0..ranks).map(move |rank| part(count, rank, ranks))
+    }
+
+    /// This rank's part of `count` things.
+    pub fn part(&self, count: usize) -> Range<usize> {
+        part(count, self.rank(), self.count())
     }
 
     /// All of `all`, of which this rank has its own part, of the lengths `parts` in the ranks' order.
@@ -154,13 +174,12 @@ impl Team {
             return;
         }
         let first = parts[..self.rank()].iter().sum::<usize>();
-        let mine = first..first + parts[self.rank()];
-        self.send.clear();
-        self.send.extend(all[mine].iter().map(|x| x.to_bits()));
-        self.receive.resize(all.len(), 0);
-        self.traffic.gathers(self.send.len(), self.ranks.count());
-        self.ranks.all_gather(&self.send, parts, &mut self.receive);
-        all.iter_mut().zip(&self.receive).for_each(|(x, bits)| *x = f32::from_bits(*bits));
+        let own = first..first + parts[self.rank()];
+        let mut mine = std::mem::take(&mut self.send);
+        mine.clear();
+        mine.extend(all[own].iter().map(|x| x.to_bits()));
+        let words = self.gather_known(mine, parts);
+        all.iter_mut().zip(words).for_each(|(x, bits)| *x = f32::from_bits(*bits));
     }
 
     /// The words of all ranks, one after the other, of which this one has `mine`, where all know how many each has.
@@ -179,11 +198,9 @@ impl Team {
         }
         let count = self.count();
         // Lengths first; they may be beyond 32 bits.
-        let length = [mine.len() as u32, (mine.len() as u64 >> 32) as u32];
         let mut lengths = vec![0; 2 * count];
-        self.ranks.all_gather(&length, &vec![2; count], &mut lengths);
-        let parts: Vec<usize> =
-            lengths.chunks_exact(2).map(|pair| (u64::from(pair[1]) << 32 | u64::from(pair[0])) as usize).collect();
+        self.ranks.all_gather(&halves(mine.len() as u64), &vec![2; count], &mut lengths);
+        let parts: Vec<usize> = wholes(&lengths).map(|length| length as usize).collect();
         let mut all = vec![0; parts.iter().sum()];
         self.traffic.gathers(2, count);
         self.traffic.gathers(mine.len(), count);
@@ -214,12 +231,11 @@ impl Team {
         parts.into_iter().map(of).collect()
     }
 
-    /// The sum of 64-bit values, one list a rank, one after the other: of `f64` by their bits.
+    /// The numbers of all ranks, one list after the other.
     pub fn gather_f64(&mut self, mine: &[f64]) -> Vec<f64> {
-        let words: Vec<u32> = mine.iter().flat_map(|x| [x.to_bits() as u32, (x.to_bits() >> 32) as u32]).collect();
+        let words: Vec<u32> = mine.iter().flat_map(|x| halves(x.to_bits())).collect();
         let (all, _) = self.gather_words(&words);
-        let value = |pair: &[u32]| f64::from_bits(u64::from(pair[1]) << 32 | u64::from(pair[0]));
-        all.chunks_exact(2).map(value).collect()
+        wholes(&all).map(f64::from_bits).collect()
     }
 
     /// The largest of the ranks' numbers.

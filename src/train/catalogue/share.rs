@@ -1,16 +1,11 @@
 //! What the ranks of a team tell each other of a catalogue, whose runs they share.
 
 use super::Catalogue;
-use crate::train::ranks::Team;
 use crate::train::ranks::cost::Compared;
+use crate::train::ranks::{Team, halves, wholes};
 use std::ops::Range;
 
 impl Catalogue {
-    /// The runs that a rank computes.
-    pub(super) fn runs_of(&self, team: &Team, rank: usize) -> Range<usize> {
-        team.parts(self.runs.len()).nth(rank).unwrap_or_default()
-    }
-
     /// The sizes of a comparison of so many targets.
     pub(crate) fn compared(&self, targets: usize) -> Compared {
         let d = self.width + self.category_width;
@@ -27,7 +22,7 @@ impl Catalogue {
         let mut mine = Vec::with_capacity(own.len() * rows * (4 + d));
         for run in &self.runs[own.clone()] {
             mine.extend(run.max[..rows].iter().map(|x| x.to_bits()));
-            mine.extend(run.sum[..rows].iter().flat_map(|x| [x.to_bits() as u32, (x.to_bits() >> 32) as u32]));
+            mine.extend(run.sum[..rows].iter().flat_map(|x| halves(x.to_bits())));
             mine.extend(run.target[..rows].iter().map(|x| x.to_bits()));
             mine.extend(run.d_users[..rows * d].iter().map(|x| x.to_bits()));
         }
@@ -46,9 +41,7 @@ impl Catalogue {
             put(&mut run.max, max);
             put(&mut run.target[..rows], target);
             put(&mut run.d_users[..rows * d], d_users);
-            for (x, pair) in run.sum.iter_mut().zip(sum.chunks_exact(2)) {
-                *x = f64::from_bits(u64::from(pair[1]) << 32 | u64::from(pair[0]));
-            }
+            run.sum.iter_mut().zip(wholes(sum)).for_each(|(x, bits)| *x = f64::from_bits(bits));
         }
     }
 

@@ -148,11 +148,9 @@ impl Point {
         trainer.average.clone_from(&self.average);
     }
 
-    /// As [`Point::restore`], without a copy of the tables.
+    /// As [`Point::restore`], without a copy of the optimiser's state.
     pub(crate) fn install(self, trainer: &mut Trainer) {
-        let params = trainer.model_mut().params_mut();
-        params.trained_mut().copy_from_slice(&self.weights.dense);
-        params.tables_mut().iter_mut().zip(self.weights.tables).for_each(|(t, data)| t.data.copy_from_slice(&data));
+        self.weights.restore(trainer);
         trainer.optimizer.dense = self.dense;
         trainer.optimizer.tables = self.tables;
         trainer.optimizer.step = self.step;

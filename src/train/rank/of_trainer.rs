@@ -44,7 +44,7 @@ impl Trainer {
         if team.is_alone() {
             return self.rank_own(request);
         }
-        let own = team.parts(request.samples.len()).nth(team.rank()).unwrap_or_default();
+        let own = team.part(request.samples.len());
         let mut words = Vec::new();
         for ranked in self.rank_own(&Request { samples: &request.samples[own], ..*request }) {
             let Ranked { user, target, history, rank: Rank { greater, ties, others }, top } = ranked;

@@ -1,7 +1,7 @@
 //! The sums of the ranks' gradients of table rows. A table's rows are cut into ranges, one for each rank, which sums what the
 //! others have for its range.
 
-use super::Team;
+use super::{Team, part};
 use crate::train::sparse::{Lookups, RowGrads};
 use dmran_kernels::Level;
 use std::ops::Range;
@@ -22,11 +22,6 @@ impl Room {
         self.received.iter().chain(&self.all).map(Lookups::bytes).sum::<usize>()
             + self.owned.iter().map(RowGrads::bytes).sum::<usize>()
     }
-}
-
-/// The rows that rank number `rank` of `ranks` sums, of a table of so many.
-fn range(rows: usize, rank: usize, ranks: usize) -> Range<u32> {
-    (rows * rank / ranks) as u32..(rows * (rank + 1) / ranks) as u32
 }
 
 /// Writes rows with their gradients as words.
@@ -64,8 +59,8 @@ impl Team {
 
         // Which of a table's rows go to which rank.
         let of = |rows: &RowGrads, table: usize, rank: usize| {
-            let Range { start, end } = range(tables[table][0], rank, ranks);
-            let at = |row: u32| rows.rows().partition_point(|r| *r < row);
+            let Range { start, end } = part(tables[table][0], rank, ranks);
+            let at = |row: usize| rows.rows().partition_point(|r| (*r as usize) < row);
             at(start)..at(end)
         };
         let mut counts = Vec::with_capacity(ranks * tables.len());
