@@ -115,6 +115,13 @@ pub trait Model: Send + Sync {
         None
     }
 
+    /// Records the forward pass of a shard with one candidate a row, and beside it the scores `[rows, n]` of the `n` items
+    /// `shared` for every row, in memory that does not grow with rows times `n` times the model's width. `None` (and nothing
+    /// recorded) where a model has no such way on the graph's engine.
+    fn forward_shared(&self, _g: &mut Graph<'_>, _batch: &Batch<'_>, _shared: Index) -> Option<(Output, Var)> {
+        None
+    }
+
     /// Whether [`Model::users`] gives vectors.
     fn has_user_vectors(&self) -> bool {
         false

@@ -7,7 +7,7 @@ mod common;
 use common::ring::ring;
 use dmran::data::{Dataset, Negatives, Protocol, last_of_each_user, train_samples};
 use dmran::model::{Sizes, Start, build};
-use dmran::scorer::{Head, Settings, TimeKind};
+use dmran::scorer::{Head, Settings, TimeKind, Variant};
 use dmran::tape::Engine;
 use dmran::train::config::{Denominator, OptimizerKind, TrainConfig};
 use dmran::train::fit::Snapshot;
@@ -101,6 +101,31 @@ fn a_sample_for_the_whole_batch_at_once_gives_the_gradient_of_the_naive_engine()
             let (fused, naive) = (of(Engine::Fused), of(Engine::Naive));
             let off = distance(&fused, &naive);
             assert!(off < 1e-4, "{name} {denominator:?}: {off}");
+        }
+    }
+}
+
+/// A model and a head whose score depends on the candidate, and the variants that read the one side or the other.
+const CANDIDATE_MODELS: [(&str, Head, Variant); 4] = [
+    ("dmran", Head::Vanilla, Variant::Full),
+    ("dmran", Head::Vanilla, Variant::Item),
+    ("dmran", Head::Vanilla, Variant::Feature),
+    ("dmran", Head::Atrank, Variant::Full),
+];
+
+#[test]
+fn scores_that_depend_on_the_candidate_have_the_gradient_of_the_naive_engine_for_shared_ones() {
+    let dataset = ring(40, 90);
+    for (name, head, variant) in CANDIDATE_MODELS {
+        let settings = Settings { variant, ..settings(head) };
+        for (loss, denominator) in [(Loss::Softmax, Denominator::Unseen), (Loss::SampledSoftmax, Denominator::All)] {
+            let of = |engine| {
+                // Every term of the loss counts, and a shard has several samples.
+                let base = TrainConfig { penalty: 0.1, l2_weight: 0.1, shards: 7, ..config(loss) };
+                change(name, &dataset, &settings, &TrainConfig { engine, denominator, shared_negatives: 70, ..base })
+            };
+            let off = distance(&of(Engine::Fused), &of(Engine::Naive));
+            assert!(off < 1e-4, "{name} {head} {variant:?} {loss}: {off}");
         }
     }
 }

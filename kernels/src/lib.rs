@@ -6,7 +6,8 @@
 //! - [`gemm`]: products with packed weights, and weight gradients;
 //! - [`feature_attention`]: eq 9-12, fused;
 //! - [`item_attention`]: eq 1, 7, 8 and 21 over ragged histories;
-//! - [`pooling`], [`gate`]: eq 14-17; [`score`]: the same bits for many candidates of one user;
+//! - [`pooling`], [`gate`]: eq 14-17; [`score`]: the same bits for many candidates of one user; [`shared`]: the gradients of
+//!   candidates that many users share;
 //! - [`cross_entropy`]: eq 18, 19: a softmax over the whole catalogue, in blocks;
 //! - [`norm`], [`dense`], [`feed_forward`]: the blocks around them;
 //! - [`loss`], [`rows`], [`optim`]: eq 20 and 22, table rows, the optimisers' steps;
@@ -32,6 +33,7 @@ pub mod pooling;
 pub mod rows;
 pub mod score;
 mod segment;
+pub mod shared;
 #[allow(unsafe_code)]
 pub mod simd;
 mod small;

@@ -17,3 +17,4 @@ mod plain;
 pub mod pooling;
 pub mod rows;
 pub mod score;
+pub mod shared;

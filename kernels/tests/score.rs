@@ -2,6 +2,8 @@
 
 #[path = "support/random.rs"]
 mod random;
+#[path = "support/shared.rs"]
+mod shared;
 
 use dmran_kernels::pooling::{self, Mask, Pool};
 use dmran_kernels::score::{self, Candidates, Feature, Vanilla};

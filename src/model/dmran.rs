@@ -3,6 +3,7 @@
 mod entry;
 
 use super::{Batch, Items, Model, Output, Users};
+use crate::ops::shared_vanilla::{SharedFeature, SharedVanilla};
 use crate::ops::{self, naive};
 use crate::params::{Form, ParamId, Params};
 use crate::scorer::{Counts, Head, Settings, SettingsError, Shape, TensorSpec, expected_tensors};
@@ -285,22 +286,30 @@ impl Dmran {
 
     /// The forward pass with all its intermediates.
     pub fn trace(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> (Output, Trace) {
-        let (samples, per) = (batch.samples(), batch.per_row());
-        let Encoded { looked_up, big_h, s, attention, m, rows, alignment, mhat, mx, sides } = self.encode(g, batch);
-        let candidates = g.index(batch.candidates.iter().copied());
-        let candidate_offsets = g.index((0..=samples).map(|b| (b * per) as u32));
-        let c = self.items.vectors(g, candidates);
-
-        // Eq 14 to 16.
-        let (h, hhat, gate, h_c) = self.read(g, sides, Some(c), rows, candidate_offsets);
-
-        // Eq 17.
-        let scores = self.items.scores(g, h_c, c, candidates).reshape(samples, per);
-        let output = Output { scores, attention, activations: [Some(h_c), Some(c)], rows: [Some(c), Some(looked_up)] };
+        let encoded = self.encode(g, batch);
+        let (output, (h, hhat, gate, h_c)) = self.score(g, batch, &encoded);
+        let Encoded { big_h, s, attention, m, alignment, mhat, mx, .. } = encoded;
         let a = attention.map(|(a, _)| a);
         (output, Trace { big_h, s, a, m, alignment, mhat, mx, h, hhat, gate, h_c })
     }
+
+    /// Eq 14 to 17 for the batch's own candidates; with the output what eq 14 to 16 give, as [`Dmran::read`].
+    fn score(&self, g: &mut Graph<'_>, batch: &Batch<'_>, encoded: &Encoded) -> (Output, Readings) {
+        let (samples, per) = (batch.samples(), batch.per_row());
+        let Encoded { looked_up, attention, rows, sides, .. } = *encoded;
+        let candidates = g.index(batch.candidates.iter().copied());
+        let candidate_offsets = g.index((0..=samples).map(|b| (b * per) as u32));
+        let c = self.items.vectors(g, candidates);
+        let readings = self.read(g, sides, Some(c), rows, candidate_offsets);
+        let h_c = readings.3;
+        let scores = self.items.scores(g, h_c, c, candidates).reshape(samples, per);
+        let output = Output { scores, attention, activations: [Some(h_c), Some(c)], rows: [Some(c), Some(looked_up)] };
+        (output, readings)
+    }
 }
+
+/// h, hhat, the gate and `h_c`; see [`Trace`].
+type Readings = (Option<Var>, Option<Var>, Option<Var>, Var);
 
 impl Dmran {
     /// Eq 14 to 16: both readings of the rows, the gate (naive engine) and `h_c`. Without candidates (the head `mean`)
@@ -312,7 +321,7 @@ impl Dmran {
         c: Option<Var>,
         rows: Index,
         candidates: Index,
-    ) -> (Option<Var>, Option<Var>, Option<Var>, Var) {
+    ) -> Readings {
         let h = m.map(|x| self.pool(g, x, c, self.pool[0], rows, candidates));
         let hhat = mx.map(|x| self.pool(g, x, c, self.pool[1], rows, candidates));
         match (h, hhat, self.gate) {
@@ -409,6 +418,25 @@ impl Model for Dmran {
         let one_each = g.index(0..=batch.samples() as u32);
         let (.., u) = self.read(g, sides, None, rows, one_each);
         Some(Users { u, attention, looked_up: Some(looked_up) })
+    }
+
+    fn forward_shared(&self, g: &mut Graph<'_>, batch: &Batch<'_>, shared: Index) -> Option<(Output, Var)> {
+        if g.engine == Engine::Naive || self.settings.head != Head::Vanilla {
+            return None;
+        }
+        let encoded = self.encode(g, batch);
+        let (output, _) = self.score(g, batch, &encoded);
+        let (c, bias) = (self.items.vectors(g, shared), self.items.biases(g, shared));
+        let rows = encoded.rows;
+        let (m, feature) = match (encoded.sides, self.gate) {
+            ([Some(m), Some(mhat)], Some([w_f1, w_f2, bias])) => {
+                let tables = [(m, w_f1), (mhat, w_f2)].map(|(rows, w)| ops::dense(g, rows, w, None, false));
+                (m, Some(SharedFeature { mhat, tables, bias }))
+            }
+            ([Some(only), _] | [_, Some(only)], _) => (only, None),
+            ([None, None], _) => unreachable!("every variant has one of the attentions"),
+        };
+        Some((output, ops::shared_vanilla(g, SharedVanilla { m, feature, rows }, c, bias)))
     }
 
     fn has_user_vectors(&self) -> bool {

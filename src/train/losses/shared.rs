@@ -36,7 +36,7 @@ impl LeftOut<'_> {
 /// `[rows, 1 + shared]`: the target's, then those of the shared items, corrected; where such an item is the row's target
 /// (an accidental hit) or left out, [`MASKED`].
 ///
-/// `expanded` is working memory for models whose score depends on the candidate. The l2 term counts the user's reading
+/// `expanded` is working memory for models that take shared items as candidates of each row. The l2 term counts the user's reading
 /// for the target and the target's vector, whatever the model.
 pub fn scores(
     g: &mut Graph<'_>,
@@ -45,7 +45,6 @@ pub fn scores(
     shared: Shared<'_>,
     expanded: &mut Vec<u32>,
 ) -> Output {
-    let (rows, width) = (batch.rows.len(), 1 + shared.items.len());
     let output = match model.users(g, batch) {
         Some(users) => {
             let items = model.items();
@@ -64,16 +63,11 @@ pub fn scores(
             Output { scores, attention, activations, rows: [Some(c), users.looked_up] }
         }
         None => {
-            expanded.clear();
-            for target in batch.candidates {
-                expanded.push(*target);
-                expanded.extend_from_slice(shared.items);
+            let ids = g.index(shared.items.iter().copied());
+            match model.forward_shared(g, batch, ids) {
+                Some((output, of_shared)) => Output { scores: ops::concat(g, output.scores, of_shared), ..output },
+                None => repeated(g, model, batch, shared.items, expanded),
             }
-            let output = model.forward(g, &Batch { candidates: expanded, ..*batch });
-            let first = g.index((0..rows).map(|row| (row * width) as u32));
-            let activations = output.activations.map(|x| x.map(|x| ops::select_rows(g, x, first)));
-            let c = output.rows[0].map(|c| ops::select_rows(g, c, first));
-            Output { activations, rows: [c, output.rows[1]], ..output }
         }
     };
     let scores = ops::shift_columns(g, output.scores, |row, shift| {
@@ -85,4 +79,25 @@ pub fn scores(
         }
     });
     Output { scores, ..output }
+}
+
+/// Each shared item as a candidate of each row, through the model's own forward pass.
+fn repeated(
+    g: &mut Graph<'_>,
+    model: &dyn Model,
+    batch: &Batch<'_>,
+    shared: &[u32],
+    expanded: &mut Vec<u32>,
+) -> Output {
+    let (rows, width) = (batch.rows.len(), 1 + shared.len());
+    expanded.clear();
+    for target in batch.candidates {
+        expanded.push(*target);
+        expanded.extend_from_slice(shared);
+    }
+    let output = model.forward(g, &Batch { candidates: expanded, ..*batch });
+    let first = g.index((0..rows).map(|row| (row * width) as u32));
+    let activations = output.activations.map(|x| x.map(|x| ops::select_rows(g, x, first)));
+    let c = output.rows[0].map(|c| ops::select_rows(g, c, first));
+    Output { activations, rows: [c, output.rows[1]], ..output }
 }
