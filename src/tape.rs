@@ -49,6 +49,8 @@ pub struct Workspace {
     /// Gradients of the activations.
     grads: Vec<f32>,
     scratch: Vec<f32>,
+    /// Where ops record what they compute now and again in the backward pass.
+    aside: Option<Box<Tape>>,
 }
 
 impl Workspace {
@@ -64,7 +66,8 @@ impl Workspace {
 
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
-        4 * (self.weight_grads.capacity() + self.grads.capacity() + self.scratch.capacity())
+        let aside = self.aside.as_ref().map_or(0, |tape| tape.bytes());
+        4 * (self.weight_grads.capacity() + self.grads.capacity() + self.scratch.capacity()) + aside
     }
 }
 
@@ -126,8 +129,10 @@ impl Tape {
     /// Lengths of activations, saved values and indices; then of the workspace's gradients of weights and of activations, and
     /// of its working memory.
     pub(crate) fn lengths(&self) -> [f64; 6] {
-        let Tape { acts, saved, indices, workspace: Workspace { weight_grads, grads, scratch }, .. } = self;
-        [acts.len(), saved.len(), indices.len(), weight_grads.len(), grads.len(), scratch.len()].map(|n| n as f64)
+        let Tape { acts, saved, indices, workspace: Workspace { weight_grads, grads, scratch, aside }, .. } = self;
+        // What is recorded aside is working memory too.
+        let scratch = scratch.len() + aside.as_ref().map_or(0, |tape| tape.bytes() / 4);
+        [acts.len(), saved.len(), indices.len(), weight_grads.len(), grads.len(), scratch].map(|n| n as f64)
     }
 
     /// Bytes held, for memory accounts.
@@ -179,9 +184,25 @@ impl<'a> Values<'a> {
 pub struct Grads<'a> {
     weights: &'a mut [f32],
     acts: &'a mut [f32],
+    aside: &'a mut Option<Box<Tape>>,
 }
 
 impl Grads<'_> {
+    /// A tape to record on aside, to be [put back](Grads::put_aside) for the next op.
+    pub(crate) fn take_aside(&mut self) -> Box<Tape> {
+        self.aside.take().unwrap_or_default()
+    }
+
+    pub(crate) fn put_aside(&mut self, tape: Box<Tape>) {
+        *self.aside = Some(tape);
+    }
+
+    /// The backward pass of what was recorded aside, from gradients that `seed` writes: those of weights are added to these,
+    /// those of activations stay on the tape aside.
+    pub(crate) fn through(&mut self, aside: &mut Graph<'_>, seed: impl FnOnce(&mut Grads<'_>)) {
+        aside.walk(self.weights, seed);
+    }
+
     /// The gradient of one variable.
     pub fn of(&mut self, var: Var) -> &mut [f32] {
         let base = self.weights.len();
@@ -350,6 +371,15 @@ impl<'a> Graph<'a> {
         f(values, Output { y: &mut above[..out.len()], saved, scratch: &mut tape.workspace.scratch });
     }
 
+    /// A tape to record on aside, to be [put back](Graph::put_aside) for the next op.
+    pub(crate) fn take_aside(&mut self) -> Box<Tape> {
+        self.tape.workspace.aside.take().unwrap_or_default()
+    }
+
+    pub(crate) fn put_aside(&mut self, tape: Box<Tape>) {
+        self.tape.workspace.aside = Some(tape);
+    }
+
     /// Records an op for the backward pass.
     pub fn push<O: Op>(&mut self, op: O) {
         let tape = &mut *self.tape;
@@ -377,7 +407,7 @@ impl<'a> Graph<'a> {
     /// As [`Graph::backward`], but the gradients of weights are added to those of earlier passes on this tape, back to
     /// the last [`Tape::forget_weight_grads`].
     pub fn backward_adding(&mut self, seeds: &[(Var, f32)]) {
-        self.walk(|grads| {
+        self.walk_own(|grads| {
             for (var, weight) in seeds {
                 grads.of(*var).fill(*weight);
             }
@@ -387,15 +417,22 @@ impl<'a> Graph<'a> {
     /// Gradients from output gradients that `seed` writes into the zeroed gradients.
     pub fn backward_from(&mut self, seed: impl FnOnce(&mut Grads<'_>)) {
         self.tape.forget_weight_grads(self.params);
-        self.walk(seed);
+        self.walk_own(seed);
     }
 
-    fn walk(&mut self, seed: impl FnOnce(&mut Grads<'_>)) {
+    fn walk_own(&mut self, seed: impl FnOnce(&mut Grads<'_>)) {
+        let mut weights = std::mem::take(&mut self.tape.workspace.weight_grads);
+        self.walk(&mut weights[..self.tape.base], seed);
+        self.tape.workspace.weight_grads = weights;
+    }
+
+    /// The backward pass, with the gradients of weights added to `weights`.
+    fn walk(&mut self, weights: &mut [f32], seed: impl FnOnce(&mut Grads<'_>)) {
         let tape = &mut *self.tape;
-        let Workspace { weight_grads, grads, scratch } = &mut tape.workspace;
+        let Workspace { grads, scratch, aside, .. } = &mut tape.workspace;
         let acts = grow(grads, tape.acts_top);
         acts.fill(0.0);
-        let mut grads = Grads { weights: &mut weight_grads[..tape.base], acts };
+        let mut grads = Grads { weights, acts, aside };
         seed(&mut grads);
         let values = Values {
             params: self.params,

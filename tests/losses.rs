@@ -106,11 +106,15 @@ fn a_sample_for_the_whole_batch_at_once_gives_the_gradient_of_the_naive_engine()
 }
 
 /// A model and a head whose score depends on the candidate, and the variants that read the one side or the other.
-const CANDIDATE_MODELS: [(&str, Head, Variant); 4] = [
+const CANDIDATE_MODELS: [(&str, Head, Variant); 8] = [
     ("dmran", Head::Vanilla, Variant::Full),
     ("dmran", Head::Vanilla, Variant::Item),
     ("dmran", Head::Vanilla, Variant::Feature),
     ("dmran", Head::Atrank, Variant::Full),
+    ("dmran", Head::Atrank, Variant::Item),
+    ("dmran", Head::Atrank, Variant::Feature),
+    ("atrank", Head::Mean, Variant::Full),
+    ("bi-lstm-attention", Head::Mean, Variant::Full),
 ];
 
 #[test]

@@ -5,6 +5,7 @@ use super::recipes::RIVAL;
 use super::registry::{Entry, Kind};
 use super::{Batch, Items, Model, Output, Sizes, Start};
 use crate::ops::self_attention::Mask;
+use crate::ops::shared_atrank::SharedAtrank;
 use crate::ops::{self, naive, pool_atrank};
 use crate::params::{ParamId, Params};
 use crate::scorer::{Settings, SettingsError};
@@ -130,22 +131,45 @@ impl Model for AtRank {
     }
 
     fn forward(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Output {
-        let history = g.index(batch.history.iter().copied());
-        let rows = g.index(batch.offsets.iter().copied());
-        let candidates = g.index(batch.candidates.iter().copied());
-        let per = batch.per_row() as u32;
-        let of_samples = g.index((0..=batch.samples() as u32).map(|b| b * per));
-        let x = self.items.vectors(g, history);
-        let x = batch.dropout.map_or(x, |rate| ops::dropout(g, x, rate));
-        let c = self.items.vectors(g, candidates);
-        let h = self.first.apply(g, x, batch);
-        let e = self.encode(g, h, rows);
-        let u = self.read(g, e, c, rows, of_samples);
-        let scores = self.items.scores(g, u, c, candidates).reshape(batch.samples(), per as usize);
-        Output { scores, attention: None, activations: [Some(u), Some(c)], rows: [Some(c), Some(x)] }
+        let (x, e, rows) = self.histories(g, batch);
+        self.score(g, batch, (x, e, rows))
+    }
+
+    fn forward_shared(&self, g: &mut Graph<'_>, batch: &Batch<'_>, shared: Index) -> Option<(Output, Var)> {
+        if g.engine == Engine::Naive {
+            return None;
+        }
+        let (x, e, rows) = self.histories(g, batch);
+        let output = self.score(g, batch, (x, e, rows));
+        let (c, bias) = (self.items.vectors(g, shared), self.items.biases(g, shared));
+        let w = SharedAtrank { first: self.candidate, other: None };
+        Some((output, ops::shared_atrank(g, w, [Some(e), None], rows, c, bias)))
     }
 
     fn uses_time(&self) -> bool {
         self.uses_time
+    }
+}
+
+impl AtRank {
+    /// The histories' item vectors, what the block makes of them, and their segments.
+    fn histories(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> (Var, Var, Index) {
+        let history = g.index(batch.history.iter().copied());
+        let rows = g.index(batch.offsets.iter().copied());
+        let x = self.items.vectors(g, history);
+        let x = batch.dropout.map_or(x, |rate| ops::dropout(g, x, rate));
+        let h = self.first.apply(g, x, batch);
+        (x, self.encode(g, h, rows), rows)
+    }
+
+    /// The batch's own candidates.
+    fn score(&self, g: &mut Graph<'_>, batch: &Batch<'_>, (x, e, rows): (Var, Var, Index)) -> Output {
+        let candidates = g.index(batch.candidates.iter().copied());
+        let per = batch.per_row() as u32;
+        let of_samples = g.index((0..=batch.samples() as u32).map(|b| b * per));
+        let c = self.items.vectors(g, candidates);
+        let u = self.read(g, e, c, rows, of_samples);
+        let scores = self.items.scores(g, u, c, candidates).reshape(batch.samples(), per as usize);
+        Output { scores, attention: None, activations: [Some(u), Some(c)], rows: [Some(c), Some(x)] }
     }
 }

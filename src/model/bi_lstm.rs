@@ -6,6 +6,7 @@ use super::registry::{Entry, Kind, Recipes};
 use super::{Batch, Items, Model, Output, Sizes, Start, Users};
 use crate::ops;
 use crate::ops::lstm::Cell;
+use crate::ops::shared_blocks::{Parts, Reader};
 use crate::ops::steps::Steps;
 use crate::params::Params;
 use crate::scorer::Settings;
@@ -110,6 +111,34 @@ impl BiLstm {
     }
 }
 
+/// How one user's shared candidates are scored: its part are the outputs, theirs are vectors and biases.
+#[derive(Clone, Copy, Debug)]
+struct Attends(Layer);
+
+impl Reader for Attends {
+    fn read(&self, g: &mut Graph<'_>, [outputs, ..]: Parts, [c, bias, ..]: Parts) -> Var {
+        let (outputs, c) = (outputs.expect("the outputs"), c.expect("the candidates"));
+        let rows = g.index([0, outputs.rows as u32]);
+        let q = ops::concat(g, c, c);
+        let read = ops::pool_vanilla(g, outputs, q, rows).h;
+        let u = self.0.apply(g, read);
+        ops::score(g, u, c, bias)
+    }
+}
+
+impl BiLstm {
+    /// The batch's own candidates, with attention.
+    fn score(&self, g: &mut Graph<'_>, batch: &Batch<'_>, x: Var, outputs: [Var; 2]) -> Output {
+        let candidates = g.index(batch.candidates.iter().copied());
+        let offsets = g.index(batch.offsets.iter().copied());
+        let c = self.items.vectors(g, candidates);
+        let read = self.attend(g, outputs, c, offsets);
+        let u = self.out.apply(g, read);
+        let scores = self.items.scores(g, u, c, candidates).reshape(batch.samples(), batch.per_row());
+        Output { scores, attention: None, activations: [Some(u), Some(c)], rows: [Some(c), Some(x)] }
+    }
+}
+
 impl Model for BiLstm {
     fn name(&self) -> &'static str {
         if self.attention { "bi-lstm-attention" } else { "bi-lstm" }
@@ -132,13 +161,26 @@ impl Model for BiLstm {
             return self.items.forward(g, batch, users);
         }
         let (x, outputs) = self.outputs(g, batch);
-        let candidates = g.index(batch.candidates.iter().copied());
-        let offsets = g.index(batch.offsets.iter().copied());
-        let c = self.items.vectors(g, candidates);
-        let read = self.attend(g, outputs, c, offsets);
-        let u = self.out.apply(g, read);
-        let scores = self.items.scores(g, u, c, candidates).reshape(batch.samples(), batch.per_row());
-        Output { scores, attention: None, activations: [Some(u), Some(c)], rows: [Some(c), Some(x)] }
+        self.score(g, batch, x, outputs)
+    }
+
+    fn forward_shared(&self, g: &mut Graph<'_>, batch: &Batch<'_>, shared: Index) -> Option<(Output, Var)> {
+        if g.engine == Engine::Naive || !self.attention {
+            return None;
+        }
+        let (x, [f, b]) = self.outputs(g, batch);
+        let output = self.score(g, batch, x, [f, b]);
+        let outputs = ops::concat(g, f, b);
+        let (c, bias) = (self.items.vectors(g, shared), self.items.biases(g, shared));
+        let rows = g.index(batch.offsets.iter().copied());
+        let scores = ops::shared_blocks(
+            g,
+            Attends(self.out),
+            [Some(outputs), None, None, None],
+            rows,
+            [Some(c), bias, None, None],
+        );
+        Some((output, scores))
     }
 
     fn users(&self, g: &mut Graph<'_>, batch: &Batch<'_>) -> Option<Users> {

@@ -3,6 +3,7 @@
 mod entry;
 
 use super::{Batch, Items, Model, Output, Users};
+use crate::ops::shared_atrank::SharedAtrank;
 use crate::ops::shared_vanilla::{SharedFeature, SharedVanilla};
 use crate::ops::{self, naive};
 use crate::params::{Form, ParamId, Params};
@@ -342,6 +343,12 @@ impl Dmran {
         }
     }
 
+    /// The weights of the head `atrank`.
+    fn atrank(&self, AtrankIds { projections, norms, feed_forward }: AtrankIds) -> ops::pool_atrank::Weights {
+        let (heads, eps) = (self.settings.heads, self.settings.head_eps);
+        ops::pool_atrank::Weights { projections, norms, feed_forward, heads, eps }
+    }
+
     fn pool(
         &self,
         g: &mut Graph<'_>,
@@ -367,9 +374,7 @@ impl Dmran {
                 let ids = ids.expect("the head's weights");
                 let (heads, eps) = (self.settings.heads, self.settings.head_eps);
                 if engine == Engine::Fused {
-                    let AtrankIds { projections, norms, feed_forward } = ids;
-                    let w = ops::pool_atrank::Weights { projections, norms, feed_forward, heads, eps };
-                    return plain(ops::pool_atrank(g, x, c, &w, rows));
+                    return plain(ops::pool_atrank(g, x, c, &self.atrank(ids), rows));
                 }
                 let [q, bq, k, bk, u, bu] = ids.projections.map(|id| g.param(id));
                 let [g1, b1, g2, b2] = ids.norms.map(|id| g.param(id));
@@ -421,14 +426,21 @@ impl Model for Dmran {
     }
 
     fn forward_shared(&self, g: &mut Graph<'_>, batch: &Batch<'_>, shared: Index) -> Option<(Output, Var)> {
-        if g.engine == Engine::Naive || self.settings.head != Head::Vanilla {
+        if g.engine == Engine::Naive || self.settings.head == Head::Mean {
             return None;
         }
         let encoded = self.encode(g, batch);
         let (output, _) = self.score(g, batch, &encoded);
         let (c, bias) = (self.items.vectors(g, shared), self.items.biases(g, shared));
-        let rows = encoded.rows;
-        let (m, feature) = match (encoded.sides, self.gate) {
+        let (rows, sides) = (encoded.rows, encoded.sides);
+        if self.settings.head == Head::Atrank {
+            let weights = |side: usize| self.atrank(self.pool[side].expect("the head's weights"));
+            let (first, x) = if sides[0].is_some() { (0, sides) } else { (1, [sides[1], None]) };
+            let other = self.gate.filter(|_| x[1].is_some()).map(|gate| (weights(1), gate));
+            let w = SharedAtrank { first: weights(first), other };
+            return Some((output, ops::shared_atrank(g, w, x, rows, c, bias)));
+        }
+        let (m, feature) = match (sides, self.gate) {
             ([Some(m), Some(mhat)], Some([w_f1, w_f2, bias])) => {
                 let tables = [(m, w_f1), (mhat, w_f2)].map(|(rows, w)| ops::dense(g, rows, w, None, false));
                 (m, Some(SharedFeature { mhat, tables, bias }))

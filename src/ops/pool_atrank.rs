@@ -107,6 +107,26 @@ pub fn pool_atrank(g: &mut Graph<'_>, x: Var, c: Var, w: &Weights, rows: Index) 
     let q = dense(g, c, w_q, Some(b_q), true);
     let keys = dense(g, x, w_k, Some(b_k), true);
     let values = dense(g, x, w_u, Some(b_u), true);
+    read(g, Projected { q, keys, values }, c, w, rows)
+}
+
+/// Q, K and U of [`pool_atrank`].
+#[derive(Clone, Copy, Debug)]
+pub struct Projected {
+    /// Queries `[B C, d]`.
+    pub q: Var,
+    /// Keys `[rows, d]`.
+    pub keys: Var,
+    /// Values `[rows, d]`.
+    pub values: Var,
+}
+
+/// [`pool_atrank`] from its projections on.
+///
+/// # Panics
+/// If the shapes do not fit or the heads do not divide d.
+pub fn read(g: &mut Graph<'_>, of: Projected, c: Var, w: &Weights, rows: Index) -> Var {
+    let Projected { q, keys, values } = of;
     let attended = attend(g, Attend { q, keys, values, rows, heads: w.heads }).h;
     norm_feed_forward(g, attended, c, w.norms, w.feed_forward, w.eps)
 }

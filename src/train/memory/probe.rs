@@ -3,6 +3,7 @@
 use crate::data::Dataset;
 use crate::model::build::{Sizes, Start, build};
 use crate::model::{BuildError, Model};
+use crate::tape::Engine;
 use crate::train::catalogue;
 use crate::train::config::{Config, TrainConfig};
 use crate::train::loss::Extent;
@@ -187,7 +188,10 @@ impl<'a> Probe<'a> {
     pub(super) fn candidates(&self, rows: usize, per: usize, shards: usize) -> usize {
         match self.shared.drawn() {
             _ if self.by_batch => rows * per + self.config.shared_negatives,
-            shared if self.model.has_user_vectors() => rows * per + shards * shared,
+            // A shard looks them up once; the naive engine does so for each row where scores depend on the candidate.
+            shared if self.model.has_user_vectors() || self.config.engine == Engine::Fused => {
+                rows * per + shards * shared
+            }
             shared => rows * (per + shared),
         }
     }
