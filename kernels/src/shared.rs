@@ -13,7 +13,7 @@
 //! dM += w dh^T + ds c^T            dP += w dz^T                  dc += M^T ds        (and so the other side)
 //! ```
 //!
-//! A candidate costs a user `12 r d` multiply-adds for each side, and no matrix of `d d`: what becomes of `dP`, a few rows a
+//! A candidate costs a user `9 r d` multiply-adds for each side, and no product by a `d d` matrix: what becomes of `dP`, a few rows a
 //! user, is left to the caller. Nothing of the size of users times candidates times d is ever held; what is, is of one block.
 //! The sums go over blocks of candidates in their order, and within a block over users in theirs. With few users at a time
 //! results have other roundings than with many; they depend on nothing else.
