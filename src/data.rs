@@ -34,6 +34,7 @@ mod hints;
 mod interner;
 mod json;
 mod layout;
+mod lookalikes;
 mod moment;
 mod negatives;
 mod numbers;

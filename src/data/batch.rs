@@ -122,6 +122,8 @@ pub(crate) struct Oddities {
     pub floats: Seen,
     /// Ids that are lists.
     pub lists: Seen,
+    /// Items of sequences that end in a colon and a number.
+    pub glued: Seen,
     /// Rows that repeat the header.
     pub headers: Seen,
     /// Records over several lines.
@@ -141,6 +143,7 @@ impl Oddities {
         self.quoted.append(later.quoted, base);
         self.floats.append(later.floats, base);
         self.lists.append(later.lists, base);
+        self.glued.append(later.glued, base);
         self.headers.append(later.headers, base);
         self.several_lines.append(later.several_lines, base);
         if self.filtered == 0 {
@@ -251,21 +254,7 @@ impl Batch {
         if let Some(cell) = of(Role::Position) {
             minor = position(cell).map_err(|problem| Rejected::new(Role::Position, problem, cell.text))?;
         }
-        for (at, id) in [user, item].into_iter().enumerate() {
-            if is_nothing(id.as_bytes()) {
-                self.odd.nothing[at].add(line, id.as_bytes());
-            }
-            let seen = match (id.as_bytes(), id.strip_suffix(".0")) {
-                ([b'"', .., b'"'], _) => &mut self.odd.quoted,
-                ([b'[', .., b']'], _) => &mut self.odd.lists,
-                (_, Some(whole)) if !whole.is_empty() && whole.bytes().all(|byte| byte.is_ascii_digit()) => {
-                    &mut self.odd.floats
-                }
-                _ => continue,
-            };
-            seen.add(line, id.as_bytes());
-        }
-
+        self.look_at(line, user, item);
         if minor != 0 && self.minor.is_empty() {
             // Rows before the first one that needs it had 0.
             self.minor.push_zeros(self.users.len());
@@ -287,9 +276,31 @@ impl Batch {
     }
 
     /// Adds a row of names alone, which were checked, to a batch of such rows.
-    pub(crate) fn push_plain(&mut self, user: &str, item: &str) {
+    pub(crate) fn push_plain(&mut self, line: u64, user: &str, item: &str) {
+        self.look_at(line, user, item);
+        if item.rsplit_once(':').is_some_and(|(name, number)| !name.is_empty() && number.parse::<f64>().is_ok()) {
+            self.odd.glued.add(line, item.as_bytes());
+        }
         self.users.push(user);
         self.items.push(item);
+    }
+
+    /// Notes what is odd about the ids of a row.
+    fn look_at(&mut self, line: u64, user: &str, item: &str) {
+        for (at, id) in [user, item].into_iter().enumerate() {
+            if is_nothing(id.as_bytes()) {
+                self.odd.nothing[at].add(line, id.as_bytes());
+            }
+            let seen = match (id.as_bytes(), id.strip_suffix(".0")) {
+                ([b'"', .., b'"'], _) => &mut self.odd.quoted,
+                ([b'[', .., b']'], _) => &mut self.odd.lists,
+                (_, Some(whole)) if !whole.is_empty() && whole.bytes().all(|byte| byte.is_ascii_digit()) => {
+                    &mut self.odd.floats
+                }
+                _ => continue,
+            };
+            seen.add(line, id.as_bytes());
+        }
     }
 
     /// Notes a malformed line.

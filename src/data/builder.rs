@@ -329,6 +329,9 @@ impl LogBuilder {
         let assembled = assemble(self.batches, self.names, &self.options, meta.as_mut())?;
         let Assembled { dataset, users, items, categories, duplicates_dropped, core_dropped, category_conflicts } =
             assembled;
+        for (what, names) in [("users", &users), ("items", &items)] {
+            self.taken.notes.extend(super::lookalikes::note(what, names));
+        }
         if let Some(meta) = meta {
             self.skipped.append(meta.skipped);
             self.taken.notes.extend(meta.note);
@@ -390,6 +393,14 @@ fn words(odd: &Oddities) -> Vec<String> {
         words.push(format!(
             "{count} ids look like lists ({value}, line {line}): each is one id; for one event an element write one row \
              each (pandas: DataFrame.explode)"
+        ));
+    }
+    if let Some((line, value)) = &odd.glued.first {
+        let count = odd.glued.count;
+        words.push(format!(
+            "{count} items end in a colon and a number ({value}, line {line}): each is one item as it stands, so 11:5 and \
+             11:6 are two; if the number is a time, a count or a rating, take it off: \
+             sed -E 's/:[0-9.eE+-]+([[:space:]]|$)/\\1/g' FILE > plain.txt"
         ));
     }
     if let Some((line, _)) = &odd.headers.first {

@@ -165,6 +165,11 @@ impl Dialect {
         self.delimiter == b" "
     }
 
+    /// Whether a blank of this kind separates fields, other than as one of a run of them.
+    fn begins_with(&self, blank: u8) -> bool {
+        !self.blanks() && self.delimiter.first() == Some(&blank)
+    }
+
     /// Where fields of a line without quotes are.
     fn split(&self, line: &[u8], offset: usize, fields: &mut Fields) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -200,10 +205,11 @@ impl Dialect {
         let Some(quote) = self.quote else { return Split::Done(start) };
         let mut at = start;
         loop {
-            if self.blanks() {
-                while text.get(at).is_some_and(|byte| matches!(byte, b' ' | b'\t')) {
-                    at += 1;
-                }
+            let blanks = text[at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t') && !self.begins_with(**byte));
+            let behind = at + blanks.count();
+            // Many write a blank behind each comma; a quote after it is as good as one right behind the comma.
+            if self.blanks() || text.get(behind) == Some(&quote) {
+                at = behind;
             }
             if text.get(at) == Some(&quote) {
                 match self.quoted_field(text, at, quote, fields) {
@@ -377,6 +383,9 @@ mod tests {
         assert_eq!(records(&csv, "a \"b\" c,\"two\nlines\",\"\"\n"), ["a \"b\" c|two\nlines|"]);
         assert_eq!(records(&dialect("::"), "1::2:3::4\n\"a::b\"::c\n"), ["1|2:3|4", "a::b|c"]);
         assert_eq!(records(&dialect(" "), "  1 2   3 \n\"a b\" c\n"), ["1|2|3", "a b|c"]);
+        assert_eq!(records(&csv, "a, \"b, c\",  \"d\" ,e\n \"x\", y\n"), ["a|b, c|d|e", "x| y"]);
+        let tabs = Dialect { quote: Some(b'"'), ..dialect("\t") };
+        assert_eq!(records(&tabs, "a\t\t \"b\tc\"\n"), ["a||b\tc"]);
         assert_eq!(records(&dialect("\t"), "\"a\" b\t\"c\n"), ["\"a\" b|\"c"]);
         let escape = Dialect { escape: Some(b'\\'), ..dialect(",") };
         assert_eq!(records(&escape, "\"2\\\" pipe\",x\n"), ["2\" pipe|x"]);
@@ -389,6 +398,7 @@ mod tests {
         let csv = dialect(",");
         assert_eq!(records(&csv, "a,b\nc,\"d\ne,f\n"), ["a|b", "Bad(OpenQuote)", "e|f"]);
         assert_eq!(records(&csv, "a,\"b\" c\ne,f\n"), ["Bad(TextAfterQuote)", "e|f"]);
+        assert_eq!(records(&csv, "a, \"b\ne,f\n"), ["Bad(OpenQuote)", "e|f"]);
         assert_eq!(records(&csv, "a,\"b\ne,\"f\"\n"), ["Bad(TextAfterQuote)", "e|f"]);
     }
 
@@ -417,7 +427,7 @@ mod tests {
         assert_eq!(csv.whole(b"a,\"b", false), 0);
         assert_eq!(csv.whole(b"a,b\nc,d", false), 4);
         // Wherever it is cut, the same records come out.
-        let text = "u,\"a\n\"\"b\"\n\nv,c\n\"w\",\"d\"\n".repeat(5);
+        let text = "u,\"a\n\"\"b\"\n\nv,c\n\"w\",  \"d, e\"\n".repeat(5);
         let whole = records(&csv, &text);
         for size in 1..text.len() {
             let (mut out, mut from) = (Vec::new(), 0);

@@ -19,8 +19,9 @@ pub(crate) fn read(mut source: Source<'_>, options: &ReadOptions, log: &mut LogB
                 continue;
             }
             batch.rows += 1;
-            if let Err(rejected) = history(line, options, batch) {
-                batch.reject(&file, number as u64 + 1, None, rejected);
+            let number = number as u64 + 1;
+            if let Err(rejected) = history(line, number, options, batch) {
+                batch.reject(&file, number, None, rejected);
             }
         }
         Ok(())
@@ -34,7 +35,7 @@ pub(crate) fn read(mut source: Source<'_>, options: &ReadOptions, log: &mut LogB
 }
 
 /// Adds the events of one line; all of it is checked before any of it is kept.
-fn history(line: &[u8], options: &ReadOptions, batch: &mut Batch) -> Result<(), Rejected> {
+fn history(line: &[u8], number: u64, options: &ReadOptions, batch: &mut Batch) -> Result<(), Rejected> {
     let text = std::str::from_utf8(line).map_err(|_| Rejected::line(Problem::NotUtf8, line))?;
     let mut names: Vec<&str> = match options.delimiter.as_deref() {
         None | Some(" ") => text.split_ascii_whitespace().collect(),
@@ -52,7 +53,7 @@ fn history(line: &[u8], options: &ReadOptions, batch: &mut Batch) -> Result<(), 
         let problem = Problem::Syntax("a user without an item".into());
         return Err(Rejected::line(problem, line));
     }
-    items.iter().for_each(|item| batch.push_plain(user, item));
+    items.iter().for_each(|item| batch.push_plain(number, user, item));
     Ok(())
 }
 

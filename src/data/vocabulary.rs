@@ -45,6 +45,11 @@ impl Vocabulary {
         self.ends.is_empty()
     }
 
+    /// Whether no name has a character beyond ASCII.
+    pub(crate) fn is_ascii(&self) -> bool {
+        self.text.is_ascii()
+    }
+
     /// The id of a name, by binary search.
     pub fn id(&self, name: &str) -> Option<u32> {
         let (mut low, mut high) = (0, self.len());
