@@ -5,7 +5,10 @@ use super::time::{TimeUnit, by_format, date, whole_number};
 /// What may help with a value that is no time: a format, if its parts tell one.
 pub(crate) fn hint(text: &str) -> String {
     if text.contains(',') && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b',') {
-        return "; the separators between thousands must go".into();
+        return match text.rsplit_once(',') {
+            Some((_, end)) if end.len() != 3 => "; the decimal comma must be a point".into(),
+            _ => "; the separators between thousands must go".into(),
+        };
     }
     match formats(text).as_slice() {
         [] => String::new(),
@@ -18,7 +21,7 @@ pub(crate) fn hint(text: &str) -> String {
 
 /// Formats that read `text`, of those that are common.
 fn formats(text: &str) -> Vec<String> {
-    const DATES: [&str; 12] = [
+    const DATES: [&str; 14] = [
         "%m/%d/%Y",
         "%d/%m/%Y",
         "%d.%m.%Y",
@@ -31,6 +34,8 @@ fn formats(text: &str) -> Vec<String> {
         "%m %d, %Y",
         "%d-%b-%Y",
         "%d/%b/%Y",
+        "%d-%b-%y",
+        "%d %B %Y",
     ];
     const CLOCKS: [&str; 9] = [
         "",
@@ -43,7 +48,11 @@ fn formats(text: &str) -> Vec<String> {
         ", %H:%M",
         "T%H:%M:%S",
     ];
-    const WHOLE: [&str; 6] = [
+    const WHOLE: [&str; 10] = [
+        "%Y%m%d %H:%M:%S",
+        "%Y-%m-%d %I:%M:%S %p",
+        "%Y-%m-%d-%H.%M.%S",
+        "%Y年%m月%d日",
         "%Y%m%dT%H%M%S",
         "%Y%m%dT%H%M%SZ",
         "%Y%m%dT%H%M%S%z",
@@ -55,7 +64,11 @@ fn formats(text: &str) -> Vec<String> {
         return Vec::new();
     }
     let dated = DATES.iter().flat_map(|date| CLOCKS.iter().map(move |clock| format!("{date}{clock}")));
-    dated.chain(WHOLE.map(String::from)).filter(|format| by_format(text, format).is_some()).take(2).collect()
+    // `%Y` reads "18" as a year of the Romans, and `%.f` a fraction that is not there.
+    let plausible = |format: &String| by_format(text, format).is_some_and(|read| read.seconds >= 0);
+    let fraction = text.rsplit_once(':').is_some_and(|(_, end)| end.contains('.'));
+    let dated = dated.filter(|format| fraction || !format.ends_with("%.f"));
+    dated.chain(WHOLE.map(String::from)).filter(plausible).take(2).collect()
 }
 
 /// Whether text looks like a time, by itself: a date in any common form, or a number that is a moment since 2000 in some
@@ -74,6 +87,24 @@ pub(crate) fn looks_like_one(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hint_names_the_format_that_reads_the_year_rightly() {
+        for (text, format) in [
+            ("23-Aug-18", "%d-%b-%y"),
+            ("23-Aug-2018", "%d-%b-%Y"),
+            ("23 August 2018", "%d %B %Y"),
+            ("20180823 22:00:58", "%Y%m%d %H:%M:%S"),
+            ("2018-08-23-22.00.58", "%Y-%m-%d-%H.%M.%S"),
+            ("2018-08-23 10:00:58 PM", "%Y-%m-%d %I:%M:%S %p"),
+            ("2018年08月23日", "%Y年%m月%d日"),
+            ("23.08.2018 22:00:58", "%d.%m.%Y %H:%M:%S"),
+        ] {
+            assert_eq!(formats(text), [format], "{text}");
+        }
+        assert!(hint("1535061658,0").contains("decimal comma"));
+        assert!(hint("1,535,061,658").contains("thousands"));
+    }
 
     #[test]
     fn what_looks_like_a_time() {

@@ -23,9 +23,10 @@ fn seen(name: &str) -> Option<String> {
     (form != name).then_some(form)
 }
 
-/// A name with what is not ASCII spelt out, so that two which look alike can be told apart.
+/// A name with what is not ASCII spelt out, so that two which look alike can be told apart; no more of it than fits a line.
 fn spelt(name: &str) -> String {
-    super::error::shown(name.chars().flat_map(char::escape_default).collect::<String>().as_bytes())
+    let all: String = name.chars().take(60).flat_map(char::escape_default).collect();
+    format!("\"{all}\"")
 }
 
 /// What to say of names that look like another one; costs nothing where all names are ASCII.

@@ -161,10 +161,11 @@ impl Plausible {
 /// The end of 2099, in seconds.
 const LATE: i64 = 4_102_444_800;
 
-/// Whether a time that was read is a date: it has colons, letters, or dashes and slashes behind a digit.
+/// Whether a time that was read is a date: it has colons, letters, two points, or dashes and slashes behind a digit.
 fn is_date(text: &[u8]) -> bool {
     let text = text.trim_ascii();
     let after_digit = |pair: &[u8]| matches!(pair[1], b'-' | b'/') && pair[0].is_ascii_digit();
     let letter = |byte: &u8| *byte == b':' || (byte.is_ascii_alphabetic() && !matches!(byte, b'e' | b'E'));
-    text.windows(2).any(after_digit) || text.iter().any(letter)
+    let points = text.iter().filter(|byte| **byte == b'.').count();
+    points > 1 || text.windows(2).any(after_digit) || text.iter().any(letter)
 }
