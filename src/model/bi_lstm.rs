@@ -94,19 +94,18 @@ impl BiLstm {
         let (f, b) = (ops::select_rows(g, f, last), ops::select_rows(g, b, first));
         ops::concat(g, f, b)
     }
+}
 
-    /// What each candidate reads off the outputs: `[B C, 2d]`.
-    fn attend(&self, g: &mut Graph<'_>, [f, b]: [Var; 2], c: Var, rows: Index) -> Var {
-        let outputs = ops::concat(g, f, b);
-        let q = ops::concat(g, c, c);
-        match g.engine {
-            Engine::Fused => ops::pool_vanilla(g, outputs, q, rows).h,
-            Engine::Naive => {
-                let samples = (rows.len - 1) as u32;
-                let per = c.rows as u32 / samples.max(1);
-                let candidates = g.index((0..=samples).map(|b| b * per));
-                ops::naive::pool_vanilla(g, outputs, q, rows, candidates)
-            }
+/// What each candidate reads off the outputs of both directions: `[B C, 2d]`.
+fn attend(g: &mut Graph<'_>, outputs: Var, c: Var, rows: Index) -> Var {
+    let q = ops::concat(g, c, c);
+    match g.engine {
+        Engine::Fused => ops::pool_vanilla(g, outputs, q, rows).h,
+        Engine::Naive => {
+            let samples = (rows.len - 1) as u32;
+            let per = c.rows as u32 / samples.max(1);
+            let candidates = g.index((0..=samples).map(|b| b * per));
+            ops::naive::pool_vanilla(g, outputs, q, rows, candidates)
         }
     }
 }
@@ -119,8 +118,7 @@ impl Reader for Attends {
     fn read(&self, g: &mut Graph<'_>, [outputs, ..]: Parts, [c, bias, ..]: Parts) -> Var {
         let (outputs, c) = (outputs.expect("the outputs"), c.expect("the candidates"));
         let rows = g.index([0, outputs.rows as u32]);
-        let q = ops::concat(g, c, c);
-        let read = ops::pool_vanilla(g, outputs, q, rows).h;
+        let read = attend(g, outputs, c, rows);
         let u = self.0.apply(g, read);
         ops::score(g, u, c, bias)
     }
@@ -128,11 +126,11 @@ impl Reader for Attends {
 
 impl BiLstm {
     /// The batch's own candidates, with attention.
-    fn score(&self, g: &mut Graph<'_>, batch: &Batch<'_>, x: Var, outputs: [Var; 2]) -> Output {
+    fn score(&self, g: &mut Graph<'_>, batch: &Batch<'_>, x: Var, outputs: Var) -> Output {
         let candidates = g.index(batch.candidates.iter().copied());
         let offsets = g.index(batch.offsets.iter().copied());
         let c = self.items.vectors(g, candidates);
-        let read = self.attend(g, outputs, c, offsets);
+        let read = attend(g, outputs, c, offsets);
         let u = self.out.apply(g, read);
         let scores = self.items.scores(g, u, c, candidates).reshape(batch.samples(), batch.per_row());
         Output { scores, attention: None, activations: [Some(u), Some(c)], rows: [Some(c), Some(x)] }
@@ -160,7 +158,8 @@ impl Model for BiLstm {
         if let Some(users) = self.users(g, batch) {
             return self.items.forward(g, batch, users);
         }
-        let (x, outputs) = self.outputs(g, batch);
+        let (x, [f, b]) = self.outputs(g, batch);
+        let outputs = ops::concat(g, f, b);
         self.score(g, batch, x, outputs)
     }
 
@@ -169,8 +168,8 @@ impl Model for BiLstm {
             return None;
         }
         let (x, [f, b]) = self.outputs(g, batch);
-        let output = self.score(g, batch, x, [f, b]);
         let outputs = ops::concat(g, f, b);
+        let output = self.score(g, batch, x, outputs);
         let (c, bias) = (self.items.vectors(g, shared), self.items.biases(g, shared));
         let rows = g.index(batch.offsets.iter().copied());
         let scores = ops::shared_blocks(

@@ -4,6 +4,7 @@
 //! of r rows. It is what scoring many candidates of one user does, and by doing the same here a score has the same
 //! bits in both places. The backward pass takes the direct way, which is shorter for few candidates.
 
+use super::add_rows;
 use super::pool_vanilla::Pooled;
 use crate::params::ParamId;
 use crate::tape::{Grads, Graph, Op, Values, grow};
@@ -57,7 +58,7 @@ impl Op for Gate {
         let (dhc, [dh, dhhat]) = grads.pull(self.h_c, [h, hhat]);
         kernel::backward(v.level, v.get(h), v.get(hhat), v.saved(self.saved), dhc, dz, dh, dhhat);
         let (_, [db]) = grads.pull(self.h_c, [v.params.var(self.b)]);
-        dz.chunks(d).for_each(|row| db.iter_mut().zip(row).for_each(|(s, g)| *s += g));
+        add_rows(dz, db);
         for (side, w) in self.sides.iter().zip(self.w) {
             let (_, [dh, dw]) = grads.pull(self.h_c, [side.h, v.params.var(w)]);
             let dz = Matrix::new(dz, rows, d);

@@ -1,5 +1,6 @@
 //! `y = x W^T + b` (W stored `[out, in]`, as in the paper `W x`).
 
+use super::add_rows;
 use crate::gemm::gemm;
 use crate::tape::{Grads, Graph, Op, Values};
 use crate::tensor::Var;
@@ -20,9 +21,7 @@ impl Op for Linear {
         gemm(1.0, dy.t(), x, 1.0, self.w.view_mut(dw));
         if let Some(b) = self.b {
             let (dy, [db]) = grads.pull(self.y, [b]);
-            for row in self.y.view(dy).rows() {
-                db.iter_mut().zip(row).for_each(|(d, g)| *d += g);
-            }
+            add_rows(dy, db);
         }
     }
 }

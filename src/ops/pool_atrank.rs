@@ -103,11 +103,8 @@ pub struct Weights {
 /// # Panics
 /// If the shapes do not fit or the heads do not divide d.
 pub fn pool_atrank(g: &mut Graph<'_>, x: Var, c: Var, w: &Weights, rows: Index) -> Var {
-    let [w_q, b_q, w_k, b_k, w_u, b_u] = w.projections;
-    let q = dense(g, c, w_q, Some(b_q), true);
-    let keys = dense(g, x, w_k, Some(b_k), true);
-    let values = dense(g, x, w_u, Some(b_u), true);
-    read(g, Projected { q, keys, values }, c, w, rows)
+    let projected = project(g, x, c, w);
+    read(g, projected, c, w, rows)
 }
 
 /// Q, K and U of [`pool_atrank`].
@@ -119,6 +116,15 @@ pub struct Projected {
     pub keys: Var,
     /// Values `[rows, d]`.
     pub values: Var,
+}
+
+/// The projections of the candidates `c` and of the rows `x`.
+pub(super) fn project(g: &mut Graph<'_>, x: Var, c: Var, w: &Weights) -> Projected {
+    let [w_q, b_q, w_k, b_k, w_u, b_u] = w.projections;
+    let q = dense(g, c, w_q, Some(b_q), true);
+    let keys = dense(g, x, w_k, Some(b_k), true);
+    let values = dense(g, x, w_u, Some(b_u), true);
+    Projected { q, keys, values }
 }
 
 /// [`pool_atrank`] from its projections on.

@@ -1,9 +1,8 @@
 //! Eq 14 to 17 with the head `atrank` for candidates that all users share, in blocks: queries are made once an item, keys and
 //! values once a user.
 
-use super::dense::dense;
 use super::gate::{Side, gate};
-use super::pool_atrank::{Projected, Weights, read};
+use super::pool_atrank::{Projected, Weights, project, read};
 use super::score::score;
 use super::shared_blocks::{Parts, Reader, shared_blocks};
 use crate::params::ParamId;
@@ -51,12 +50,11 @@ pub fn shared_atrank(
     c: Var,
     bias: Option<Var>,
 ) -> Var {
-    let mut project = |x: Option<Var>, w: &Weights| {
-        let [w_q, b_q, w_k, b_k, w_u, b_u] = w.projections;
-        let x = x.expect("rows of each side");
-        [(c, w_q, b_q), (x, w_k, b_k), (x, w_u, b_u)].map(|(x, w, b)| Some(dense(g, x, w, Some(b), true)))
+    let mut side = |x: Option<Var>, w: &Weights| {
+        let Projected { q, keys, values } = project(g, x.expect("rows of each side"), c, w);
+        [q, keys, values].map(Some)
     };
-    let [q, keys, values] = project(x[0], &w.first);
-    let [q_hat, keys_hat, values_hat] = w.other.map_or([None; 3], |(w, _)| project(x[1], &w));
+    let [q, keys, values] = side(x[0], &w.first);
+    let [q_hat, keys_hat, values_hat] = w.other.map_or([None; 3], |(w, _)| side(x[1], &w));
     shared_blocks(g, w, [keys, values, keys_hat, values_hat], rows, [Some(c), q, q_hat, bias])
 }

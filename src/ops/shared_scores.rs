@@ -1,5 +1,6 @@
 //! `Y = U C^T + b`: scores of candidates that all users share (eq 17 with user vectors that do not depend on them).
 
+use super::add_rows;
 use crate::gemm::gemm;
 use crate::tape::{Engine, Grads, Graph, Op, Values, grow};
 use crate::tensor::Var;
@@ -45,9 +46,7 @@ impl Op for SharedScores {
         }
         if let Some(bias) = self.bias {
             let (dy, [db]) = grads.pull(y, [bias]);
-            for row in dy.chunks_exact(y.cols) {
-                db.iter_mut().zip(row).for_each(|(d, g)| *d += g);
-            }
+            add_rows(dy, db);
         }
     }
 }

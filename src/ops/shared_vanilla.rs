@@ -1,6 +1,7 @@
 //! Eq 14 to 17 with the head `vanilla` for candidates that all users share: scores, and gradients that compute again what
 //! the scores came from.
 
+use super::add_rows;
 use crate::params::ParamId;
 use crate::tape::{Grads, Graph, Op, Values, grow};
 use crate::tensor::{Index, Var};
@@ -67,9 +68,7 @@ impl Op for Scores {
         }
         if let Some(bias) = self.bias {
             let (dy, [db]) = grads.pull(self.y, [bias]);
-            for row in dy.chunks_exact(self.c.rows.max(1)) {
-                db.iter_mut().zip(row).for_each(|(d, g)| *d += g);
-            }
+            add_rows(dy, db);
         }
     }
 }
