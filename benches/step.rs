@@ -5,12 +5,12 @@
 //! `everyday`, are named `loss/threads/ITEMS` (batch 256, real lengths, head `mean`, Adam).
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use dmran::autograd::tape::Engine;
 use dmran::data::{Dataset, Negatives, Sample};
 use dmran::model::Kind;
 use dmran::model::init::{initialise, normal};
 use dmran::model::{Dmran, Model};
 use dmran::scorer::{Block, Head, Settings};
-use dmran::tape::Engine;
 use dmran::train::Trainer;
 use dmran::train::config::{Config, L2Kind, OptimizerKind, TrainConfig};
 use dmran::train::losses::Loss;

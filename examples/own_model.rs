@@ -2,9 +2,9 @@
 //! `cargo run --release --example own_model`
 
 use dmran::Level;
-use dmran::ops;
-use dmran::params::{Form, Params};
-use dmran::tape::{Engine, Graph, Tape};
+use dmran::autograd::ops;
+use dmran::autograd::params::{Form, Params};
+use dmran::autograd::tape::{Engine, Graph, Tape};
 use dmran::train::config::OptimizerKind;
 use dmran::train::optimizer::Optimizer;
 

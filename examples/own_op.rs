@@ -1,9 +1,9 @@
 //! An operation of one's own with its backward pass, checked by finite differences: y = softplus(x).
 //! `cargo run --example own_op`
 
-use dmran::ops::check;
-use dmran::tape::{Engine, Grads, Graph, Op, Values};
-use dmran::tensor::Var;
+use dmran::autograd::check;
+use dmran::autograd::tape::{Engine, Grads, Graph, Op, Values};
+use dmran::autograd::var::Var;
 
 /// What the backward pass has to know: where input and output lie.
 struct Softplus {

@@ -50,15 +50,15 @@
 //!
 //! # A model of one's own
 //!
-//! The autograd underneath takes any model: weights in [`params::Params`], a forward pass through [`ops`] on a
-//! [`tape::Graph`], gradients by [`tape::Graph::backward`], a step by [`train::optimizer::Optimizer`].
+//! The autograd underneath takes any model: weights in [`autograd::params::Params`], a forward pass through
+//! [`autograd::ops`] on a [`autograd::tape::Graph`], gradients by its `backward`, a step by [`train::optimizer::Optimizer`].
 //!
 #![cfg_attr(feature = "train", doc = "```")]
 #![cfg_attr(not(feature = "train"), doc = "```ignore")]
-//! use dmran::params::{Form, Params};
-//! use dmran::tape::{Engine, Graph, Tape};
+//! use dmran::autograd::params::{Form, Params};
+//! use dmran::autograd::tape::{Engine, Graph, Tape};
 //! use dmran::train::{config::OptimizerKind, optimizer::Optimizer};
-//! use dmran::{Level, ops};
+//! use dmran::{Level, autograd::ops};
 //!
 //! // The line through (1, 3), (2, 5), (3, 7).
 //! let mut params = Params::default();
@@ -79,7 +79,7 @@
 //! assert!((params.get(w)[0] - 2.0).abs() < 1e-2 && (params.get(b)[0] - 1.0).abs() < 1e-2);
 //! ```
 //!
-//! `examples/own_op.rs` adds an operation and checks its gradient with [`ops::check`].
+//! `examples/own_op.rs` adds an operation and checks its gradient with [`autograd::check`].
 //!
 //! # Where things are
 //!
@@ -87,7 +87,9 @@
 //! |---|---|
 //! | [`scorer`] | model files, encoding of users, scores, the best items, explanations |
 //! | [`data`] | readers, vocabularies, data sets, protocols |
-//! | [`tensor`], [`params`], [`tape`], [`ops`] | the autograd |
+//! | [`autograd`] | weights, tape, operations, the check of gradients |
+//! | [`spec`] | what a DMRAN is: settings, tensors, time buckets |
+//! | [`durable`] | files that are whole or not there |
 //! | [`model`] | DMRAN and its rivals, one list ([`model::registry`]) |
 //! | [`train`] | settings, losses, sampling, optimisers, the run, checkpoints, evaluation, [`train::Session`] |
 //! | [`metrics`] | AUC, HR, NDCG and their like, with standard errors |
@@ -108,7 +110,9 @@
 //! Results depend on settings, seed and the tier of instructions, never on the number of threads.
 #![deny(unsafe_code)]
 
+pub mod durable;
 pub mod scorer;
+pub mod spec;
 
 #[cfg(feature = "capi")]
 pub mod ffi;
@@ -116,23 +120,19 @@ pub mod ffi;
 pub use dmran_kernels::{Level, LevelError};
 
 #[cfg(feature = "train")]
+pub mod autograd;
+#[cfg(feature = "train")]
 pub mod batch;
 #[cfg(feature = "train")]
 pub mod data;
 #[cfg(feature = "train")]
 pub mod experiment;
 #[cfg(feature = "train")]
-pub mod gemm;
-#[cfg(feature = "train")]
 pub mod lines;
 #[cfg(feature = "train")]
 pub mod metrics;
 #[cfg(feature = "train")]
 pub mod model;
-#[cfg(feature = "train")]
-pub mod ops;
-#[cfg(feature = "train")]
-pub mod params;
 #[cfg(feature = "train")]
 pub mod plot;
 #[cfg(feature = "train")]
@@ -141,10 +141,6 @@ mod pool;
 pub mod report;
 #[cfg(feature = "train")]
 pub mod score_lines;
-#[cfg(feature = "train")]
-pub mod tape;
-#[cfg(feature = "train")]
-pub mod tensor;
 #[cfg(feature = "train")]
 pub mod train;
 #[cfg(feature = "train")]

@@ -15,11 +15,11 @@ mod recipes;
 pub mod registry;
 pub mod sasrec;
 
-use crate::ops::dropout::Rate;
-use crate::params::{ParamId, Params};
+use crate::autograd::ops::dropout::Rate;
+use crate::autograd::params::{ParamId, Params};
+use crate::autograd::tape::Graph;
+use crate::autograd::var::{Index, Var};
 use crate::scorer::Settings;
-use crate::tape::Graph;
-use crate::tensor::{Index, Var};
 pub use atrank::AtRank;
 pub use bi_lstm::BiLstm;
 pub use bpr_mf::BprMf;

@@ -38,41 +38,34 @@ mod explain;
 mod file;
 mod ids;
 pub(crate) mod item_rows;
-mod layout;
 #[cfg(feature = "mmap")]
 mod map;
 mod model;
-mod named;
 mod network;
 mod packed;
 pub(crate) mod rules;
 mod score;
 mod serve;
-pub mod settings;
 mod similar;
-pub mod time;
 mod top_k;
 mod user;
 mod vector;
 
+pub use crate::spec::{
+    Block, Counts, Head, HeadNames, Settings, SettingsError, Shape, Stream, TensorSpec, TimeKind, UnknownName, Variant,
+    expected_tensors,
+};
 pub use card::{Card, CardError, MAX_METRICS, Metric};
 pub use dmran_kernels::{Level, LevelError};
 pub use encode::{Event, ItemKey, Scratch};
 pub use explain::{DimensionFocus, EventShare, Explanation};
 pub use file::MAGIC as MODEL_MAGIC;
-#[cfg(feature = "train")]
-pub(crate) use file::checksum::Checksum;
+pub use file::ModelFileError;
 #[doc(hidden)]
 pub use file::repair_checksums;
-pub use file::{
-    Disk, ModelFileError, Storage, StorageFile, is_temporary, rehearse, write_atomically, write_atomically_on,
-};
 pub use ids::{Ids, IdsError};
-pub use layout::{Counts, HeadNames, Shape, Stream, TensorSpec, expected_tensors};
 pub use model::{Model, ModelParts, Tensor};
-pub use named::UnknownName;
 pub use rules::Rules;
 pub use serve::{Scorer, ScorerError, ScorerOptions};
-pub use settings::{Block, Head, Settings, SettingsError, TimeKind, Variant};
 pub use top_k::Scored;
 pub use user::{ScoreError, User};

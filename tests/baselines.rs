@@ -5,12 +5,12 @@
 mod common;
 
 use common::oracle::Case;
+use dmran::autograd::tape::{Engine, Graph, Tape};
 use dmran::model::{
     AtRank, Batch, BiLstm, BprMf, BuildError, CnnPooling, Kind, Model, SasRec, Sizes, Start, build, cnn_pooling,
     last_rows,
 };
 use dmran::scorer::{Settings, SettingsError, TimeKind};
-use dmran::tape::{Engine, Graph, Tape};
 use dmran::train::Loss;
 use dmran::train::config::{L2Kind, TrainConfig};
 use dmran::train::loss::{self, Extent};

@@ -139,7 +139,7 @@ fn negative_and_huge_times_neither_overflow_nor_lose_their_order() {
     assert_eq!((time.first, time.last), (i64::MIN, i64::MAX));
     assert!(report.to_string().contains("after the year 2099"));
     let events = log.dataset.history(0);
-    let last = dmran::scorer::time::bucket(dmran::scorer::TimeKind::Paper, 14, events.times[0], events.times[3]);
+    let last = dmran::spec::time::bucket(dmran::scorer::TimeKind::Paper, 14, events.times[0], events.times[3]);
     assert_eq!(last, 13);
 }
 

@@ -4,10 +4,10 @@
 mod common;
 
 use common::oracle::Case;
+use dmran::autograd::tape::{Engine, Graph, Tape};
+use dmran::autograd::var::Var;
 use dmran::model::{Batch, Dmran, Model, last_rows};
 use dmran::scorer::{Block, Head, Settings};
-use dmran::tape::{Engine, Graph, Tape};
-use dmran::tensor::Var;
 use dmran::train::config::{L2Kind, OptimizerKind, TrainConfig};
 use dmran::train::loss::{self, Extent};
 use dmran::train::optimizer::Optimizer;

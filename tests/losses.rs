@@ -5,10 +5,10 @@
 mod common;
 
 use common::ring::ring;
+use dmran::autograd::tape::Engine;
 use dmran::data::{Dataset, Negatives, Protocol, last_of_each_user, train_samples};
 use dmran::model::{Sizes, Start, build};
 use dmran::scorer::{Head, Settings, TimeKind, Variant};
-use dmran::tape::Engine;
 use dmran::train::config::{Denominator, OptimizerKind, TrainConfig};
 use dmran::train::fit::Snapshot;
 use dmran::train::{Loss, Trainer};

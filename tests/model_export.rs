@@ -1,11 +1,11 @@
 //! A trained model goes into the scorer's model and back, and scores to the same bits.
 #![cfg(feature = "train")]
 
+use dmran::autograd::tape::Engine;
 use dmran::data::{Dataset, Sample};
 use dmran::model::export::{Labels, from_model, to_model};
 use dmran::model::{Dmran, Model as _, init};
 use dmran::scorer::{Block, Card, Head, Ids, Metric, Model, ModelFileError, Settings, TimeKind, Variant};
-use dmran::tape::Engine;
 use dmran::train::Trainer;
 use dmran::train::config::TrainConfig;
 use dmran_kernels::Level;

@@ -5,11 +5,10 @@
 #[path = "support/model_file.rs"]
 mod support;
 
+use dmran::autograd::tape::{Engine, Graph, Tape};
 use dmran::model::{Batch, Dmran, Model as _, last_rows};
-use dmran::scorer::{
-    Block, Event, Head, Level, Model, Scorer, ScorerOptions, Scratch, Settings, TimeKind, Variant, time,
-};
-use dmran::tape::{Engine, Graph, Tape};
+use dmran::scorer::{Block, Event, Head, Level, Model, Scorer, ScorerOptions, Scratch, Settings, TimeKind, Variant};
+use dmran::spec::time;
 use dmran::train::prologue::Prologue;
 use support::{Mmix, parts};
 

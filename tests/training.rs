@@ -5,11 +5,11 @@
 mod common;
 
 use common::ring::ring;
+use dmran::autograd::tape::Engine;
 use dmran::data::{Dataset, Negatives, Protocol, Sample, train_samples};
 use dmran::model::init::initialise;
 use dmran::model::{Dmran, Model};
 use dmran::scorer::{Block, Head, Settings, TimeKind, Variant};
-use dmran::tape::Engine;
 use dmran::train::config::{Config, L2Kind, OptimizerKind, TrainConfig};
 use dmran::train::fit::{Fit, Snapshot};
 use dmran::train::trainer::TrainError;

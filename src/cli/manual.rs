@@ -5,7 +5,7 @@ use super::failure::Failure;
 use super::outputs::{self, Holds};
 use clap::CommandFactory;
 use clap_complete::Shell;
-use dmran::scorer::write_atomically;
+use dmran::durable::write_atomically;
 use std::io::{self, Write};
 use std::path::Path;
 

@@ -6,8 +6,9 @@
 //! in a folder that is there and can be written to.
 
 use super::failure::Failure;
+use dmran::durable::rehearse;
 use dmran::report::PAGE_MARK;
-use dmran::scorer::{MODEL_MAGIC, rehearse};
+use dmran::scorer::MODEL_MAGIC;
 use serde_json::Value;
 use std::fmt::Display;
 use std::fs::{self, File, Metadata};

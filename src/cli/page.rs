@@ -3,8 +3,9 @@
 use super::failure::Failure;
 use super::show::{self, Plain};
 use dmran::data::Opened;
+use dmran::durable::write_atomically;
 use dmran::report::{Example, Named, Report, auc_by_length, examples};
-use dmran::scorer::{Card, Model, Scorer, ScorerOptions, write_atomically};
+use dmran::scorer::{Card, Model, Scorer, ScorerOptions};
 use dmran::train::fit::{Figures, Fit, Rated};
 use std::io::{self, Write};
 use std::path::Path;

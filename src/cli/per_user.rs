@@ -2,8 +2,8 @@
 
 use super::failure::Failure;
 use dmran::data::Log;
+use dmran::durable::write_atomically;
 use dmran::metrics::Ranked;
-use dmran::scorer::write_atomically;
 use std::io;
 use std::path::Path;
 

@@ -3,9 +3,10 @@
 use super::slices::Slice;
 use super::{ExperimentError, Spec};
 use crate::data::Protocol;
+use crate::durable::write_atomically;
 use crate::metrics::{Estimate, Value};
 use crate::model::Kind;
-use crate::scorer::{Variant, write_atomically};
+use crate::scorer::Variant;
 use crate::train::StopMetric;
 use crate::train::fit::{EpochReport, Figures};
 use serde::{Deserialize, Serialize};

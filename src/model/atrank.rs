@@ -4,13 +4,14 @@ use super::baseline::{self, Builder, TimeLayer};
 use super::recipes::RIVAL;
 use super::registry::{Entry, Kind};
 use super::{Batch, Items, Model, Output, Sizes, Start};
-use crate::ops::self_attention::Mask;
-use crate::ops::shared_atrank::SharedAtrank;
-use crate::ops::{self, naive, pool_atrank};
-use crate::params::{ParamId, Params};
+use crate::autograd::ops::self_attention::Mask;
+use crate::autograd::ops::shared_atrank::SharedAtrank;
+use crate::autograd::ops::{self, pool_atrank};
+use crate::autograd::params::{ParamId, Params};
+use crate::autograd::reference;
+use crate::autograd::tape::{Engine, Graph};
+use crate::autograd::var::{Index, Var};
 use crate::scorer::{Settings, SettingsError};
-use crate::tape::{Engine, Graph};
-use crate::tensor::{Index, Var};
 
 /// What the program knows of it beside the network.
 pub const ENTRY: Entry = Entry {
@@ -60,12 +61,12 @@ fn block(builder: &mut Builder, name: &str, settings: &Settings) -> pool_atrank:
     }
 }
 
-fn naive_vars(g: &Graph<'_>, w: &pool_atrank::Weights) -> naive::AtrankVars {
+fn naive_vars(g: &Graph<'_>, w: &pool_atrank::Weights) -> reference::AtrankVars {
     let [q, b_q, k, b_k, u, b_u] = w.projections.map(|id| g.param(id));
     let [g1, b1, g2, b2] = w.norms.map(|id| g.param(id));
     let ff = w.feed_forward.map(|id| g.param(id));
     let (heads, eps) = (w.heads, w.eps);
-    naive::AtrankVars { q: [q, b_q], k: [k, b_k], u: [u, b_u], ln1: [g1, b1], ff, ln2: [g2, b2], heads, eps }
+    reference::AtrankVars { q: [q, b_q], k: [k, b_k], u: [u, b_u], ln1: [g1, b1], ff, ln2: [g2, b2], heads, eps }
 }
 
 impl AtRank {
@@ -94,7 +95,7 @@ impl AtRank {
     fn encode(&self, g: &mut Graph<'_>, h: Var, rows: Index) -> Var {
         let w = &self.history;
         if g.engine == Engine::Naive {
-            return naive::pool_atrank(g, h, h, &naive_vars(g, w), rows, rows);
+            return reference::pool_atrank(g, h, h, &naive_vars(g, w), rows, rows);
         }
         let [w_q, b_q, w_k, b_k, w_u, b_u] = w.projections;
         let q = ops::dense(g, h, w_q, Some(b_q), true);
@@ -108,7 +109,7 @@ impl AtRank {
     fn read(&self, g: &mut Graph<'_>, e: Var, c: Var, rows: Index, candidates: Index) -> Var {
         match g.engine {
             Engine::Fused => ops::pool_atrank(g, e, c, &self.candidate, rows),
-            Engine::Naive => naive::pool_atrank(g, e, c, &naive_vars(g, &self.candidate), rows, candidates),
+            Engine::Naive => reference::pool_atrank(g, e, c, &naive_vars(g, &self.candidate), rows, candidates),
         }
     }
 }

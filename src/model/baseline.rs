@@ -2,11 +2,11 @@
 
 use super::init::normal;
 use super::{Batch, Items, Sizes, Start};
-use crate::ops;
-use crate::params::{Form, ParamId, Params, TableId};
+use crate::autograd::ops;
+use crate::autograd::params::{Form, ParamId, Params, TableId};
+use crate::autograd::tape::{Engine, Graph};
+use crate::autograd::var::Var;
 use crate::scorer::Settings;
-use crate::tape::{Engine, Graph};
-use crate::tensor::Var;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 

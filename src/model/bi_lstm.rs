@@ -4,14 +4,14 @@ use super::baseline::{self, Builder, Layer};
 use super::recipes::{ADAM, DROPOUT, RIVAL, SOFTMAX};
 use super::registry::{Entry, Kind, Recipes};
 use super::{Batch, Items, Model, Output, Sizes, Start, Users};
-use crate::ops;
-use crate::ops::lstm::Cell;
-use crate::ops::shared_blocks::{Parts, Reader};
-use crate::ops::steps::Steps;
-use crate::params::Params;
+use crate::autograd::ops;
+use crate::autograd::ops::lstm::Cell;
+use crate::autograd::ops::shared_blocks::{Parts, Reader};
+use crate::autograd::ops::steps::Steps;
+use crate::autograd::params::Params;
+use crate::autograd::tape::{Engine, Graph};
+use crate::autograd::var::{Index, Var};
 use crate::scorer::Settings;
-use crate::tape::{Engine, Graph};
-use crate::tensor::{Index, Var};
 
 /// What the program knows of Bi-LSTM beside the network.
 pub const ENTRY: Entry = Entry {
@@ -105,7 +105,7 @@ fn attend(g: &mut Graph<'_>, outputs: Var, c: Var, rows: Index) -> Var {
             let samples = (rows.len - 1) as u32;
             let per = c.rows as u32 / samples.max(1);
             let candidates = g.index((0..=samples).map(|b| b * per));
-            ops::naive::pool_vanilla(g, outputs, q, rows, candidates)
+            crate::autograd::reference::pool_vanilla(g, outputs, q, rows, candidates)
         }
     }
 }

@@ -4,10 +4,10 @@ use super::baseline::{self, Builder};
 use super::recipes::{ADAM, ATRANK_CODE};
 use super::registry::{Entry, Kind, Recipes};
 use super::{Batch, Items, Model, Output, Sizes, Start, Users};
-use crate::ops;
-use crate::params::{Params, TableId};
+use crate::autograd::ops;
+use crate::autograd::params::{Params, TableId};
+use crate::autograd::tape::Graph;
 use crate::scorer::Settings;
-use crate::tape::Graph;
 
 /// What the program knows of it beside the network.
 pub const ENTRY: Entry = Entry {

@@ -4,10 +4,10 @@ use super::baseline::{self, Builder, Layer, TimeLayer};
 use super::recipes::{RIVAL, SOFTMAX};
 use super::registry::{Entry, Kind, Recipes};
 use super::{Batch, Items, Model, Output, Sizes, Start, Users};
-use crate::ops;
-use crate::params::{ParamId, Params};
+use crate::autograd::ops;
+use crate::autograd::params::{ParamId, Params};
+use crate::autograd::tape::Graph;
 use crate::scorer::Settings;
-use crate::tape::Graph;
 
 /// What the program knows of it beside the network.
 pub const ENTRY: Entry = Entry {
@@ -29,7 +29,7 @@ const STD: f32 = 0.1;
 /// The filters' bias at the start.
 const BIAS: f32 = 0.1;
 
-/// `u = W_u conv_max(h) + b_u` with `h_t = W_v x_t + T[bucket_t] + b_v`; see [`conv_max`](mod@crate::ops::conv_max)
+/// `u = W_u conv_max(h) + b_u` with `h_t = W_v x_t + T[bucket_t] + b_v`; see [`conv_max`](mod@crate::autograd::ops::conv_max)
 /// for how histories shorter than a filter are treated.
 ///
 /// The l2 term counts `u` once for each candidate, as ATRank's code does, which has a row for each of them.

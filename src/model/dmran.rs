@@ -3,13 +3,13 @@
 mod entry;
 
 use super::{Batch, Items, Model, Output, Users};
-use crate::ops::shared_atrank::SharedAtrank;
-use crate::ops::shared_vanilla::{SharedFeature, SharedVanilla};
-use crate::ops::{self, naive};
-use crate::params::{Form, ParamId, Params};
+use crate::autograd::ops::shared_atrank::SharedAtrank;
+use crate::autograd::ops::shared_vanilla::{SharedFeature, SharedVanilla};
+use crate::autograd::params::{Form, ParamId, Params};
+use crate::autograd::tape::{Engine, Graph};
+use crate::autograd::var::{Index, Var};
+use crate::autograd::{ops, reference};
 use crate::scorer::{Counts, Head, Settings, SettingsError, Shape, TensorSpec, expected_tensors};
-use crate::tape::{Engine, Graph};
-use crate::tensor::{Index, Var};
 pub use entry::ENTRY;
 use std::cell::RefCell;
 
@@ -67,7 +67,7 @@ struct Encoded {
     m: Var,
     /// Where each sample's rows begin in M and Mhat'.
     rows: Index,
-    alignment: Option<naive::Alignment>,
+    alignment: Option<reference::Alignment>,
     mhat: Option<Var>,
     mx: Option<Var>,
     /// What eq 14 and eq 15 read: M and Mhat', where the variant has them.
@@ -87,7 +87,7 @@ pub struct Trace {
     /// M (or H for the variant `feature`).
     pub m: Var,
     /// Pairs of the feature level attention.
-    pub alignment: Option<naive::Alignment>,
+    pub alignment: Option<reference::Alignment>,
     /// Mhat, the result of eq 12.
     pub mhat: Option<Var>,
     /// Mhat', after the block.
@@ -240,8 +240,8 @@ impl Dmran {
                         m
                     }
                     _ => {
-                        let h = naive::time_linear(g, x, g.param(self.w_v), t1, bucket);
-                        let (scores, align, m) = naive::item_attention(g, h, g.param(w_s1), g.param(w_s2), offsets);
+                        let h = reference::time_linear(g, x, g.param(self.w_v), t1, bucket);
+                        let (scores, align, m) = reference::item_attention(g, h, g.param(w_s1), g.param(w_s2), offsets);
                         (big_h, s, a) = (Some(h), Some(scores), Some(align));
                         m
                     }
@@ -251,7 +251,7 @@ impl Dmran {
             None => {
                 let h = match g.engine {
                     Engine::Fused => ops::time_linear(g, x, self.w_v, self.derived.t1, bucket),
-                    Engine::Naive => naive::time_linear(g, x, g.param(self.w_v), t1, bucket),
+                    Engine::Naive => reference::time_linear(g, x, g.param(self.w_v), t1, bucket),
                 };
                 big_h = Some(h);
                 (h, offsets)
@@ -264,7 +264,7 @@ impl Dmran {
             Engine::Fused => ops::feature_attention(g, m, w, rows),
             Engine::Naive => {
                 let vars = w.map(|id| g.param(id));
-                let all = naive::feature_attention(g, m, vars, rows);
+                let all = reference::feature_attention(g, m, vars, rows);
                 alignment = Some(all);
                 all.mhat
             }
@@ -274,7 +274,7 @@ impl Dmran {
                 Engine::Fused => ops::transformer(g, m, mhat, block.norms, block.feed_forward, self.settings.block_eps),
                 Engine::Naive => {
                     let (norms, ff) = (block.norms.map(|id| g.param(id)), block.feed_forward.map(|id| g.param(id)));
-                    naive::transformer(g, m, mhat, norms, ff, self.settings.block_eps)
+                    reference::transformer(g, m, mhat, norms, ff, self.settings.block_eps)
                 }
             },
             None => mhat,
@@ -331,7 +331,7 @@ impl Dmran {
                     Engine::Fused => (None, ops::gate(g, [h, hhat], w)),
                     Engine::Naive => {
                         let vars = w.map(|id| g.param(id));
-                        let (f, h_c) = naive::gate(g, h.h, hhat.h, vars);
+                        let (f, h_c) = reference::gate(g, h.h, hhat.h, vars);
                         (Some(f), h_c)
                     }
                 };
@@ -367,9 +367,9 @@ impl Dmran {
                 let pooled = ops::pool_vanilla(g, x, c, rows);
                 ops::gate::Side::pooled(pooled, x, rows)
             }
-            (Head::Vanilla, Engine::Naive) => plain(naive::pool_vanilla(g, x, c, rows, candidates)),
+            (Head::Vanilla, Engine::Naive) => plain(reference::pool_vanilla(g, x, c, rows, candidates)),
             (Head::Mean, Engine::Fused) => plain(ops::pool_mean(g, x, rows, per)),
-            (Head::Mean, Engine::Naive) => plain(naive::pool_mean(g, x, rows, candidates)),
+            (Head::Mean, Engine::Naive) => plain(reference::pool_mean(g, x, rows, candidates)),
             (Head::Atrank, engine) => {
                 let ids = ids.expect("the head's weights");
                 let (heads, eps) = (self.settings.heads, self.settings.head_eps);
@@ -378,7 +378,7 @@ impl Dmran {
                 }
                 let [q, bq, k, bk, u, bu] = ids.projections.map(|id| g.param(id));
                 let [g1, b1, g2, b2] = ids.norms.map(|id| g.param(id));
-                let w = naive::AtrankVars {
+                let w = reference::AtrankVars {
                     q: [q, bq],
                     k: [k, bk],
                     u: [u, bu],
@@ -388,7 +388,7 @@ impl Dmran {
                     heads,
                     eps,
                 };
-                plain(naive::pool_atrank(g, x, c, &w, rows, candidates))
+                plain(reference::pool_atrank(g, x, c, &w, rows, candidates))
             }
         }
     }

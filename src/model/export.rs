@@ -1,8 +1,8 @@
 //! A trained [`Dmran`] as the scorer's [`Model`] (what the model file holds), and back: tensor by tensor, by name.
 
+use crate::autograd::params::Params;
 use crate::model::Dmran;
 use crate::model::Model as Trainable;
-use crate::params::Params;
 use crate::scorer::{
     Card, Counts, Ids, Model, ModelFileError, ModelParts, Scorer, ScorerOptions, Settings, SettingsError,
     expected_tensors,

@@ -1,6 +1,6 @@
 //! Starting values, drawn from a named generator in the order of the weights.
 
-use crate::params::Params;
+use crate::autograd::params::Params;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -43,7 +43,7 @@ pub fn normal(rng: &mut ChaCha8Rng, std: f32, out: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::params::Form;
+    use crate::autograd::params::Form;
 
     #[test]
     fn normal_numbers_have_their_moments() {

@@ -1,11 +1,11 @@
 //! Items: their vectors (eq 1), their bias, and what a user's vector scores them (eq 17).
 
 use super::{Batch, Output, Users};
-use crate::ops;
-use crate::params::{Params, TableId};
+use crate::autograd::ops;
+use crate::autograd::params::{Params, TableId};
+use crate::autograd::tape::{Engine, Graph};
+use crate::autograd::var::{Index, Var};
 pub use crate::scorer::item_rows::{Categories, ItemRows};
-use crate::tape::{Engine, Graph};
-use crate::tensor::{Index, Var};
 
 /// Where a model's items lie: `V`, beside it `C` where items have categories, and `bias` where they have one.
 #[derive(Clone, Debug)]

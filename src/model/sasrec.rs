@@ -3,12 +3,12 @@
 use super::baseline::{self, Builder, Layer};
 use super::registry::{Entry, Kind, Recipes};
 use super::{Batch, Items, Model, Output, Sizes, Start, Users};
-use crate::ops::self_attention::Mask;
-use crate::ops::{self, transformer};
-use crate::params::{ParamId, Params, TableId};
+use crate::autograd::ops::self_attention::Mask;
+use crate::autograd::ops::{self, transformer};
+use crate::autograd::params::{ParamId, Params, TableId};
+use crate::autograd::tape::{Engine, Graph};
+use crate::autograd::var::{Index, Var};
 use crate::scorer::{Settings, SettingsError};
-use crate::tape::{Engine, Graph};
-use crate::tensor::{Index, Var};
 
 /// What the program knows of it beside the network.
 pub const ENTRY: Entry = Entry {
@@ -180,7 +180,7 @@ impl SasRec {
             }
             Engine::Naive => {
                 let keys = ops::linear(g, x, g.param(block.keys), None);
-                ops::naive::self_attention(g, [queries, keys, values], rows, self.heads, Mask::Causal)
+                crate::autograd::reference::self_attention(g, [queries, keys, values], rows, self.heads, Mask::Causal)
             }
         };
         block.out.apply(g, read)

@@ -3,9 +3,9 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::card::Card;
-use super::layout::Shape;
 use super::model::{Model, Tensor};
-use super::settings::{Block, Head, Settings};
+use crate::spec::layout::Shape;
+use crate::spec::settings::{Block, Head, Settings};
 
 /// The card, the settings in use and a table of the tensors. Control characters of texts from the file are written as
 /// escapes, so that a hostile file cannot steer a terminal.

@@ -8,9 +8,9 @@ use super::ids::Ids;
 use super::network::{FeatureLevel, Gate, Network};
 use super::packed::{NormWork, fit, grow};
 use super::serve::Scorer;
-use super::settings::{Head, Settings};
-use super::time;
 use super::user::User;
+use crate::spec::settings::{Head, Settings};
+use crate::spec::time;
 
 /// One event of a user's history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use super::encode::{State, fuse, offsets};
 use super::network::FeatureLevel;
 use super::score::HeadWork;
 use super::serve::Scorer;
-use super::settings::Head;
 use super::user::{ScoreError, User};
+use crate::spec::settings::Head;
 
 /// Why an item has its score, see [`User::explain`].
 #[derive(Debug, Clone, PartialEq)]

@@ -12,15 +12,11 @@
 //! A reader never allocates more than the file's length and 64 KiB: each count is held against the file's length
 //! before anything is allocated for it.
 
-pub(crate) mod atomic;
-pub(crate) mod checksum;
 pub(crate) mod error;
 pub(crate) mod header;
 pub(crate) mod read;
 pub(crate) mod sections;
-mod target;
 pub(crate) mod write;
 
-pub use atomic::{Disk, Storage, StorageFile, is_temporary, rehearse, write_atomically, write_atomically_on};
 pub use error::ModelFileError;
 pub use header::{MAGIC, repair_checksums};

@@ -6,8 +6,8 @@ use super::aligned::Aligned;
 use super::card::Card;
 use super::file::ModelFileError;
 use super::ids::Ids;
-use super::layout::{Counts, Shape, TensorSpec, expected_tensors};
-use super::settings::Settings;
+use crate::spec::layout::{Counts, Shape, TensorSpec, expected_tensors};
+use crate::spec::settings::Settings;
 
 /// Everything that makes a model, not yet checked. [`Model::from_parts`] checks it.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -5,10 +5,10 @@ use dmran_kernels::gemm::{Matrix, MatrixMut, Output, gemm, pack, packed_len};
 use dmran_kernels::{Level, dense};
 
 use super::aligned::Aligned;
-use super::layout::Stream;
 use super::model::Model;
 use super::packed::{Linear, NormFeedForward, tensor};
-use super::settings::{Head, Settings};
+use crate::spec::layout::Stream;
+use crate::spec::settings::{Head, Settings};
 
 /// Everything that encoding and scoring read, beside the embedding tables.
 #[derive(Debug, Clone)]

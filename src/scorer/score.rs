@@ -10,8 +10,8 @@ use super::encode::{State, fuse, offsets};
 use super::network::AtrankHead;
 use super::packed::{NormWork, fit, grow};
 use super::serve::Scorer;
-use super::settings::Head;
 use super::user::{ScoreError, User};
+use crate::spec::settings::Head;
 
 /// Candidates of a block that are gathered: their vectors stay in the second level cache.
 const GATHERED_BLOCK: usize = 256;

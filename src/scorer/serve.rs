@@ -12,7 +12,7 @@ use super::ids::Ids;
 use super::item_rows::{Categories, ItemRows};
 use super::model::Model;
 use super::network::Network;
-use super::settings::Settings;
+use crate::spec::settings::Settings;
 
 /// A trained model, ready to encode users and score items.
 ///

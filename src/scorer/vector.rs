@@ -2,8 +2,8 @@
 
 use super::encode::mean_reading;
 use super::serve::Scorer;
-use super::settings::Head;
 use super::user::User;
+use crate::spec::settings::Head;
 
 impl Scorer {
     /// Whether a user's score of an item is one dot product, `user . item + bias`, so that vectors say everything: the head

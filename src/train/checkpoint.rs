@@ -12,7 +12,7 @@ mod compare;
 mod error;
 mod wire;
 
-use crate::params::Params;
+use crate::autograd::params::Params;
 use crate::train::Fit;
 use crate::train::fit::{Point, Snapshot, State};
 pub use compare::{Allowed, Difference, Identity, UnknownAllowed};

@@ -10,12 +10,12 @@ pub use choices::{Denominator, L2Kind, NegativesKind, OnNan, OptimizerKind, Stop
 pub use eval::{Cutoffs, EvalConfig};
 
 use super::preset::{self, Preset};
+use crate::autograd::tape::Engine;
 use crate::data::{Dataset, ReadOptions};
 use crate::model::Kind;
-use crate::scorer::settings::MAX_BUCKETS;
-use crate::scorer::time::PLACE_CLASSES;
 use crate::scorer::{Settings, SettingsError, TimeKind};
-use crate::tape::Engine;
+use crate::spec::settings::MAX_BUCKETS;
+use crate::spec::time::PLACE_CLASSES;
 use crate::train::losses::{Against, Loss};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,9 +1,10 @@
 //! Going on from a trained model with a newer log: its items keep their rows, new ones start from the average of their
 //! category.
 
+use crate::autograd::params::{Params, TableId};
 use crate::data::{DataError, Log, Vocabulary, remap};
-use crate::params::{Params, TableId};
-use crate::scorer::{Checksum, Model};
+use crate::durable::checksum::Checksum;
+use crate::scorer::Model;
 use crate::train::config::Vanished;
 
 /// What tells a model from others: its content, in 16 digits.

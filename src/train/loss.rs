@@ -1,9 +1,9 @@
 //! Eq 18-22: the terms of the loss, apart and together.
 
+use crate::autograd::ops;
+use crate::autograd::tape::Graph;
+use crate::autograd::var::{Index, Var};
 use crate::model::Output;
-use crate::ops;
-use crate::tape::Graph;
-use crate::tensor::{Index, Var};
 use crate::train::config::{L2Kind, TrainConfig};
 use serde::{Deserialize, Serialize};
 

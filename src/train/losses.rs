@@ -7,8 +7,8 @@ mod sampled_softmax;
 pub mod shared;
 mod softmax;
 
-use crate::tape::Graph;
-use crate::tensor::Var;
+use crate::autograd::tape::Graph;
+use crate::autograd::var::Var;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,7 @@
 //! SGD, Adagrad and Adam over dense weights and over the table rows that a batch read.
 
-use crate::params::Params;
-use crate::tape::Tape;
+use crate::autograd::params::Params;
+use crate::autograd::tape::Tape;
 use crate::train::config::OptimizerKind;
 use crate::train::sparse::{Lookups, RowGrads};
 use dmran_kernels::Level;

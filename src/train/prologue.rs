@@ -1,10 +1,10 @@
 //! What is computed from weights alone, once a step and for all shards: packed forms, and derived weights such as
 //! `W_s1 W_v`, whose gradients flow back to the weights that they are made of.
 
+use crate::autograd::params::ParamId;
+use crate::autograd::tape::{Engine, Graph, Tape};
+use crate::autograd::var::Var;
 use crate::model::Model;
-use crate::params::ParamId;
-use crate::tape::{Engine, Graph, Tape};
-use crate::tensor::Var;
 use dmran_kernels::Level;
 
 /// The part of a step that comes before the shards, and its backward pass, which comes after them.

@@ -13,7 +13,7 @@
 
 mod error;
 
-use crate::scorer::{Disk, Storage, is_temporary, write_atomically_on};
+use crate::durable::{Disk, Storage, is_temporary, write_atomically_on};
 use crate::train::Fit;
 use crate::train::checkpoint::{Allowed, Checkpoint, CheckpointError, Identity};
 use crate::train::fit::Keep;

@@ -1,13 +1,13 @@
 //! A shard: a fixed part of a batch with a tape of its own, which takes it block by block.
 
+use crate::autograd::ops::dropout::Rate;
+use crate::autograd::tape::{Engine, Graph, Tape, Workspace};
+use crate::autograd::var::Var;
 use crate::data::Dataset;
 use crate::data::Sample;
 use crate::model::{Batch, Model, Output, last_rows};
-use crate::ops::dropout::Rate;
-use crate::scorer::time;
 use crate::scorer::{Settings, TimeKind};
-use crate::tape::{Engine, Graph, Tape, Workspace};
-use crate::tensor::Var;
+use crate::spec::time;
 use crate::train::config::{Denominator, L2Kind, TrainConfig};
 use crate::train::loss::{self, Extent, Rest, Seeds, Terms};
 use crate::train::losses::Against;

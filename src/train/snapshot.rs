@@ -1,6 +1,6 @@
 //! A copy of all trained numbers of a model, and the average of those that a training went through.
 
-use crate::params::Params;
+use crate::autograd::params::Params;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +101,7 @@ impl Following {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::params::Form;
+    use crate::autograd::params::Form;
 
     fn params(of: f32) -> Params {
         let mut params = Params::default();

@@ -1,8 +1,8 @@
 //! Gradients of table rows: from lookups scattered over shards to one sum for each row that was read.
 
-use crate::params::{Params, Table};
+use crate::autograd::params::{Params, Table};
+use crate::autograd::tape::Tape;
 use crate::pool::Pool;
-use crate::tape::Tape;
 use crate::train::optimizer::Rule;
 use crate::train::tree;
 use dmran_kernels::Level;
@@ -243,9 +243,9 @@ fn update(rows: &[u32], grads: &[f32], cols: usize, part: Part<'_>, rule: &Rule)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops;
-    use crate::params::Params;
-    use crate::tape::{Engine, Graph};
+    use crate::autograd::ops;
+    use crate::autograd::params::Params;
+    use crate::autograd::tape::{Engine, Graph};
     use crate::train::config::OptimizerKind;
 
     #[test]

@@ -7,13 +7,13 @@ mod score;
 mod sizes;
 mod whole;
 
+use crate::autograd::tape::Engine;
 use crate::data::Dataset;
 use crate::data::Negatives;
 use crate::data::Sample;
 use crate::model::Model;
 use crate::pool::Pool;
 use crate::scorer::Settings;
-use crate::tape::Engine;
 use crate::train::config::TrainConfig;
 use crate::train::loss::Terms;
 use crate::train::losses::Against;

@@ -1,6 +1,6 @@
 //! A storage on which one call fails.
 
-use dmran::scorer::{Disk, Storage, StorageFile};
+use dmran::durable::{Disk, Storage, StorageFile};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;

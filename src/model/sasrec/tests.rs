@@ -1,7 +1,7 @@
 use super::*;
+use crate::autograd::ops::dropout::Rate;
+use crate::autograd::tape::Tape;
 use crate::model::last_rows;
-use crate::ops::dropout::Rate;
-use crate::tape::Tape;
 use dmran_kernels::Level;
 
 const HISTORY: [u32; 9] = [3, 1, 4, 1, 5, 2, 0, 5, 3];

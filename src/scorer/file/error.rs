@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use super::super::card::CardError;
 use super::super::ids::IdsError;
-use super::super::layout::Shape;
-use super::super::settings::SettingsError;
 use super::header::{HEADER_BYTES, VERSION};
+use crate::spec::layout::Shape;
+use crate::spec::settings::SettingsError;
 
 /// Why a model cannot be read, built or written.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The first bytes of a model file: the header and the index of sections.
 
-use super::checksum::checksum;
 use super::error::ModelFileError;
+use crate::durable::checksum::checksum;
 
 /// Not text, and damaged by any transfer that treats it as text.
 pub const MAGIC: [u8; 8] = *b"\x89DMRAN\r\n";

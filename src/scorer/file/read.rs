@@ -7,13 +7,13 @@ use std::path::Path;
 use super::super::aligned::Aligned;
 use super::super::card::{Card, CardSource};
 use super::super::ids::Ids;
-use super::super::layout::{Counts, TensorSpec};
 use super::super::model::{Model, Tensor, Weights, check_finite, check_item_category};
-use super::super::settings::Settings;
-use super::checksum::Checksum;
 use super::error::ModelFileError;
 use super::header::{ENTRY_BYTES, Entry, HEADER_BYTES, Header, MAX_SECTIONS, align, decode_index};
 use super::sections::{Content, SETTINGS_BYTES, SETTINGS_SECTION, Section, check_index, decode_settings};
+use crate::durable::checksum::Checksum;
+use crate::spec::layout::{Counts, TensorSpec};
+use crate::spec::settings::Settings;
 
 const CHUNK: usize = 16 * 1024;
 
@@ -146,7 +146,7 @@ fn read_model(
         })?;
     }
     let counts = Counts { items: items.len(), categories: categories.len() };
-    debug_assert_eq!(tensors.len(), super::super::layout::expected_tensors(&settings, counts).len());
+    debug_assert_eq!(tensors.len(), crate::spec::layout::expected_tensors(&settings, counts).len());
     Ok(Model::from_checked(settings, items, categories, item_category, card, tensors))
 }
 

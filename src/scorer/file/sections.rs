@@ -1,10 +1,10 @@
 //! Which sections a model file has, in which order, with which dimensions; and the section of settings.
 
 use super::super::ids::IdsError;
-use super::super::layout::{Counts, Shape, TensorSpec, expected_tensors};
-use super::super::settings::{Block, Head, Settings, SettingsError, TimeKind, Variant};
 use super::error::ModelFileError;
 use super::header::Entry;
+use crate::spec::layout::{Counts, Shape, TensorSpec, expected_tensors};
+use crate::spec::settings::{Block, Head, Settings, SettingsError, TimeKind, Variant};
 
 /// What a section holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

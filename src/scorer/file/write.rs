@@ -4,11 +4,11 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::super::model::Model;
-use super::atomic::write_atomically;
-use super::checksum::{Checksum, checksum};
 use super::error::ModelFileError;
 use super::header::{ENTRY_BYTES, Entry, HEADER_BYTES, Header, align};
 use super::sections::{Content, FreeDims, Section, encode_settings, expected_sections};
+use crate::durable::checksum::{Checksum, checksum};
+use crate::durable::write_atomically;
 
 const CHUNK: usize = 16 * 1024;
 

@@ -23,7 +23,7 @@ impl Identity {
     /// Of a log.
     pub fn of(log: &Log) -> Identity {
         let hash = |names: &Vocabulary| {
-            let mut sum = crate::scorer::Checksum::new();
+            let mut sum = crate::durable::checksum::Checksum::new();
             for name in names.names() {
                 sum.update(&(name.len() as u64).to_le_bytes());
                 sum.update(name.as_bytes());

@@ -4,7 +4,7 @@
 //! found right, with a limit on the bytes that it may take and with nothing left over at the end.
 
 use super::{Checkpoint, CheckpointError};
-use crate::scorer::Checksum;
+use crate::durable::checksum::Checksum;
 use bincode::Options;
 use serde::Serialize;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};

@@ -2,10 +2,10 @@
 //! their help, the comments of `--print-config`, the checks of ranges and docs/settings.md follow from this list.
 
 use super::{ConfigError, Denominator, L2Kind, NegativesKind, OnNan, OptimizerKind, StopMetric, Vanished};
+use crate::autograd::tape::Engine;
 use crate::data::Protocol;
 use crate::model::Kind;
 use crate::scorer::{Block, Head, TimeKind, Variant};
-use crate::tape::Engine;
 use crate::train::losses::Loss;
 use serde::Deserialize;
 use serde::de::value::Error;

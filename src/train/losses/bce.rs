@@ -1,7 +1,7 @@
 //! Eq 20, 21: binary cross-entropy of the target and of sampled negatives.
 
 use super::{Against, Entry, Loss, softplus};
-use crate::ops;
+use crate::autograd::ops;
 
 pub(super) const ENTRY: Entry = Entry {
     loss: Loss::Bce,

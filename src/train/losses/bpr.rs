@@ -1,7 +1,7 @@
 //! Bayesian personalised ranking: the target against one negative at a time.
 
 use super::{Against, Entry, Loss, softplus};
-use crate::ops;
+use crate::autograd::ops;
 
 pub(super) const ENTRY: Entry = Entry {
     loss: Loss::Bpr,

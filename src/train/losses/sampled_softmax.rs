@@ -1,7 +1,7 @@
 //! Eq 18, 19 over the target and a sample of the items, whose scores are corrected for how often they are drawn.
 
 use super::{Against, Entry, Loss, log_loss};
-use crate::ops;
+use crate::autograd::ops;
 
 pub(super) const ENTRY: Entry = Entry {
     loss: Loss::SampledSoftmax,

@@ -1,8 +1,8 @@
 //! Scores of a target and of candidates that all samples of a shard share: what the softmax losses compare.
 
+use crate::autograd::ops;
+use crate::autograd::tape::Graph;
 use crate::model::{Batch, Model, Output};
-use crate::ops;
-use crate::tape::Graph;
 use dmran_kernels::loss::MASKED;
 
 /// Candidates that all rows share.

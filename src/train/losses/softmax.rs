@@ -1,7 +1,7 @@
 //! Eq 18, 19 as they are written: the probability of the target among all items.
 
 use super::{Against, Entry, Loss, log_loss};
-use crate::ops;
+use crate::autograd::ops;
 
 pub(super) const ENTRY: Entry = Entry {
     loss: Loss::Softmax,

@@ -1,9 +1,9 @@
 //! A small model whose tapes tell what those of a large one will take.
 
+use crate::autograd::tape::Engine;
 use crate::data::Dataset;
 use crate::model::build::{Sizes, Start, build};
 use crate::model::{BuildError, Model};
-use crate::tape::Engine;
 use crate::train::catalogue;
 use crate::train::config::{Config, TrainConfig};
 use crate::train::loss::Extent;

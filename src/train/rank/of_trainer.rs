@@ -2,11 +2,11 @@
 
 use super::fixed::fixed;
 use super::{Request, each};
+use crate::autograd::tape::Engine;
 use crate::metrics::{Rank, Ranked};
 use crate::model::Model;
 use crate::model::export::to_scorer;
 use crate::scorer::{Event, Scorer, Scratch};
-use crate::tape::Engine;
 use crate::train::Trainer;
 use crate::train::shard::{Shard, Source};
 

@@ -2,8 +2,8 @@
 //! the shards that are through. Of several ranks each computes its own shards; what they come to is exchanged and summed.
 
 use super::{StepReport, Trainer, Whole};
+use crate::autograd::tape::Workspace;
 use crate::data::Dataset;
-use crate::tape::Workspace;
 use crate::train::config::L2Kind;
 use crate::train::loss::{Extent, Terms};
 use crate::train::ranks::cost::RowsRead;

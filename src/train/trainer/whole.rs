@@ -1,8 +1,8 @@
 //! Eq 18, 19 over all items, for models whose user vectors do not depend on the candidate: the shards' user vectors meet
 //! the catalogue all at once, and what comes back is where their backward passes begin.
 
+use crate::autograd::params::TableId;
 use crate::model::Model;
-use crate::params::TableId;
 use crate::train::catalogue::{Batch, Catalogue, Sizes, TableOf};
 use crate::train::ranks::Team;
 use crate::train::ranks::cost::Compared;

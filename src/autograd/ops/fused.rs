@@ -1,0 +1,39 @@
+//! Ops that wrap a kernel; [`reference`](crate::autograd::reference) rebuilds each of them from primitives.
+
+pub mod conv_max;
+pub mod cross_entropy;
+pub mod dense;
+pub mod feature_attention;
+pub mod gate;
+pub mod item_attention;
+pub mod pool_atrank;
+pub mod pool_mean;
+pub mod pool_vanilla;
+pub mod redundancy;
+pub mod score;
+pub mod self_attention;
+pub mod shared_atrank;
+pub mod shared_blocks;
+pub mod shared_scores;
+pub mod shared_vanilla;
+pub mod time_linear;
+pub mod transformer;
+
+pub use conv_max::conv_max;
+pub use cross_entropy::cross_entropy;
+pub use dense::dense;
+pub use feature_attention::feature_attention;
+pub use gate::gate;
+pub use item_attention::item_attention;
+pub use pool_atrank::pool_atrank;
+pub use pool_mean::pool_mean;
+pub use pool_vanilla::pool_vanilla;
+pub use redundancy::redundancy;
+pub use score::score;
+pub use self_attention::self_attention;
+pub use shared_atrank::shared_atrank;
+pub use shared_blocks::shared_blocks;
+pub use shared_scores::shared_scores;
+pub use shared_vanilla::shared_vanilla;
+pub use time_linear::time_linear;
+pub use transformer::transformer;
