@@ -1,6 +1,7 @@
 //! DMRAN, equations 1 to 17, in all variants, on either engine.
 
 mod entry;
+mod last;
 
 use super::{Batch, Items, Model, Output, Users};
 use crate::autograd::ops::shared_atrank::SharedAtrank;
@@ -84,7 +85,7 @@ pub struct Trace {
     pub s: Option<Var>,
     /// A, one row an event.
     pub a: Option<Var>,
-    /// M (or H for the variant `feature`).
+    /// M, with the last event's row where it has one (or H for the variant `feature`).
     pub m: Var,
     /// Pairs of the feature level attention.
     pub alignment: Option<reference::Alignment>,
@@ -256,6 +257,11 @@ impl Dmran {
                 big_h = Some(h);
                 (h, offsets)
             }
+        };
+
+        let (m, rows) = match self.settings.has_last_row() {
+            true => self.with_last_row(g, last::Hops { x, bucket, offsets, big_h, m }),
+            false => (m, rows),
         };
 
         // Eq 9 to 12 and the block.

@@ -62,6 +62,7 @@ fn settings_lines(f: &mut Formatter<'_>, s: &Settings) -> fmt::Result {
     line(f, "width d", s.d)?;
     if s.has_item_attention() {
         line(f, "hops r", s.hops)?;
+        line(f, "last event", s.last)?;
     }
     line(f, "history cap", s.history_cap)?;
     match (s.has_feature_attention(), s.block) {

@@ -71,7 +71,7 @@ pub(super) struct State {
     pub unknown: usize,
     /// A, event by event `[n, r]`; empty without item level attention.
     pub a: Vec<f32>,
-    /// M, or H without item level attention: `[rows, d]`.
+    /// M, with the last event's row where it has one; or H without item level attention: `[rows, d]`.
     pub m: Vec<f32>,
     /// Mhat' `[rows, d]`; empty without feature level attention.
     pub mx: Vec<f32>,
@@ -197,11 +197,12 @@ fn item_level(level: Level, s: &Settings, net: &Network, user: &mut State, work:
         w_s2: item.w_s2.weight(),
         w_v: net.w_v.weight(),
     };
+    let (m, last) = fit(&mut user.m, s.rows() * d).split_at_mut(r * d);
     let mut to = item_attention::Output {
         g: fit(&mut work.g, n * d),
         a: fit(&mut user.a, n * r),
         ax: fit(&mut work.ax, r * d),
-        m: fit(&mut user.m, r * d),
+        m,
     };
     let scratch = grow(&mut work.kernel, item_attention::scratch_len(d, r, n, 1, net.t1.len() / d));
     match &item.of_items {
@@ -210,6 +211,11 @@ fn item_level(level: Level, s: &Settings, net: &Network, user: &mut State, work:
             item_attention::forward_from_g(level, &layer, &mut to, scratch);
         }
         None => item_attention::forward(level, &layer, &mut to, scratch),
+    }
+    if s.has_last_row() {
+        let (x, bucket) = (&work.x[(n - 1) * d..], &user.buckets[n - 1..]);
+        let layer = item_attention::LinearTime { d, x, bucket, t1: &net.t1, w_v: net.w_v.weight() };
+        item_attention::linear_time(level, &layer, last);
     }
 }
 

@@ -46,7 +46,8 @@ pub struct DimensionFocus {
     /// The largest weight that the dimension gives to one row: `1 / rows` where all rows weigh the same, 1 where the
     /// dimension takes everything from one.
     pub focus: f32,
-    /// The row (hop, or event for the variant `feature`) with that weight.
+    /// The row (hop, or after all hops the last event where it has a row of its own; event for the variant `feature`) with
+    /// that weight.
     pub row: usize,
 }
 
@@ -62,7 +63,8 @@ impl User<'_> {
     /// - `f`: [`Explanation::gate`].
     ///
     /// The share of event n is `f sum_i w_i A_in + (1 - f) sum_ij what_i b_ij A_jn`; a variant without one of the
-    /// levels has the other's term alone, and without item level attention the rows are the events themselves.
+    /// levels has the other's term alone, and without item level attention the rows are the events themselves. The weight of
+    /// the last event's own row ([`LastEvent::Row`](crate::spec::LastEvent::Row)) is added to its share.
     /// Residual connections, norms and feed forward parts are not followed: shares tell where the model looked, not
     /// how the score would change without an event.
     ///
@@ -113,10 +115,13 @@ impl User<'_> {
         let events = user.items.iter().zip(&user.positions).enumerate();
         explanation.events = events
             .map(|(n, (&item, &position))| {
-                let share = match user.a.chunks_exact(rows.len()).nth(n) {
+                let mut share = match user.a.chunks_exact(s.hops).nth(n) {
                     Some(a) => a.iter().zip(&rows).map(|(a, w)| a * w).sum(),
                     None => rows[n],
                 };
+                if s.has_last_row() && n + 1 == user.items.len() {
+                    share += rows[s.hops];
+                }
                 EventShare { position, item, share }
             })
             .collect();

@@ -29,6 +29,7 @@ const AUC: &str = "[train]\ndropout = 0.2\npenalty = 0.0";
 const EVERYDAY: &str = "[model]
 head = 'mean'
 hops = 5
+last = 'row'
 time = 'auto'
 [train]
 init_std = 0.02
