@@ -77,7 +77,7 @@ pub(super) struct State {
     pub mx: Vec<f32>,
     /// What each head keeps of M and of Mhat'.
     pub sides: [Side; 2],
-    /// Eq 16 for the head `mean`, `[d]`.
+    /// Eq 16 for the heads with user vectors, `[d]`.
     pub h_c: Vec<f32>,
 }
 
@@ -269,13 +269,14 @@ fn heads(level: Level, s: &Settings, net: &Network, user: &mut State, work: &mut
                 }
             }
         }
-        Head::Mean => {
+        Head::Mean | Head::Rows => {
             mean_reading(level, s, net, [&user.m, &user.mx], (&mut work.means, &mut work.kernel), &mut user.h_c);
         }
     }
 }
 
-/// Eq 16 for the head `mean`, from M and Mhat': the user's vector `h_c` `[d]`, which does not depend on the candidate.
+/// Eq 16 for the heads `mean` and `rows`, from M and Mhat': the user's vector `h_c` `[d]`, which does not depend on the
+/// candidate.
 pub(super) fn mean_reading(
     level: Level,
     s: &Settings,
@@ -298,6 +299,16 @@ pub(super) fn mean_reading(
         }
         None => h_c.copy_from_slice(if s.has_item_attention() { h } else { hhat }),
     }
+    if let Some(w_r) = &net.w_r {
+        let y = &mut grow(kernel, d)[..d];
+        w_r.forward(level, rows_of_map(streams), false, y);
+        h_c.iter_mut().zip(&*y).for_each(|(h_c, y)| *h_c += y);
+    }
+}
+
+/// The rows that the head `rows` maps: Mhat', or M where there is none.
+pub(super) fn rows_of_map([m, mx]: [&[f32]; 2]) -> &[f32] {
+    if mx.is_empty() { m } else { mx }
 }
 
 /// Eq 16 on rows of h and hhat; all slices of one length, a multiple of d.

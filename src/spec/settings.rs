@@ -68,6 +68,9 @@ named_enum! {
         Vanilla = 1, "vanilla";
         /// The mean of the rows: the user's vector does not depend on the candidate.
         Mean = 2, "mean";
+        /// As [`Head::Mean`], and after eq 16 a linear map of all rows side by side is added: what each hop and the last event
+        /// say keeps its own weights. The variant [`Variant::Feature`], whose rows are as many as events, reads as `mean` does.
+        Rows = 3, "rows";
     }
 }
 
@@ -175,6 +178,16 @@ impl Settings {
     /// events instead.
     pub fn rows(&self) -> usize {
         self.hops + usize::from(self.has_last_row())
+    }
+
+    /// Whether the user's vector is the same for all candidates.
+    pub fn has_user_vectors(&self) -> bool {
+        matches!(self.head, Head::Mean | Head::Rows)
+    }
+
+    /// Whether `W_r` maps the rows side by side into the user's vector.
+    pub fn has_row_map(&self) -> bool {
+        self.head == Head::Rows && self.has_item_attention()
     }
 
     /// Whether the model has feature level attention (eq 9 to 12).
@@ -310,11 +323,11 @@ mod tests {
             assert_eq!(Variant::from_code(v.code()), Some(v));
         }
         assert_eq!(Variant::NAMES, ["full", "no-time", "item", "feature"].as_slice());
-        assert_eq!(Head::NAMES, ["atrank", "vanilla", "mean"].as_slice());
+        assert_eq!(Head::NAMES, ["atrank", "vanilla", "mean", "rows"].as_slice());
         assert_eq!(Block::NAMES, ["transformer", "plain"].as_slice());
         assert_eq!(LastEvent::NAMES, ["none", "row"].as_slice());
         assert_eq!(TimeKind::NAMES, ["paper", "atrank", "none", "order", "age-order", "auto"].as_slice());
-        assert_eq!(Head::from_code(3), None);
+        assert_eq!(Head::from_code(4), None);
         let error = "no_time".parse::<Variant>().unwrap_err().to_string();
         assert_eq!(error, "variant = \"no_time\" does not exist; choose one of: full, no-time, item, feature");
     }
