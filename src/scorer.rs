@@ -52,8 +52,8 @@ mod user;
 mod vector;
 
 pub use crate::spec::{
-    Block, Counts, Head, HeadNames, Settings, SettingsError, Shape, Stream, TensorSpec, TimeKind, UnknownName, Variant,
-    expected_tensors,
+    Block, Counts, Head, HeadNames, LastEvent, Settings, SettingsError, Shape, Stream, TensorSpec, TimeKind,
+    UnknownName, Variant, expected_tensors,
 };
 pub use card::{Card, CardError, MAX_METRICS, Metric};
 pub use dmran_kernels::{Level, LevelError};

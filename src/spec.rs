@@ -8,4 +8,4 @@ pub mod time;
 
 pub use layout::{Counts, HeadNames, Shape, Stream, TensorSpec, expected_tensors};
 pub use named::UnknownName;
-pub use settings::{Block, Head, Settings, SettingsError, TimeKind, Variant};
+pub use settings::{Block, Head, LastEvent, Settings, SettingsError, TimeKind, Variant};

@@ -9,7 +9,7 @@ use common::ring::ring;
 use dmran::data::{Negatives, Protocol, train_samples};
 use dmran::model::init::initialise;
 use dmran::model::{Dmran, Model};
-use dmran::scorer::{Head, Settings, TimeKind, Variant};
+use dmran::scorer::{Head, LastEvent, Settings, TimeKind, Variant};
 use dmran::train::Trainer;
 use dmran::train::config::{OptimizerKind, TrainConfig};
 use dmran_kernels::Level;
@@ -42,11 +42,12 @@ fn a_warm_step_allocates_nothing() {
     // heap: one allocation, which would fall into the count of a later pool. So all live until the end.
     let mut trainers = Vec::new();
     for (head, optimizer) in
-        [(Head::Vanilla, OptimizerKind::Sgd), (Head::Atrank, OptimizerKind::Adagrad), (Head::Mean, OptimizerKind::Adam)]
+        [(Head::Vanilla, OptimizerKind::Sgd), (Head::Atrank, OptimizerKind::Adagrad), (Head::Rows, OptimizerKind::Adam)]
     {
         for variant in [Variant::Full, Variant::Item, Variant::Feature] {
+            let last = if head == Head::Rows { LastEvent::Row } else { LastEvent::None };
             let settings =
-                Settings { d: 16, hops: 3, heads: 2, time: TimeKind::None, head, variant, ..Settings::default() };
+                Settings { last, d: 16, hops: 3, heads: 2, time: TimeKind::None, head, variant, ..Settings::default() };
             let config = TrainConfig { threads: 2, lr: 0.05, optimizer, ..TrainConfig::default() };
             let mut model = Dmran::new(settings.clone(), dataset.items(), 0, vec![]).unwrap();
             initialise(model.params_mut(), 0.1, 1);

@@ -7,7 +7,7 @@ use common::oracle::Case;
 use dmran::autograd::tape::{Engine, Graph, Tape};
 use dmran::autograd::var::Var;
 use dmran::model::{Batch, Dmran, Model, last_rows};
-use dmran::scorer::{Block, Head, Settings};
+use dmran::scorer::{Block, Head, LastEvent, Settings};
 use dmran::train::config::{L2Kind, OptimizerKind, TrainConfig};
 use dmran::train::loss::{self, Extent};
 use dmran::train::optimizer::Optimizer;
@@ -16,7 +16,7 @@ use dmran::train::sparse::{Lookups, RowGrads};
 use dmran_kernels::Level;
 
 /// Oracle names of the dense weights that are ours one to one.
-const DENSE: [(&str, &str); 19] = [
+const DENSE: [(&str, &str); 20] = [
     ("T", "T"),
     ("b_d", "dense.b"),
     ("W_s1", "Ws1"),
@@ -28,6 +28,7 @@ const DENSE: [(&str, &str); 19] = [
     ("W_f1", "Wf1"),
     ("W_f2", "Wf2"),
     ("b_f", "bf"),
+    ("W_r", "Wr"),
     ("block.ln1.g", "ln1.w"),
     ("block.ln1.b", "ln1.b"),
     ("block.ln2.g", "ln2.w"),
@@ -62,7 +63,8 @@ fn model(case: &Case) -> Dmran {
         hops: case.meta("r"),
         buckets: case.meta("K"),
         block: if case.flag("post") { Block::Transformer } else { Block::Plain },
-        head: Head::Vanilla,
+        head: case.maybe("head").map_or(Head::Vanilla, |head| head.parse().unwrap()),
+        last: case.maybe("last").map_or(LastEvent::None, |last| last.parse().unwrap()),
         ff_width: case.meta("d_ff"),
         categories: case.meta("n_cats") > 0,
         ..Settings::default()

@@ -8,7 +8,7 @@ use common::ring::ring;
 use dmran::autograd::tape::Engine;
 use dmran::data::{Dataset, Negatives, Protocol, last_of_each_user, train_samples};
 use dmran::model::{Sizes, Start, build};
-use dmran::scorer::{Head, Settings, TimeKind, Variant};
+use dmran::scorer::{Head, LastEvent, Settings, TimeKind, Variant};
 use dmran::train::config::{Denominator, OptimizerKind, TrainConfig};
 use dmran::train::fit::Snapshot;
 use dmran::train::{Loss, Trainer};
@@ -16,9 +16,15 @@ use dmran_kernels::Level;
 
 const VECTOR_MODELS: [&str; 5] = ["dmran", "bpr-mf", "bi-lstm", "cnn-pooling", "sasrec"];
 
+/// The models, and DMRAN with its other head without a candidate.
+fn vector_models() -> impl Iterator<Item = (&'static str, Head)> {
+    VECTOR_MODELS.into_iter().map(|name| (name, Head::Mean)).chain([("dmran", Head::Rows)])
+}
+
 fn settings(head: Head) -> Settings {
     let time = TimeKind::Order;
-    Settings { d: 16, hops: 3, heads: 2, ff_width: 8, head_ff_width: 8, time, head, ..Settings::default() }
+    let last = if head == Head::Rows { LastEvent::Row } else { LastEvent::None };
+    Settings { last, d: 16, hops: 3, heads: 2, ff_width: 8, head_ff_width: 8, time, head, ..Settings::default() }
 }
 
 fn config(loss: Loss) -> TrainConfig {
@@ -72,15 +78,15 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
 #[test]
 fn the_whole_catalogue_at_once_gives_the_gradient_of_the_naive_engine_for_every_model_with_user_vectors() {
     let dataset = ring(40, 700);
-    for name in VECTOR_MODELS {
+    for (name, head) in vector_models() {
         for denominator in [Denominator::All, Denominator::Unseen] {
             let of = |engine| {
                 let config = TrainConfig { engine, denominator, ..config(Loss::Softmax) };
-                change(name, &dataset, &settings(Head::Mean), &config)
+                change(name, &dataset, &settings(head), &config)
             };
             let (fused, naive) = (of(Engine::Fused), of(Engine::Naive));
             let off = distance(&fused, &naive);
-            assert!(off < 1e-4, "{name} {denominator:?}: {off}");
+            assert!(off < 1e-4, "{name} {head} {denominator:?}: {off}");
         }
     }
 }
@@ -89,18 +95,18 @@ fn the_whole_catalogue_at_once_gives_the_gradient_of_the_naive_engine_for_every_
 fn a_sample_for_the_whole_batch_at_once_gives_the_gradient_of_the_naive_engine() {
     // Few items, so that a sample has targets and what users had among it, some of them twice.
     let dataset = ring(40, 60);
-    for name in VECTOR_MODELS {
+    for (name, head) in vector_models() {
         for (denominator, sampling_power) in [(Denominator::All, 0.0), (Denominator::Unseen, 1.0)] {
             let of = |engine| {
                 let base = config(Loss::SampledSoftmax);
                 // With one shard, both draw the same.
                 let config =
                     TrainConfig { engine, denominator, sampling_power, shards: 1, shared_negatives: 50, ..base };
-                change(name, &dataset, &settings(Head::Mean), &config)
+                change(name, &dataset, &settings(head), &config)
             };
             let (fused, naive) = (of(Engine::Fused), of(Engine::Naive));
             let off = distance(&fused, &naive);
-            assert!(off < 1e-4, "{name} {denominator:?}: {off}");
+            assert!(off < 1e-4, "{name} {head} {denominator:?}: {off}");
         }
     }
 }
@@ -202,7 +208,7 @@ fn catalogues_of_one_and_two_items_and_single_samples_train() {
     for items in [1, 2] {
         let dataset = Dataset::from_histories(&[&[0, 0, items - 1, 0, items - 1]], items as usize).unwrap();
         for loss in [Loss::Softmax, Loss::SampledSoftmax] {
-            for head in [Head::Mean, Head::Vanilla, Head::Atrank] {
+            for &head in Head::ALL {
                 let config = TrainConfig { batch: 1, shared_negatives: 3, ..config(loss) };
                 let [before, after] = steps("dmran", &dataset, &settings(head), &config, 4);
                 assert!(after.iter().all(|x| x.is_finite()));

@@ -68,15 +68,9 @@ fn settings_at_their_limits_do_not_overflow() {
 
 #[test]
 fn settings_that_stand_for_nothing() {
-    for (field, name) in [
-        (4, "time"),
-        (5, "variant"),
-        (6, "block"),
-        (7, "head"),
-        (11, "item_bias"),
-        (12, "categories"),
-        (15, "reserved"),
-    ] {
+    for (field, name) in
+        [(4, "time"), (5, "variant"), (6, "block"), (7, "head"), (11, "item_bias"), (12, "categories"), (15, "last")]
+    {
         assert_error!(
             settings_field(field, 77),
             E::Settings(SettingsError::Code { setting, code: 77 }) if setting == name

@@ -6,8 +6,8 @@ mod support;
 use std::fs;
 
 use dmran::scorer::{
-    Block, CardError, Head, Ids, Metric, Model, ModelFileError, ModelParts, Settings, SettingsError, Shape, TimeKind,
-    Variant,
+    Block, CardError, Head, Ids, LastEvent, Metric, Model, ModelFileError, ModelParts, Settings, SettingsError, Shape,
+    TimeKind, Variant,
 };
 use support::{card, parts, small_file, small_model, small_settings};
 
@@ -25,6 +25,7 @@ fn all_settings() -> Vec<Settings> {
                             time,
                             categories: flags & 1 > 0,
                             item_bias: flags & 2 > 0,
+                            last: if flags == 3 { LastEvent::Row } else { LastEvent::None },
                             ..small_settings()
                         });
                     }

@@ -92,7 +92,7 @@ fn cases() -> Vec<(Kind, Head, Variant, bool)> {
 /// Whether a user's scores are a product of vectors, whose sums run in another order than in the forward pass.
 fn is_product(kind: Kind, head: Head) -> bool {
     match kind {
-        Kind::Dmran => head == Head::Mean,
+        Kind::Dmran => matches!(head, Head::Mean | Head::Rows),
         kind => matches!(kind, Kind::BprMf | Kind::BiLstm | Kind::CnnPooling),
     }
 }

@@ -7,7 +7,9 @@ mod support;
 
 use dmran::autograd::tape::{Engine, Graph, Tape};
 use dmran::model::{Batch, Dmran, Model as _, last_rows};
-use dmran::scorer::{Block, Event, Head, Level, Model, Scorer, ScorerOptions, Scratch, Settings, TimeKind, Variant};
+use dmran::scorer::{
+    Block, Event, Head, LastEvent, Level, Model, Scorer, ScorerOptions, Scratch, Settings, TimeKind, Variant,
+};
 use dmran::spec::time;
 use dmran::train::prologue::Prologue;
 use support::{Mmix, parts};
@@ -44,7 +46,7 @@ fn settings(d: usize, hops: usize, buckets: usize) -> Vec<Settings> {
     for &variant in Variant::ALL {
         for &head in Head::ALL {
             for &block in Block::ALL {
-                for categories in [false, true] {
+                for (categories, last) in [(false, LastEvent::None), (true, LastEvent::Row)] {
                     for (time, item_bias) in [(TimeKind::Paper, true), (TimeKind::None, false)] {
                         all.push(Settings {
                             d,
@@ -56,6 +58,7 @@ fn settings(d: usize, hops: usize, buckets: usize) -> Vec<Settings> {
                             heads: 2,
                             block,
                             categories,
+                            last,
                             time,
                             item_bias,
                             ff_width: 5,
@@ -168,8 +171,11 @@ fn every_choice_has_the_training_bits() {
 #[test]
 fn odd_sizes_and_a_part_of_a_block_have_the_training_bits() {
     check(&settings(6, 1, 14), 1.0, &[Case::new(&[1, 7, 20], 67, 3)]);
-    let odd: Vec<_> =
-        settings(19, 5, 3).into_iter().filter(|s| !s.categories).map(|s| Settings { heads: 1, ..s }).collect();
+    let odd: Vec<_> = settings(19, 5, 3)
+        .into_iter()
+        .filter(|s| !s.categories)
+        .map(|s| Settings { heads: 1, last: LastEvent::Row, ..s })
+        .collect();
     check(&odd, 1.0, &[Case::new(&[4, 12], 17, 4)]);
 }
 
@@ -291,4 +297,31 @@ fn explain_follows_beta_of_the_naive_engine() {
         assert!((focus.focus - want).abs() < 1e-5, "{focus:?}, not {want}");
         assert!((mean(focus.row, focus.dimension) - want).abs() < 1e-5);
     }
+}
+
+/// The last event's row is the last event's: with the head `mean` and the variant `item` a share is the mean over hops and row.
+/// With the head `rows` all of what is added counts, and shares still sum to 1.
+#[test]
+fn explain_gives_the_last_events_row_to_the_last_event() {
+    let all = settings(16, 3, 4);
+    let case = Case::new(&[6], 1, 10);
+    let of = |head, variant| {
+        let settings = all.iter().find(|s| s.variant == variant && s.head == head).unwrap().clone();
+        let scorer = Scorer::new(model(Settings { last: LastEvent::Row, ..settings.clone() }, 3.0)).unwrap();
+        let mut scratch = Scratch::new();
+        let why = scorer.encode(&case.histories[0], case.now, &mut scratch).explain(case.candidates[0][0]).unwrap();
+        let mut shares: Vec<_> = why.events.iter().map(|e| (e.position, e.share)).collect();
+        shares.sort_by_key(|(position, _)| *position);
+        let shares: Vec<f32> = shares.into_iter().map(|(_, share)| share).collect();
+        assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{settings:?}: {shares:?}");
+        assert!(shares.iter().all(|share| *share > 0.0), "{settings:?}: {shares:?}");
+        shares
+    };
+    // A quarter is the row's; of the rest the hops have a third each, whose weights sum to 1 over the events.
+    let mean = of(Head::Mean, Variant::Item);
+    assert!(mean[5] > 0.25 && mean[..5].iter().sum::<f32>() < 0.75, "{mean:?}");
+    for variant in [Variant::Item, Variant::Full, Variant::NoTime] {
+        of(Head::Rows, variant);
+    }
+    assert_ne!(of(Head::Rows, Variant::Item), mean);
 }

@@ -9,7 +9,7 @@ use dmran::autograd::tape::Engine;
 use dmran::data::{Dataset, Negatives, Protocol, Sample, train_samples};
 use dmran::model::init::initialise;
 use dmran::model::{Dmran, Model};
-use dmran::scorer::{Block, Head, Settings, TimeKind, Variant};
+use dmran::scorer::{Block, Head, LastEvent, Settings, TimeKind, Variant};
 use dmran::train::config::{Config, L2Kind, OptimizerKind, TrainConfig};
 use dmran::train::fit::{Fit, Snapshot};
 use dmran::train::trainer::TrainError;
@@ -87,10 +87,10 @@ fn both_engines_learn_the_same() {
 fn every_variant_head_and_block_trains() {
     let dataset = ring(100, 40);
     for variant in [Variant::Full, Variant::NoTime, Variant::Item, Variant::Feature] {
-        for head in [Head::Vanilla, Head::Atrank, Head::Mean] {
+        for &head in Head::ALL {
             for (block, l2) in [(Block::Plain, L2Kind::Weights), (Block::Transformer, L2Kind::Activation)] {
                 let config = Config {
-                    model: Settings { variant, head, block, ..settings() },
+                    model: Settings { variant, head, block, last: LastEvent::Row, ..settings() },
                     train: TrainConfig { epochs: 3, lr: 0.3, l2, ..TrainConfig::default() },
                     ..Config::default()
                 };

@@ -1,10 +1,10 @@
-"""Training steps of the PyTorch DMRAN with the head `mean` against many items: median milliseconds and samples/s (eager).
+"""Training steps of the PyTorch DMRAN against many items: median milliseconds and samples/s (eager).
 
 Usage: python torch_many.py THREADS softmax|sampled-softmax|everyday ITEMS...
 
-256 histories of mean 8, padded to 50; r 10, d 128, the block of layer norms and a feed forward part, Adam. `softmax` compares
-with all items, `sampled-softmax` with 1,024 shared ones (sparse gradients, SparseAdam), `everyday` is `softmax` with
-categories and dropout.
+256 histories of mean 8, padded to 50; d 128, the block of layer norms and a feed forward part, Adam. `softmax` compares
+with all items (head `mean`, r 10), `sampled-softmax` with 1,024 shared ones (sparse gradients, SparseAdam); `everyday` is the
+preset: `softmax` with r 5, the last event's row, the head `rows`, categories and dropout.
 """
 import sys
 import time
@@ -25,11 +25,18 @@ def users(model, batch):
     hist, buckets, mask = batch
     v = model.items(hist)
     if everyday:
-        v = F.dropout(v, 0.3)
-    _, m, mhat = model.encode(v, model.T(buckets), mask)
+        v = F.dropout(v, 0.4)
+        h = model.embed(v, model.T(buckets))
+        _, m = model.ila(h, mask)
+        last = h[torch.arange(BATCH), mask.sum(1) - 1]
+        m = torch.cat([m, last.unsqueeze(1)], 1)
+        mhat = model.post_block(m, model.flsa(m))
+    else:
+        _, m, mhat = model.encode(v, model.T(buckets), mask)
     h, hh = m.mean(1), mhat.mean(1)
     gate = torch.sigmoid(model.Wf1(h) + model.Wf2(hh))
-    return gate * h + (1 - gate) * hh
+    u = gate * h + (1 - gate) * hh
+    return u + model.Wr(mhat.flatten(1)) if everyday else u
 
 
 def loss_of(model, batch, target):
@@ -48,7 +55,10 @@ def loss_of(model, batch, target):
 
 for items in sizes:
     torch.manual_seed(0)
-    model = DMRAN(items, d=128, r=10, n_cats=CATEGORIES if everyday else 0, post=True, d_ff=32, sparse=sampled)
+    hops = 5 if everyday else 10
+    model = DMRAN(items, d=128, r=hops, n_cats=CATEGORIES if everyday else 0, post=True, d_ff=32, sparse=sampled)
+    if everyday:
+        model.Wr = torch.nn.Linear(128 * (hops + 1), 128, bias=False)
     tables = [p for k, p in model.named_parameters() if k in ("V.weight", "C.weight", "bias.weight")]
     if sampled:
         optimizers = [torch.optim.SparseAdam(tables, lr=1e-5), torch.optim.Adam(model.dense_weights(), lr=1e-5)]

@@ -207,8 +207,9 @@ fn start_tile<S: Simd, const R: usize, const C: usize>(
         acc = load_tile(s, y, (row, col));
     }
     if let Some(starts) = output.rows {
-        for (acc, &start) in acc.iter_mut().zip(&starts[row..row + R]) {
-            *acc = [s.splat(start); C];
+        let starts = &starts[row..row + R];
+        for r in 0..R {
+            acc[r] = [s.splat(starts[r]); C];
         }
     }
     if let Some(bias) = output.bias {
@@ -233,13 +234,17 @@ fn finish_tile<S: Simd, const R: usize, const C: usize>(
 ) {
     if output.add {
         let old: [[S::F32; C]; R] = load_tile(s, y, (row, col));
-        for (v, old) in acc.iter_mut().flatten().zip(old.into_iter().flatten()) {
-            *v = s.add(old, *v);
+        for r in 0..R {
+            for c in 0..C {
+                acc[r][c] = s.add(old[r][c], acc[r][c]);
+            }
         }
     }
     if output.relu {
-        for v in acc.iter_mut().flatten() {
-            *v = s.relu(*v);
+        for row in &mut acc {
+            for v in row {
+                *v = s.relu(*v);
+            }
         }
     }
     store_tile(s, acc, y, (row, col));

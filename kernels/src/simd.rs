@@ -191,13 +191,14 @@ pub trait Simd: Copy + Send + Sync + Sealed {
     fn transpose(self, v: [Self::F32; LANES]) -> [Self::F32; LANES] {
         let mut columns = [[0.0; LANES]; LANES];
         for (i, v) in v.into_iter().enumerate() {
-            for (column, x) in columns.iter_mut().zip(self.to_array(v)) {
-                column[i] = x;
+            let v = self.to_array(v);
+            for j in 0..LANES {
+                columns[j][i] = v[j];
             }
         }
         let mut out = v;
-        for (out, column) in out.iter_mut().zip(&columns) {
-            *out = self.load(column);
+        for j in 0..LANES {
+            out[j] = self.load(&columns[j]);
         }
         out
     }

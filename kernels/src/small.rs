@@ -253,13 +253,13 @@ fn dots_tile<S: Simd, const H: usize>(s: S, x: &[f32], y: Rows, first: usize, ou
 #[inline(always)]
 pub(crate) fn dot<S: Simd>(s: S, x: &[f32], y: &[f32]) -> f32 {
     let mut acc = s.zero();
-    let mut xs = x.chunks_exact(LANES);
-    let mut ys = y[..x.len()].chunks_exact(LANES);
-    for (x, y) in (&mut xs).zip(&mut ys) {
-        acc = s.mul_add(s.load(x), s.load(y), acc);
+    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y[..x.len()].as_chunks::<LANES>());
+    let ys = &ys[..xs.len()];
+    for i in 0..xs.len() {
+        acc = s.mul_add(s.load(&xs[i]), s.load(&ys[i]), acc);
     }
-    if !xs.remainder().is_empty() {
-        acc = s.mul_add(s.load_partial(xs.remainder()), s.load_partial(ys.remainder()), acc);
+    if !x_rest.is_empty() {
+        acc = s.mul_add(s.load_partial(x_rest), s.load_partial(y_rest), acc);
     }
     s.reduce_sum(acc)
 }
@@ -267,14 +267,13 @@ pub(crate) fn dot<S: Simd>(s: S, x: &[f32], y: &[f32]) -> f32 {
 /// `y += x`.
 #[inline(always)]
 pub(crate) fn add<S: Simd>(s: S, x: &[f32], y: &mut [f32]) {
-    let mut xs = x.chunks_exact(LANES);
-    let mut ys = y[..x.len()].chunks_exact_mut(LANES);
-    for (x, y) in (&mut xs).zip(&mut ys) {
-        s.store(s.add(s.load(y), s.load(x)), y);
+    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y[..x.len()].as_chunks_mut::<LANES>());
+    let ys = &mut ys[..xs.len()];
+    for i in 0..xs.len() {
+        s.store(s.add(s.load(&ys[i]), s.load(&xs[i])), &mut ys[i]);
     }
-    let y = ys.into_remainder();
-    if !y.is_empty() {
-        s.store_partial(s.add(s.load_partial(y), s.load_partial(xs.remainder())), y);
+    if !y_rest.is_empty() {
+        s.store_partial(s.add(s.load_partial(y_rest), s.load_partial(x_rest)), y_rest);
     }
 }
 
@@ -282,14 +281,13 @@ pub(crate) fn add<S: Simd>(s: S, x: &[f32], y: &mut [f32]) {
 #[inline(always)]
 pub(crate) fn add_scaled<S: Simd>(s: S, c: f32, x: &[f32], y: &mut [f32]) {
     let c = s.splat(c);
-    let mut xs = x.chunks_exact(LANES);
-    let mut ys = y[..x.len()].chunks_exact_mut(LANES);
-    for (x, y) in (&mut xs).zip(&mut ys) {
-        s.store(s.mul_add(c, s.load(x), s.load(y)), y);
+    let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y[..x.len()].as_chunks_mut::<LANES>());
+    let ys = &mut ys[..xs.len()];
+    for i in 0..xs.len() {
+        s.store(s.mul_add(c, s.load(&xs[i]), s.load(&ys[i])), &mut ys[i]);
     }
-    let y = ys.into_remainder();
-    if !y.is_empty() {
-        s.store_partial(s.mul_add(c, s.load_partial(xs.remainder()), s.load_partial(y)), y);
+    if !y_rest.is_empty() {
+        s.store_partial(s.mul_add(c, s.load_partial(x_rest), s.load_partial(y_rest)), y_rest);
     }
 }
 

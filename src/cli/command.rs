@@ -93,6 +93,7 @@ mod tests {
         buckets = 5
         time = "order"
         variant = "item"
+        last = "row"
         block = "plain"
         head = "vanilla"
         heads = 4

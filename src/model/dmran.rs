@@ -1,6 +1,8 @@
 //! DMRAN, equations 1 to 17, in all variants, on either engine.
 
 mod entry;
+mod last;
+mod rows;
 
 use super::{Batch, Items, Model, Output, Users};
 use crate::autograd::ops::shared_atrank::SharedAtrank;
@@ -52,6 +54,7 @@ pub struct Dmran {
     ila: Option<[ParamId; 2]>,
     flsa: Option<[ParamId; 4]>,
     gate: Option<[ParamId; 3]>,
+    w_r: Option<ParamId>,
     block: Option<BlockIds>,
     pool: [Option<AtrankIds>; 2],
     derived: Derived,
@@ -84,7 +87,7 @@ pub struct Trace {
     pub s: Option<Var>,
     /// A, one row an event.
     pub a: Option<Var>,
-    /// M (or H for the variant `feature`).
+    /// M, with the last event's row where it has one (or H for the variant `feature`).
     pub m: Var,
     /// Pairs of the feature level attention.
     pub alignment: Option<reference::Alignment>,
@@ -164,7 +167,7 @@ impl Dmran {
         let gate = fixed(all("", &["W_f1", "W_f2", "b_f"]));
         let pool = [atrank("h."), atrank("hhat.")];
         let items = Items::of(p, item_category).expect("every model has V");
-        let (w_v, b_d) = (find("W_v"), find("b_d"));
+        let (w_v, b_d, w_r) = (find("W_v"), find("b_d"), find("W_r"));
         let unread = asked.borrow().iter().position(|asked| !asked);
         assert!(unread.is_none(), "no part of the model reads {}", unread.map_or("", |at| &p.specs()[at].name));
         let d = settings.d;
@@ -181,6 +184,7 @@ impl Dmran {
             ila,
             flsa,
             gate,
+            w_r,
             block: block.map(|(norms, feed_forward)| BlockIds { norms, feed_forward }),
             pool,
             derived: Derived { t1, ila: ila_derived },
@@ -258,6 +262,11 @@ impl Dmran {
             }
         };
 
+        let (m, rows) = match self.settings.has_last_row() {
+            true => self.with_last_row(g, last::Hops { x, bucket, offsets, big_h, m }),
+            false => (m, rows),
+        };
+
         // Eq 9 to 12 and the block.
         let mut alignment = None;
         let mhat = self.flsa.map(|w| match g.engine {
@@ -313,7 +322,7 @@ impl Dmran {
 type Readings = (Option<Var>, Option<Var>, Option<Var>, Var);
 
 impl Dmran {
-    /// Eq 14 to 16: both readings of the rows, the gate (naive engine) and `h_c`. Without candidates (the head `mean`)
+    /// Eq 14 to 16: both readings of the rows, the gate (naive engine) and `h_c`. Without candidates (the heads `mean` and `rows`)
     /// there is one reading a sample.
     fn read(
         &self,
@@ -325,7 +334,7 @@ impl Dmran {
     ) -> Readings {
         let h = m.map(|x| self.pool(g, x, c, self.pool[0], rows, candidates));
         let hhat = mx.map(|x| self.pool(g, x, c, self.pool[1], rows, candidates));
-        match (h, hhat, self.gate) {
+        let (h, hhat, f, h_c) = match (h, hhat, self.gate) {
             (Some(h), Some(hhat), Some(w)) => {
                 let (f, h_c) = match g.engine {
                     Engine::Fused => (None, ops::gate(g, [h, hhat], w)),
@@ -340,7 +349,12 @@ impl Dmran {
             (Some(h), None, _) => (Some(h.h), None, None, h.h),
             (_, Some(hhat), _) => (None, Some(hhat.h), None, hhat.h),
             (None, None, _) => unreachable!("every variant has one of the attentions"),
-        }
+        };
+        let h_c = match (self.w_r, mx.or(m)) {
+            (Some(w_r), Some(x)) => rows::add_map(g, h_c, x, w_r),
+            _ => h_c,
+        };
+        (h, hhat, f, h_c)
     }
 
     /// The weights of the head `atrank`.
@@ -359,7 +373,7 @@ impl Dmran {
         candidates: Index,
     ) -> ops::gate::Side {
         let plain = |h| ops::gate::Side { h, table: None };
-        // Only the head `mean` reads without candidates; it looks at none.
+        // Only the heads with user vectors read without candidates; they look at none.
         let (head, c) = c.map_or((Head::Mean, x), |c| (self.settings.head, c));
         let per = g.indices(candidates).get(1).map_or(1, |per| *per as usize);
         match (head, g.engine) {
@@ -368,8 +382,8 @@ impl Dmran {
                 ops::gate::Side::pooled(pooled, x, rows)
             }
             (Head::Vanilla, Engine::Naive) => plain(reference::pool_vanilla(g, x, c, rows, candidates)),
-            (Head::Mean, Engine::Fused) => plain(ops::pool_mean(g, x, rows, per)),
-            (Head::Mean, Engine::Naive) => plain(reference::pool_mean(g, x, rows, candidates)),
+            (Head::Mean | Head::Rows, Engine::Fused) => plain(ops::pool_mean(g, x, rows, per)),
+            (Head::Mean | Head::Rows, Engine::Naive) => plain(reference::pool_mean(g, x, rows, candidates)),
             (Head::Atrank, engine) => {
                 let ids = ids.expect("the head's weights");
                 let (heads, eps) = (self.settings.heads, self.settings.head_eps);
@@ -426,7 +440,7 @@ impl Model for Dmran {
     }
 
     fn forward_shared(&self, g: &mut Graph<'_>, batch: &Batch<'_>, shared: Index) -> Option<(Output, Var)> {
-        if g.engine == Engine::Naive || self.settings.head == Head::Mean {
+        if g.engine == Engine::Naive || self.has_user_vectors() {
             return None;
         }
         let encoded = self.encode(g, batch);
@@ -452,7 +466,7 @@ impl Model for Dmran {
     }
 
     fn has_user_vectors(&self) -> bool {
-        self.settings.head == Head::Mean
+        self.settings.has_user_vectors()
     }
 
     fn derive(&self, g: &mut Graph<'_>, derived: &mut Vec<(ParamId, Var)>) {

@@ -62,6 +62,7 @@ fn settings_lines(f: &mut Formatter<'_>, s: &Settings) -> fmt::Result {
     line(f, "width d", s.d)?;
     if s.has_item_attention() {
         line(f, "hops r", s.hops)?;
+        line(f, "last event", s.last)?;
     }
     line(f, "history cap", s.history_cap)?;
     match (s.has_feature_attention(), s.block) {
@@ -73,7 +74,7 @@ fn settings_lines(f: &mut Formatter<'_>, s: &Settings) -> fmt::Result {
         }
     }
     match s.head {
-        Head::Vanilla | Head::Mean => line(f, "head", s.head)?,
+        Head::Vanilla | Head::Mean | Head::Rows => line(f, "head", s.head)?,
         Head::Atrank => {
             let (heads, width, eps) = (s.heads, s.head_ff_width, s.head_eps);
             let detail = format_args!("{} ({heads} heads, inner width {width}, epsilon {eps:e})", s.head);

@@ -71,13 +71,13 @@ pub(super) struct State {
     pub unknown: usize,
     /// A, event by event `[n, r]`; empty without item level attention.
     pub a: Vec<f32>,
-    /// M, or H without item level attention: `[rows, d]`.
+    /// M, with the last event's row where it has one; or H without item level attention: `[rows, d]`.
     pub m: Vec<f32>,
     /// Mhat' `[rows, d]`; empty without feature level attention.
     pub mx: Vec<f32>,
     /// What each head keeps of M and of Mhat'.
     pub sides: [Side; 2],
-    /// Eq 16 for the head `mean`, `[d]`.
+    /// Eq 16 for the heads with user vectors, `[d]`.
     pub h_c: Vec<f32>,
 }
 
@@ -197,11 +197,12 @@ fn item_level(level: Level, s: &Settings, net: &Network, user: &mut State, work:
         w_s2: item.w_s2.weight(),
         w_v: net.w_v.weight(),
     };
+    let (m, last) = fit(&mut user.m, s.rows() * d).split_at_mut(r * d);
     let mut to = item_attention::Output {
         g: fit(&mut work.g, n * d),
         a: fit(&mut user.a, n * r),
         ax: fit(&mut work.ax, r * d),
-        m: fit(&mut user.m, r * d),
+        m,
     };
     let scratch = grow(&mut work.kernel, item_attention::scratch_len(d, r, n, 1, net.t1.len() / d));
     match &item.of_items {
@@ -210,6 +211,11 @@ fn item_level(level: Level, s: &Settings, net: &Network, user: &mut State, work:
             item_attention::forward_from_g(level, &layer, &mut to, scratch);
         }
         None => item_attention::forward(level, &layer, &mut to, scratch),
+    }
+    if s.has_last_row() {
+        let (x, bucket) = (&work.x[(n - 1) * d..], &user.buckets[n - 1..]);
+        let layer = item_attention::LinearTime { d, x, bucket, t1: &net.t1, w_v: net.w_v.weight() };
+        item_attention::linear_time(level, &layer, last);
     }
 }
 
@@ -263,13 +269,14 @@ fn heads(level: Level, s: &Settings, net: &Network, user: &mut State, work: &mut
                 }
             }
         }
-        Head::Mean => {
+        Head::Mean | Head::Rows => {
             mean_reading(level, s, net, [&user.m, &user.mx], (&mut work.means, &mut work.kernel), &mut user.h_c);
         }
     }
 }
 
-/// Eq 16 for the head `mean`, from M and Mhat': the user's vector `h_c` `[d]`, which does not depend on the candidate.
+/// Eq 16 for the heads `mean` and `rows`, from M and Mhat': the user's vector `h_c` `[d]`, which does not depend on the
+/// candidate.
 pub(super) fn mean_reading(
     level: Level,
     s: &Settings,
@@ -292,6 +299,16 @@ pub(super) fn mean_reading(
         }
         None => h_c.copy_from_slice(if s.has_item_attention() { h } else { hhat }),
     }
+    if let Some(w_r) = &net.w_r {
+        let y = &mut grow(kernel, d)[..d];
+        w_r.forward(level, rows_of_map(streams), false, y);
+        h_c.iter_mut().zip(&*y).for_each(|(h_c, y)| *h_c += y);
+    }
+}
+
+/// The rows that the head `rows` maps: Mhat', or M where there is none.
+pub(super) fn rows_of_map([m, mx]: [&[f32]; 2]) -> &[f32] {
+    if mx.is_empty() { m } else { mx }
 }
 
 /// Eq 16 on rows of h and hhat; all slices of one length, a multiple of d.

@@ -3,7 +3,7 @@
 
 use dmran_kernels::pooling::{self, Mask, Pool};
 
-use super::encode::{State, fuse, offsets};
+use super::encode::{State, fuse, offsets, rows_of_map};
 use super::network::FeatureLevel;
 use super::score::HeadWork;
 use super::serve::Scorer;
@@ -46,7 +46,8 @@ pub struct DimensionFocus {
     /// The largest weight that the dimension gives to one row: `1 / rows` where all rows weigh the same, 1 where the
     /// dimension takes everything from one.
     pub focus: f32,
-    /// The row (hop, or event for the variant `feature`) with that weight.
+    /// The row (hop, or after all hops the last event where it has a row of its own; event for the variant `feature`) with
+    /// that weight.
     pub row: usize,
 }
 
@@ -62,7 +63,11 @@ impl User<'_> {
     /// - `f`: [`Explanation::gate`].
     ///
     /// The share of event n is `f sum_i w_i A_in + (1 - f) sum_ij what_i b_ij A_jn`; a variant without one of the
-    /// levels has the other's term alone, and without item level attention the rows are the events themselves.
+    /// levels has the other's term alone, and without item level attention the rows are the events themselves. The weight of
+    /// the last event's own row ([`LastEvent::Row`](crate::spec::LastEvent::Row)) is added to its share.
+    /// The head `rows` adds a part for each row, whose weight `what_i` is by the size of what `W_r` makes of it for the
+    /// candidate, beside the size of what the readings give.
+    ///
     /// Residual connections, norms and feed forward parts are not followed: shares tell where the model looked, not
     /// how the score would change without an event.
     ///
@@ -102,21 +107,31 @@ impl User<'_> {
 
         // Weights of the rows of M, of which the events' shares follow.
         let mut rows = vec![0.0; user.m.len() / s.d];
+        let (read, mapped) = scorer.parts(user, &c, score[0] - bias);
         if let Some(w) = h {
-            rows.iter_mut().zip(w).for_each(|(row, w)| *row += gate * w);
+            rows.iter_mut().zip(w).for_each(|(row, w)| *row += read * gate * w);
         }
-        if let (Some(w), Some(feature)) = (hhat, &net.feature) {
-            let (to, dimensions) = scorer.follow(feature, &user.m, w);
-            rows.iter_mut().zip(to).for_each(|(row, w)| *row += (1.0 - gate) * w);
-            explanation.dimensions = dimensions;
+        match (hhat, &net.feature) {
+            (Some(w), Some(feature)) => {
+                let all = 1.0 - read * gate;
+                let what: Vec<f32> =
+                    w.iter().zip(&mapped).map(|(w, part)| (read * (1.0 - gate) * w + part) / all).collect();
+                let (to, dimensions) = scorer.follow(feature, &user.m, &what);
+                rows.iter_mut().zip(to).for_each(|(row, w)| *row += all * w);
+                explanation.dimensions = dimensions;
+            }
+            _ => rows.iter_mut().zip(&mapped).for_each(|(row, part)| *row += part),
         }
         let events = user.items.iter().zip(&user.positions).enumerate();
         explanation.events = events
             .map(|(n, (&item, &position))| {
-                let share = match user.a.chunks_exact(rows.len()).nth(n) {
+                let mut share = match user.a.chunks_exact(s.hops).nth(n) {
                     Some(a) => a.iter().zip(&rows).map(|(a, w)| a * w).sum(),
                     None => rows[n],
                 };
+                if s.has_last_row() && n + 1 == user.items.len() {
+                    share += rows[s.hops];
+                }
                 EventShare { position, item, share }
             })
             .collect();
@@ -127,6 +142,33 @@ impl User<'_> {
 }
 
 impl Scorer {
+    /// What the readings of eq 14 to 16 add to the score of `c` (without its bias), and what the map of the head `rows` adds
+    /// row by row, as parts of the sum of their sizes; without a map all of it and zeros.
+    fn parts(&self, user: &State, c: &[f32], score: f32) -> (f32, Vec<f32>) {
+        let d = c.len();
+        let mut parts = vec![0.0; user.m.len() / d];
+        let Some(w_r) = &self.network.w_r else { return (1.0, parts) };
+        let x = rows_of_map(user.streams());
+        let mut y = vec![0.0; d];
+        let mut read = score;
+        for (row, part) in parts.iter_mut().enumerate() {
+            let mut alone = vec![0.0; x.len()];
+            let of = row * d..(row + 1) * d;
+            alone[of.clone()].copy_from_slice(&x[of]);
+            w_r.forward(self.level(), &alone, false, &mut y);
+            let added: f32 = c.iter().zip(&y).map(|(c, y)| c * y).sum();
+            read -= added;
+            *part = added.abs();
+        }
+        let read = read.abs();
+        let all = read + parts.iter().sum::<f32>();
+        if all == 0.0 {
+            return (1.0, vec![0.0; parts.len()]);
+        }
+        parts.iter_mut().for_each(|part| *part /= all);
+        (read / all, parts)
+    }
+
     /// The weights that the candidate `c` gives to the rows of one stream: positive, with sum 1.
     fn reading(&self, rows: &[f32], keys: &[f32], at: usize, c: &[f32]) -> Vec<f32> {
         let (level, s) = (self.level(), self.settings());
@@ -138,7 +180,7 @@ impl Scorer {
                 head.query.forward(level, c, true, &mut query);
                 (s.heads, keys, query)
             }
-            (Head::Mean, _) => return vec![1.0 / n as f32; n],
+            (Head::Mean | Head::Rows, _) => return vec![1.0 / n as f32; n],
             _ => (1, rows, c.to_vec()),
         };
         let pool = Pool { d: s.d, heads, candidates: 1, offsets: &offsets, mask: Mask::Full };
@@ -197,7 +239,7 @@ fn mean_gate(scorer: &Scorer, user: &State, c: &[f32]) -> f32 {
             scorer.fused_rows(user, c, None, &mut work);
             work.h
         }
-        Head::Vanilla | Head::Mean => [0, 1].map(|at| {
+        Head::Vanilla | Head::Mean | Head::Rows => [0, 1].map(|at| {
             let rows = user.streams()[at];
             let weights = scorer.reading(rows, &[], at, c);
             let mut h = vec![0.0; d];

@@ -19,6 +19,8 @@ pub(super) struct Network {
     pub item: Option<ItemLevel>,
     pub feature: Option<FeatureLevel>,
     pub gate: Option<Gate>,
+    /// `W_r` of the head `rows`.
+    pub w_r: Option<Linear>,
     /// The heads `atrank` over M and over Mhat'.
     pub heads: [Option<AtrankHead>; 2],
 }
@@ -88,8 +90,9 @@ impl Network {
             block: s.has_block().then(|| NormFeedForward::new(model, "block", d, s.ff_width, s.block_eps)),
         });
         let gate = s.has_gate().then(|| Gate { sides: ["W_f1", "W_f2"].map(square), bias: get("b_f").to_vec() });
+        let w_r = s.has_row_map().then(|| Linear::new(get("W_r"), d, s.rows() * d, None));
         let head = |stream| atrank_head(model, s, stream);
-        Network { t1, w_v, item, feature, gate, heads: [Stream::H, Stream::HHat].map(head) }
+        Network { t1, w_v, item, feature, gate, w_r, heads: [Stream::H, Stream::HHat].map(head) }
     }
 }
 

@@ -168,7 +168,7 @@ impl Scorer {
                 let tables = self.vanilla_tables(user);
                 score::vanilla(level, &tables, c, bias, scores, grow(&mut work.kernel, tables.scratch_len()));
             }
-            Head::Mean => score::fixed(level, &user.h_c, c, bias, scores),
+            Head::Mean | Head::Rows => score::fixed(level, &user.h_c, c, bias, scores),
             Head::Atrank => {
                 let blocks = c.table.chunks(ATRANK_BLOCK * d).zip(bias.chunks(ATRANK_BLOCK));
                 for (at, ((c, bias), scores)) in blocks.zip(scores.chunks_mut(ATRANK_BLOCK)).enumerate() {

@@ -1,15 +1,14 @@
-//! Vectors that do not depend on the candidate: of items, and of users by the head `mean`.
+//! Vectors that do not depend on the candidate: of items, and of users by the heads `mean` and `rows`.
 
 use super::encode::mean_reading;
 use super::serve::Scorer;
 use super::user::User;
-use crate::spec::settings::Head;
 
 impl Scorer {
-    /// Whether a user's score of an item is one dot product, `user . item + bias`, so that vectors say everything: the head
-    /// `mean`.
+    /// Whether a user's score of an item is one dot product, `user . item + bias`, so that vectors say everything: the
+    /// heads `mean` and `rows`.
     pub fn has_user_vectors(&self) -> bool {
-        self.settings().head == Head::Mean
+        self.settings().has_user_vectors()
     }
 
     /// Writes the vectors (eq 1) of items, `[items, d]`: the item's row of V, and beside it its category's row of C where
@@ -30,7 +29,7 @@ impl Scorer {
 }
 
 impl User<'_> {
-    /// The user's vector, `[d]`: with the head `mean` an item's score is its dot product with the item's vector
+    /// The user's vector, `[d]`: with the heads `mean` and `rows` an item's score is its dot product with the item's vector
     /// ([`Scorer::item_vectors`]) plus the item's bias. `None` for a cold user.
     ///
     /// For the other heads, whose reading of a history depends on the candidate, it is what the head `mean` would give from

@@ -146,6 +146,7 @@ impl Settings {
 /// | `W_s1`, `W_s2` | `[d, d]`, `[r, d]` | item level attention (eq 7) |
 /// | `W_s3`, `W_s4`, `b_s2`, `W_s5` | `[d, d]`, `b_s2` `[d]` | feature level attention (eq 9) |
 /// | `W_f1`, `W_f2`, `b_f` | `[d, d]`, `[d, d]`, `[d]` | gate (eq 16): both attentions |
+/// | `W_r` | `[d, R d]`, R the rows of M | head `rows` and item level attention |
 /// | `block.*` | `W_1` `[ff, d]`, `W_2` `[d, ff]` | block `transformer` and feature level attention |
 /// | `h.*`, `hhat.*` | `W_1` `[head_ff, d]`, `W_2` `[d, head_ff]` | head `atrank`, each stream of the variant |
 pub fn expected_tensors(settings: &Settings, counts: Counts) -> Vec<TensorSpec> {
@@ -186,6 +187,9 @@ pub fn expected_tensors(settings: &Settings, counts: Counts) -> Vec<TensorSpec> 
         add("W_f1", square);
         add("W_f2", square);
         add("b_f", Vector(d));
+    }
+    if settings.has_row_map() {
+        add("W_r", Matrix(d, settings.rows() * d));
     }
     if settings.has_block() {
         add("block.ln1.g", Vector(d));

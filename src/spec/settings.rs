@@ -49,6 +49,17 @@ named_enum! {
 }
 
 named_enum! {
+    /// What the last event is beside its part in the hops: a choice of this program's, the paper has none.
+    LastEvent as "last" {
+        /// Nothing: only the hops carry it.
+        None = 0, "none";
+        /// A row of `M` of its own, the last one: its vector of eq 1. For variants with item level attention; the others' rows
+        /// are all of the events.
+        Row = 1, "row";
+    }
+}
+
+named_enum! {
     /// How a candidate reads the rows of `M` and `Mhat'` (eq 14, 15).
     Head as "head" {
         /// Several heads of ReLU projections, residual, layer norm, feed forward, layer norm.
@@ -57,6 +68,9 @@ named_enum! {
         Vanilla = 1, "vanilla";
         /// The mean of the rows: the user's vector does not depend on the candidate.
         Mean = 2, "mean";
+        /// As [`Head::Mean`], and after eq 16 a linear map of all rows side by side is added: what each hop and the last event
+        /// say keeps its own weights. The variant [`Variant::Feature`], whose rows are as many as events, reads as `mean` does.
+        Rows = 3, "rows";
     }
 }
 
@@ -81,7 +95,7 @@ pub const MAX_BUCKETS: usize = 64;
 pub struct Settings {
     /// d, the width of every hidden vector.
     pub d: usize,
-    /// r, the hops of the item level attention: rows of `M`.
+    /// r, the hops of the item level attention.
     pub hops: usize,
     /// How many of a user's latest events the model reads.
     pub history_cap: usize,
@@ -91,6 +105,8 @@ pub struct Settings {
     pub time: TimeKind,
     /// The whole model or an ablation.
     pub variant: Variant,
+    /// Whether the last event is a row of `M` of its own.
+    pub last: LastEvent,
     /// What follows the feature level attention.
     pub block: Block,
     /// How a candidate reads the user's rows.
@@ -122,6 +138,7 @@ impl Default for Settings {
             buckets: 14,
             time: TimeKind::Paper,
             variant: Variant::Full,
+            last: LastEvent::None,
             block: Block::Transformer,
             head: Head::Atrank,
             heads: 8,
@@ -150,6 +167,27 @@ impl Settings {
     /// Whether the model has item level attention (eq 7, 8).
     pub fn has_item_attention(&self) -> bool {
         self.variant != Variant::Feature
+    }
+
+    /// Whether `M` has a row for the last event, after those of the hops.
+    pub fn has_last_row(&self) -> bool {
+        self.has_item_attention() && self.last == LastEvent::Row
+    }
+
+    /// The rows of `M`: the hops, and the last event's where it has one. Without item level attention there are as many as
+    /// events instead.
+    pub fn rows(&self) -> usize {
+        self.hops + usize::from(self.has_last_row())
+    }
+
+    /// Whether the user's vector is the same for all candidates.
+    pub fn has_user_vectors(&self) -> bool {
+        matches!(self.head, Head::Mean | Head::Rows)
+    }
+
+    /// Whether `W_r` maps the rows side by side into the user's vector.
+    pub fn has_row_map(&self) -> bool {
+        self.head == Head::Rows && self.has_item_attention()
     }
 
     /// Whether the model has feature level attention (eq 9 to 12).
@@ -285,10 +323,11 @@ mod tests {
             assert_eq!(Variant::from_code(v.code()), Some(v));
         }
         assert_eq!(Variant::NAMES, ["full", "no-time", "item", "feature"].as_slice());
-        assert_eq!(Head::NAMES, ["atrank", "vanilla", "mean"].as_slice());
+        assert_eq!(Head::NAMES, ["atrank", "vanilla", "mean", "rows"].as_slice());
         assert_eq!(Block::NAMES, ["transformer", "plain"].as_slice());
+        assert_eq!(LastEvent::NAMES, ["none", "row"].as_slice());
         assert_eq!(TimeKind::NAMES, ["paper", "atrank", "none", "order", "age-order", "auto"].as_slice());
-        assert_eq!(Head::from_code(3), None);
+        assert_eq!(Head::from_code(4), None);
         let error = "no_time".parse::<Variant>().unwrap_err().to_string();
         assert_eq!(error, "variant = \"no_time\" does not exist; choose one of: full, no-time, item, feature");
     }
@@ -305,6 +344,7 @@ mod tests {
         check(Variant::ALL, Variant::NAMES);
         check(Block::ALL, Block::NAMES);
         check(Head::ALL, Head::NAMES);
+        check(LastEvent::ALL, LastEvent::NAMES);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use serde_json::Value;
 use std::path::Path;
 
 /// The cases under `tests/golden/`.
-pub const CASES: [&str; 10] =
-    ["n1", "n4", "n4pad", "n7pad", "n7post", "n7cat", "n7catpost", "n7big", "n5odd", "n19d32"];
+pub const CASES: [&str; 12] =
+    ["n1", "n4", "n4pad", "n7pad", "n7post", "n7cat", "n7catpost", "n7big", "n5odd", "n19d32", "last", "rows"];
 
 /// One case.
 pub struct Case {
@@ -60,6 +60,11 @@ impl Case {
     /// A text of the case's description.
     pub fn text(&self, key: &str) -> &str {
         self.header["__metadata__"][key].as_str().unwrap_or_else(|| panic!("no {key}"))
+    }
+
+    /// A text that not every case's description has.
+    pub fn maybe(&self, key: &str) -> Option<&str> {
+        self.header["__metadata__"][key].as_str()
     }
 
     /// A yes or no of the case's description.

@@ -20,8 +20,8 @@ pub(super) struct Partial<const V: usize>(pub [Lines<V>; LANES / TILE]);
 pub(super) struct Dims<'a, const V: usize> {
     pub tables: &'a Tables<'a>,
     /// The weights of M's rows and of Mhat's, but those of the first rows.
-    pub w: &'a [Line<V>],
-    pub what: &'a [Line<V>],
+    pub w: &'a [f32],
+    pub what: &'a [f32],
     /// `[d]`, and zeros up to whole tiles: the candidates.
     pub block: &'a [Line<V>],
     /// The block after, which is fetched meanwhile.
@@ -122,7 +122,7 @@ impl<const V: usize> Dims<'_, V> {
     fn add_pooled<S: Simd>(&self, s: S, partial: &mut Partial<V>) {
         for (k, (tile, c)) in self.tables.tiles().zip(self.block.as_chunks::<TILE>().0).enumerate() {
             self.fetch(k);
-            let h = pool(s, self.w, &self.tables.side::<0>(tile));
+            let h: [[S::F32; V]; TILE] = pool(s, self.w, &self.tables.side::<0>(tile));
             let partial = &mut partial.0[k % (LANES / TILE)];
             for i in 0..TILE {
                 for v in 0..V {
@@ -170,8 +170,8 @@ impl<const V: usize> Before<'_, V> {
     #[inline(always)]
     fn finish<S: Simd>(&mut self, s: S, i: usize) -> Finish<'_, S, V> {
         let mut z = [s.zero(); V];
-        for (z, line) in z.iter_mut().zip(&self.sums.z[i]) {
-            *z = s.load(line);
+        for v in 0..V {
+            z[v] = s.load(&self.sums.z[i][v]);
         }
         Finish {
             sigmoids: Sigmoids::new(s, z),
@@ -232,22 +232,22 @@ fn store_all<S: Simd, const V: usize>(s: S, sums: [[S::F32; V]; TILE], to: &mut 
 
 /// The weighted sum of a table's dimensions: one chain, from the first row on.
 #[inline(always)]
-fn pool<S: Simd, const V: usize>(s: S, w: &[Line<V>], part: &Part) -> [[S::F32; V]; TILE] {
+fn pool<S: Simd, const V: usize>(s: S, w: &[f32], part: &Part) -> [[S::F32; V]; TILE] {
     let sums = starts(s, part, None);
-    tile::strided(s, (part.rest, 1, TILE), (w.as_flattened().as_flattened(), V * LANES), w.len(), sums)
+    tile::strided(s, (part.rest, 1, TILE), (w, V * LANES), w.len() / (V * LANES), sums)
 }
 
 /// [`pool`], `start +` where there is one, and a dimension of another tile.
 #[inline(always)]
 fn pool_while<S: Simd, const V: usize>(
     s: S,
-    w: &[Line<V>],
+    w: &[f32],
     part: &Part,
     start: Option<[[S::F32; V]; TILE]>,
     other: &mut Finish<S, V>,
 ) -> [[S::F32; V]; TILE] {
     let sums = starts(s, part, start);
-    tile::strided_while(s, (part.rest, 1, TILE), (w.as_flattened().as_flattened(), V * LANES), w.len(), sums, other)
+    tile::strided_while(s, (part.rest, 1, TILE), (w, V * LANES), w.len() / (V * LANES), sums, other)
 }
 
 /// Where the chains of [`pool`] and [`pool_while`] start.

@@ -120,6 +120,7 @@ impl Blocks<'_, '_> {
             if tables.gated {
                 weights::<S, V, 1>(s, d, tables, block, what);
             }
+            let [w, what] = [&*w, &*what].map(|w| w.as_flattened().as_flattened());
             let dims = Dims { tables, w, what, block, next: &next };
             pipeline.add_dots(s, &dims);
             let done = first - range.start;
@@ -198,7 +199,9 @@ fn scores<S: Simd, const R: usize, const V: usize, const SIDE: usize>(
     w: &mut [Line<V>],
 ) -> usize {
     let mut acc = [[s.zero(); V]; R];
-    for (tile, c) in tables.tiles().zip(block.as_chunks::<TILE>().0) {
+    let block = block.as_chunks::<TILE>().0;
+    for (k, tile) in tables.tiles().enumerate() {
+        let c = &block[k];
         let rows = &tables.side::<SIDE>(tile).rest[j * TILE..];
         let c = c.as_flattened().as_flattened();
         acc = tile::strided(s, (rows, TILE, 1), (c, V * LANES), TILE, acc);

@@ -2,6 +2,10 @@
 //!
 //! Every element of a tile is one chain of [`Simd::mul_add`] over k in ascending order, whatever the size of the tile.
 
+// Loops over a tile count their vectors: without link time optimisation the adaptors of iterators are calls, around which every
+// vector register is saved.
+#![allow(clippy::needless_range_loop)]
+
 use super::{LANES, Simd, prefetch_line};
 
 /// `acc[r][c] += sum_k x[r][k] * w[c][k]`, where `w` is packed: panel c starts at `c * panel`, and its row k has 16 columns.
@@ -87,8 +91,8 @@ unsafe fn packed_step<S: Simd, const R: usize, const C: usize>(
         }
         for (r, acc) in acc.iter_mut().enumerate() {
             let a = s.splat(*x.add(r * stride));
-            for (acc, &b) in acc.iter_mut().zip(&b) {
-                *acc = s.mul_add(a, b, *acc);
+            for c in 0..C {
+                acc[c] = s.mul_add(a, b[c], acc[c]);
             }
         }
     }
@@ -212,8 +216,8 @@ unsafe fn strided_step<S: Simd, const R: usize, const C: usize>(
         }
         for (r, acc) in acc.iter_mut().enumerate() {
             let a = s.splat(*a.add(r * row));
-            for (acc, &v) in acc.iter_mut().zip(&v) {
-                *acc = s.mul_add(a, v, *acc);
+            for c in 0..C {
+                acc[c] = s.mul_add(a, v[c], acc[c]);
             }
         }
     }
@@ -253,8 +257,8 @@ impl<'a> Lanes<'a> {
     #[inline(always)]
     pub fn load_rest<S: Simd>(&self, s: S, at: usize) -> [S::F32; LANES] {
         let mut v = [s.zero(); LANES];
-        for (v, &start) in v.iter_mut().zip(&self.starts) {
-            *v = s.load_partial(&self.data[start + at..start + self.width]);
+        for lane in 0..LANES {
+            v[lane] = s.load_partial(&self.data[self.starts[lane] + at..self.starts[lane] + self.width]);
         }
         v
     }
@@ -273,9 +277,9 @@ pub(crate) fn transpose_whole<S: Simd>(s: S, rows: &Lanes, whole: usize, out: &m
     let (data, out) = (rows.data.as_ptr(), out.as_mut_ptr());
     for at in (0..whole).step_by(LANES) {
         let mut v = [s.zero(); LANES];
-        for (v, &start) in v.iter_mut().zip(&rows.starts) {
+        for lane in 0..LANES {
             // SAFETY: at + 16 is at most the width, which `Lanes::new` found from each start on.
-            *v = unsafe { s.load_ptr(data.add(start + at)) };
+            v[lane] = unsafe { s.load_ptr(data.add(rows.starts[lane] + at)) };
         }
         for (i, column) in s.transpose(v).into_iter().enumerate() {
             // SAFETY: at + i is below `whole`, so the assertion covers the write.

@@ -4,7 +4,7 @@ use super::super::ids::IdsError;
 use super::error::ModelFileError;
 use super::header::Entry;
 use crate::spec::layout::{Counts, Shape, TensorSpec, expected_tensors};
-use crate::spec::settings::{Block, Head, Settings, SettingsError, TimeKind, Variant};
+use crate::spec::settings::{Block, Head, LastEvent, Settings, SettingsError, TimeKind, Variant};
 
 /// What a section holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,7 +191,7 @@ pub(crate) fn encode_settings(s: &Settings) -> [u8; SETTINGS_BYTES] {
         u32::from(s.categories),
         s.block_eps.to_bits(),
         s.head_eps.to_bits(),
-        0,
+        s.last.code(),
     ];
     let mut out = [0; SETTINGS_BYTES];
     for (bytes, field) in out.as_chunks_mut::<4>().0.iter_mut().zip(fields) {
@@ -222,7 +222,7 @@ pub(crate) fn decode_settings(bytes: &[u8; SETTINGS_BYTES]) -> Result<Settings, 
         categories,
         block_eps,
         head_eps,
-        zero,
+        last,
     ] = fields;
     let unknown = |setting, code| SettingsError::Code { setting, code };
     let flag = |setting, code| match code {
@@ -230,9 +230,6 @@ pub(crate) fn decode_settings(bytes: &[u8; SETTINGS_BYTES]) -> Result<Settings, 
         1 => Ok(true),
         _ => Err(unknown(setting, code)),
     };
-    if zero != 0 {
-        return Err(unknown("reserved", zero));
-    }
     let settings = Settings {
         d: d as usize,
         hops: hops as usize,
@@ -240,6 +237,7 @@ pub(crate) fn decode_settings(bytes: &[u8; SETTINGS_BYTES]) -> Result<Settings, 
         buckets: buckets as usize,
         time: TimeKind::from_code(time).ok_or(unknown("time", time))?,
         variant: Variant::from_code(variant).ok_or(unknown("variant", variant))?,
+        last: LastEvent::from_code(last).ok_or(unknown("last", last))?,
         block: Block::from_code(block).ok_or(unknown("block", block))?,
         head: Head::from_code(head).ok_or(unknown("head", head))?,
         heads: heads as usize,

@@ -5,7 +5,7 @@ use super::{ConfigError, Denominator, L2Kind, NegativesKind, OnNan, OptimizerKin
 use crate::autograd::tape::Engine;
 use crate::data::Protocol;
 use crate::model::Kind;
-use crate::scorer::{Block, Head, TimeKind, Variant};
+use crate::spec::{Block, Head, LastEvent, TimeKind, Variant};
 use crate::train::losses::Loss;
 use serde::Deserialize;
 use serde::de::value::Error;
@@ -184,6 +184,11 @@ pub const SETTINGS: &[Setting] = &[
          auto (order where the log has no times, age-order where they tell the events of a day apart, else paper)",
     ),
     model("variant", Takes::Name(names_of::<Variant>), "which parts the model has"),
+    model(
+        "last",
+        Takes::Name(names_of::<LastEvent>),
+        "what the last event is beside its part in the hops: none, or a row of its own that the features and the candidate see",
+    ),
     model("block", Takes::Name(names_of::<Block>), "what follows the feature level attention"),
     model("head", Takes::Name(names_of::<Head>), "how a candidate reads the user"),
     model("heads", ANY, "heads of the head atrank, and of the models atrank and sasrec; divides d"),
