@@ -120,7 +120,7 @@ mod tests {
     use crate::autograd::params::Form;
 
     /// The numbers of the only table.
-    const ALL: &[Range<usize>] = &[0..3];
+    const ALL: &[Range<usize>] = std::slice::from_ref(&(0..3));
 
     fn params(of: f32) -> Params {
         let mut params = Params::default();

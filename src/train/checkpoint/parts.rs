@@ -45,7 +45,7 @@ pub fn is_part(name: &Path) -> bool {
 impl Manifest {
     /// Reads a part of the checkpoint `path`.
     pub(super) fn load(&self, path: &Path, part: usize) -> Result<Checkpoint, CheckpointError> {
-        self.with(path, part, |file, header| wire::checkpoint(file, header))
+        self.with(path, part, wire::checkpoint)
     }
 
     /// Reads all parts of the checkpoint `path` into one.
