@@ -6,6 +6,7 @@ mod cli;
 
 use cli::{Folder, Ran};
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -170,6 +171,83 @@ fn a_rank_that_is_killed_ends_all_and_the_run_goes_on_to_the_same_bytes() {
     }
     println!("{killed} ranks killed, {went_on} runs went on from a checkpoint: all models byte-identical");
     assert!(killed > 0 && went_on > 0);
+}
+
+/// The run folder `from` again, without its model, and of its checkpoints with those alone that `keeps` says: given how many
+/// there are, and the number of one.
+fn copy(folder: &Folder, from: &str, to: &str, keeps: impl Fn(usize, usize) -> bool) -> Vec<PathBuf> {
+    let (from, to) = (folder.path(from), folder.path(to));
+    std::fs::create_dir_all(to.join("checkpoints")).unwrap();
+    let files = |path: &Path| -> Vec<PathBuf> {
+        let mut files: Vec<_> = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.is_file());
+        files.sort();
+        files
+    };
+    for file in files(&from).into_iter().filter(|file| file.extension().is_none_or(|it| it != "dmran")) {
+        std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    }
+    let all = files(&from.join("checkpoints"));
+    let number = |file: &Path| -> usize {
+        file.file_name().unwrap().to_str().unwrap().split('-').next().unwrap().parse().unwrap()
+    };
+    let most = all.iter().map(|file| number(file)).max().unwrap();
+    for file in all.iter().filter(|file| keeps(most, number(file))) {
+        std::fs::copy(file, to.join("checkpoints").join(file.file_name().unwrap())).unwrap();
+    }
+    files(&to.join("checkpoints"))
+}
+
+#[test]
+fn a_checkpoint_in_parts_serves_any_number_of_ranks_and_a_broken_part_is_named() {
+    let every_step = ["--checkpoint-minutes", "0", "--keep-checkpoints", "999"];
+    for (loss, head) in [("bce", "atrank"), ("softmax", "mean")] {
+        let folder = Folder::with_log();
+        let args =
+            |run: &'static str| with(&[&["--loss", loss, "--head", head, "--run", run][..], &every_step].concat());
+        folder.run(&args("one")).ok();
+        let whole = folder.read("one/model.dmran");
+        let ran = run(&folder, 4, &args("four"));
+        assert!(ran.code == 0 && folder.read("four/model.dmran") == whole, "{}", ran.err);
+        for (from, files) in [("one", 1), ("four", 5)] {
+            for ranks in [0, 2, 8] {
+                let middle = |most: usize, number: usize| number == most / 2;
+                assert_eq!(copy(&folder, from, "again", middle).len(), files);
+                let args = args("again");
+                let ran = if ranks == 0 { folder.run(&args) } else { run(&folder, ranks, &args) };
+                assert!(ran.code == 0 && ran.err.contains("going on: "), "{}", ran.err);
+                assert!(folder.read("again/model.dmran") == whole, "{loss}: from {from} to {ranks}");
+                std::fs::remove_dir_all(folder.path("again")).unwrap();
+            }
+        }
+        if loss == "softmax" {
+            continue;
+        }
+        // The last one alone, of which a part is missing or has another bit; then with the one before it.
+        for (broken, ranks, why) in [(2, 1, "No such file"), (1, 2, "checksum"), (3, 4, "checksum")] {
+            for older in [0, 1] {
+                let files = copy(&folder, "four", "again", |most, number| number + older >= most);
+                let part = files.iter().rfind(|file| file.extension().unwrap() == &*format!("part-{broken}")).unwrap();
+                if broken == 2 {
+                    std::fs::remove_file(part).unwrap();
+                } else {
+                    let mut bytes = std::fs::read(part).unwrap();
+                    let middle = bytes.len() / 2;
+                    bytes[middle] ^= 1;
+                    std::fs::write(part, bytes).unwrap();
+                }
+                let ran = if ranks == 1 { folder.run(&args("again")) } else { run(&folder, ranks, &args("again")) };
+                let name = part.file_name().unwrap().to_str().unwrap();
+                assert!(ran.err.contains(name) && ran.err.contains(why), "{name}: {}", ran.err);
+                if older == 0 {
+                    assert!(ran.code == 2 && ran.err.contains("put that file back, or remove"), "{}", ran.err);
+                } else {
+                    assert!(ran.code == 0 && folder.read("again/model.dmran") == whole, "{}", ran.err);
+                }
+                std::fs::remove_dir_all(folder.path("again")).unwrap();
+            }
+        }
+    }
 }
 
 #[test]

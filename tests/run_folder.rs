@@ -274,7 +274,7 @@ fn the_last_few_are_kept_and_a_broken_one_is_passed_over() {
     // The broken one goes with the first that is written, not the good one.
     run.trainer.optimizer.step = 8;
     run.state.position += 1;
-    kept.save(&run).unwrap();
+    kept.save(&mut run).unwrap();
     assert!(paths[0].exists() && !paths[1].exists());
     drop(kept);
 
@@ -335,11 +335,11 @@ fn whatever_call_fails_a_checkpoint_still_loads_and_the_error_says_why() {
             let mut run = fit(&dataset, &config);
             kept.start(&mut run, identity.clone(), &[]).unwrap();
             run.trainer.optimizer.step = 1;
-            kept.save(&run).unwrap();
+            kept.save(&mut run).unwrap();
             run.state.position = 32;
             run.trainer.optimizer.step = 2;
             faulty.strike_at(strike);
-            let saved = kept.save(&run);
+            let saved = kept.save(&mut run);
             let struck = faulty.has_struck();
             let (_, newest, skipped) = kept.newest().unwrap().expect("a checkpoint");
             assert!(skipped.is_empty(), "nothing half written has a checkpoint's name");
@@ -355,7 +355,7 @@ fn whatever_call_fails_a_checkpoint_still_loads_and_the_error_says_why() {
                     );
                     // And once the disk is well again the run can be kept.
                     faulty.strike_at(0);
-                    kept.save(&run).unwrap();
+                    kept.save(&mut run).unwrap();
                     assert_eq!(kept.newest().unwrap().unwrap().1.point.step, 2);
                 }
             }

@@ -119,6 +119,7 @@ fn train(args: &Args, team: Team) -> Result<(), Failure> {
         what.iter().filter(|what| !quiet || leads && what.weight() == Weight::Loss).for_each(super::say);
     };
     let mut session = Session::new(opened, config)?.keeping(args.run.keeping()).max_memory(args.run.max_memory);
+    session = session.shared_by(team.count());
     say(session.take_notes());
     if files.is_empty() && !args.bundled.is_set() {
         tell("note: no log was named, so this is the bundled one; dmran train LOG trains on yours".into());

@@ -128,7 +128,15 @@ struct Squares {
     bias: f64,
     /// Of each category.
     categories: Vec<f64>,
-    added: f64,
+}
+
+/// Which gradients of items all ranks of a team have in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gathered {
+    /// Those of all items.
+    All,
+    /// Of the items' own vectors and biases those of a rank's [own](Catalogue::bounds); of their categories all.
+    Own,
 }
 
 /// Which table of the catalogue.
@@ -188,17 +196,18 @@ impl Catalogue {
     /// # Panics
     /// If lengths do not fit the catalogue's sizes or each other, or a target is no item.
     pub fn loss_and_gradients(&mut self, rows: &ItemRows, batch: &Batch, d_users: &mut [f32]) -> f64 {
-        self.shared_loss_and_gradients(&mut Team::default(), rows, batch, d_users)
+        self.shared_loss_and_gradients(&mut Team::default(), Gathered::All, rows, batch, d_users)
     }
 
-    /// [`Catalogue::loss_and_gradients`] by a team, of whose ranks each computes a part of the items and has all results; to the
-    /// bits of one.
+    /// [`Catalogue::loss_and_gradients`] by a team, of whose ranks each computes a part of the items; to the bits of one. All have
+    /// the loss and the users' gradients, and of the items' those that are asked for.
     ///
     /// # Panics
     /// As there.
     pub(crate) fn shared_loss_and_gradients(
         &mut self,
         team: &mut Team,
+        gathered: Gathered,
         rows: &ItemRows,
         batch: &Batch,
         d_users: &mut [f32],
@@ -224,7 +233,7 @@ impl Catalogue {
             let write = if from == 0 { Write::Over } else { Write::Add };
             self.backward(&chunk, write, to == count, own.clone());
         }
-        self.share_gradients(team, &own);
+        self.share_gradients(team, gathered, &own);
         self.finish_tables();
         self.weighted(batch)
     }
@@ -266,22 +275,23 @@ impl Catalogue {
     }
 
     /// Adds gradients `[rows.len(), width]` of single rows of a table that were read elsewhere (a history's items), each
-    /// row at most once.
+    /// row at most once. By how much each changes the sum of all squares comes into `changes`; see
+    /// [`Catalogue::sum_squares`].
     ///
     /// # Panics
     /// If the lengths do not fit or there is no such row.
-    pub fn add_rows(&mut self, table: TableOf, rows: &[u32], grads: &[f32]) {
+    pub fn add_rows(&mut self, table: TableOf, rows: &[u32], grads: &[f32], changes: &mut [f64]) {
         let (dense, width) = match table {
             TableOf::Items => (&mut *self.d_items, self.width),
             TableOf::Categories => (&mut *self.d_categories, self.category_width),
         };
-        self.squares.added += added::add_rows(self.level, dense, width, rows, grads);
+        added::add_rows(self.level, (dense, width), rows, grads, changes);
     }
 
-    /// The sum of the squares of all gradients of the tables, with what [`Catalogue::add_rows`] added.
+    /// The sum of the squares of all gradients of the tables, without what [`Catalogue::add_rows`] has added.
     pub fn sum_squares(&self) -> f64 {
-        let Squares { items, bias, categories, added } = &self.squares;
-        items + bias + categories.iter().sum::<f64>() + added
+        let Squares { items, bias, categories } = &self.squares;
+        items + bias + categories.iter().sum::<f64>()
     }
 
     /// Bytes held, for memory accounts.
@@ -304,7 +314,6 @@ impl Catalogue {
             panic!("target {target} of a catalogue of {} items", self.items);
         }
         self.losses.clear();
-        self.squares.added = 0.0;
     }
 
     /// The runs, each with its part of all that is cut like the catalogue; `kept` exponentials a run, in items.

@@ -6,10 +6,11 @@
 //! ```
 //! The checksum covers the header's first 24 bytes and the payload. Only `wire` knows bincode. The order of samples,
 //! negatives and dropout masks are functions of seed, epoch and position ([`super::sampler`]): no generator has a state
-//! to keep.
+//! to keep. Of several ranks each has [a part](parts) of it.
 
 mod compare;
 mod error;
+pub(crate) mod parts;
 mod wire;
 
 use crate::autograd::params::Params;
@@ -20,6 +21,7 @@ pub use error::CheckpointError;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Cursor, Write};
+use std::ops::Range;
 use std::path::Path;
 #[doc(hidden)]
 pub use wire::repair as repair_checksum;
@@ -87,7 +89,7 @@ impl<'a> Borrowed<'a> {
             point: BorrowedPoint {
                 weights: BorrowedSnapshot {
                     dense: params.trained(),
-                    tables: params.tables().iter().map(|table| &table.data[..]).collect(),
+                    tables: params.tables().iter().zip(trainer.own()).map(|(t, own)| &t.data[own.clone()]).collect(),
                 },
                 dense: &optimizer.dense,
                 tables: &optimizer.tables,
@@ -111,7 +113,9 @@ impl Checkpoint {
     /// # Errors
     /// Whatever is wrong with the bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Checkpoint, CheckpointError> {
-        wire::read(&mut Cursor::new(bytes), bytes.len() as u64)
+        let mut file = Cursor::new(bytes);
+        let header = wire::open(&mut file, bytes.len() as u64)?;
+        wire::checkpoint(&mut file, &header)
     }
 
     /// The checkpoint as bytes.
@@ -124,17 +128,21 @@ impl Checkpoint {
         Ok(out)
     }
 
-    /// Reads a checkpoint's file, in the memory that its numbers take.
+    /// Reads a checkpoint's file, in the memory that its numbers take; with the files beside it, where it is one in parts.
     ///
     /// # Errors
     /// If the file cannot be read, or as [`Checkpoint::from_bytes`].
     pub fn load(path: impl AsRef<Path>) -> Result<Checkpoint, CheckpointError> {
-        let mut file = File::open(path)?;
+        let mut file = File::open(&path)?;
         let length = file.metadata()?.len();
-        wire::read(&mut file, length)
+        let header = wire::open(&mut file, length)?;
+        match header.is_manifest() {
+            true => wire::manifest(&mut file, &header)?.load_all(path.as_ref()),
+            false => wire::checkpoint(&mut file, &header),
+        }
     }
 
-    /// Writes a run as it stands: the bytes of its checkpoint, without a copy of its weights.
+    /// Writes a run as it stands: the bytes of its checkpoint (of one of several ranks its part), without a copy of its weights.
     ///
     /// # Errors
     /// What `out` answers.
@@ -150,14 +158,14 @@ impl Checkpoint {
     /// and errors for a checkpoint that is not of this model or contradicts itself.
     pub fn resume(self, fit: &mut Fit<'_>, identity: &Identity, allowed: &[Allowed]) -> Result<(), CheckpointError> {
         self.compare(fit, identity, allowed)?;
-        self.check(fit)?;
+        self.check(fit, fit.trainer.own())?;
         let Checkpoint { state, point, rollback, .. } = self;
         fit.go_on_from(state, point, rollback);
         Ok(())
     }
 
-    /// Every length against the model, and the numbers against each other.
-    fn check(&self, fit: &Fit<'_>) -> Result<(), CheckpointError> {
+    /// Every length against the model, of whose tables the numbers `own` are here, and the numbers against each other.
+    fn check(&self, fit: &Fit<'_>, own: &[Range<usize>]) -> Result<(), CheckpointError> {
         let params = fit.trainer.model().params();
         if self.model != fit.trainer.model().name() {
             let (found, expected) = (self.model.clone(), fit.trainer.model().name().to_owned());
@@ -190,10 +198,10 @@ impl Checkpoint {
         let state_of = |dense: &[Vec<f32>; 2], tables: &[[Vec<f32>; 2]]| -> Vec<usize> {
             [dense].into_iter().chain(tables).flatten().map(Vec::len).collect()
         };
-        let weights: Vec<usize> =
-            [params.trained().len()].into_iter().chain(params.tables().iter().map(|t| t.data.len())).collect();
-        let optimizer = &fit.trainer.optimizer;
-        let optimizer = state_of(&optimizer.dense, &optimizer.tables);
+        let weights: Vec<usize> = [params.trained().len()].into_iter().chain(own.iter().map(Range::len)).collect();
+        let states = fit.trainer.optimizer.states();
+        let optimizer: Vec<usize> =
+            weights.iter().flat_map(|len| [states > 0, states > 1].map(|is| if is { *len } else { 0 })).collect();
         for point in [&self.point].into_iter().chain(&self.rollback) {
             lengths("the weights", &of(&point.weights), &weights)?;
             lengths("the optimiser's state", &state_of(&point.dense, &point.tables), &optimizer)?;

@@ -22,6 +22,10 @@ pub use watch::{Finish, FitError, Keep, Progress, Watch};
 /// How often a run that diverges is given another chance by `on_nan = "halve-lr"`.
 pub const MAX_HALVINGS: usize = 5;
 
+/// What ranks tell each other after a step.
+const STOP: u32 = 1;
+const KEEP: u32 = 2;
+
 /// A run.
 pub struct Fit<'a> {
     /// The model in training.
@@ -194,7 +198,7 @@ impl<'a> Fit<'a> {
 
     /// Whether no rank of the team wants to stop: they stop together.
     fn all(&mut self, go_on: bool) -> bool {
-        self.trainer.team_mut().most(u32::from(!go_on)) == 0
+        self.trainer.team_mut().any(u32::from(!go_on)) == 0
     }
 
     /// Goes back to the start of the epoch with half the learning rate, where the settings ask for it.
@@ -247,12 +251,14 @@ impl<'a> Fit<'a> {
                 step,
                 sent,
             };
-            let go_on = self.all(watch.step(&progress));
+            let stop = if watch.step(&progress) { 0 } else { STOP };
             // At the epoch's end the evaluation comes first.
-            if end < self.order.len() && keep.due() {
+            let due = if end < self.order.len() && keep.due() { KEEP } else { 0 };
+            let flags = self.trainer.team_mut().any(stop | due);
+            if flags & KEEP > 0 {
                 keep.keep(self)?;
             }
-            if !go_on {
+            if flags & STOP > 0 {
                 return Ok(false);
             }
         }

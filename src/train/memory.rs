@@ -179,6 +179,13 @@ impl Memory {
         })
     }
 
+    /// That of one of several ranks, each of which has state and copies of its own rows of the tables alone: about.
+    #[must_use]
+    pub fn shared(self, ranks: usize) -> Memory {
+        let part = |bytes: u64| bytes / ranks.max(1) as u64;
+        Memory { optimizer: part(self.optimizer), copies: part(self.copies), loading: part(self.loading), ..self }
+    }
+
     /// The most that the process will hold.
     pub fn peak(&self) -> u64 {
         let trainer = self.present + self.parameters + self.optimizer + self.samples;

@@ -7,6 +7,7 @@ use crate::train::sparse::{Lookups, RowGrads};
 use dmran_kernels::Level;
 use dmran_kernels::optim::{self, Adagrad, Adam, Sgd, Target};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Weights that one thread updates at a time.
 const CHUNK: usize = 1 << 14;
@@ -73,8 +74,10 @@ pub struct Optimizer {
     kind: OptimizerKind,
     /// State of the dense weights; unused parts are empty.
     pub dense: [Vec<f32>; 2],
-    /// State of each table.
+    /// State of each table, of the numbers that are updated here.
     pub tables: Vec<[Vec<f32>; 2]>,
+    /// Which these are: all, but for one of several ranks.
+    own: Vec<Range<usize>>,
     /// Steps taken.
     pub step: u64,
 }
@@ -92,8 +95,22 @@ impl Optimizer {
             kind,
             dense: state(params.trained().len()),
             tables: params.tables().iter().map(|t| state(t.data.len())).collect(),
+            own: params.tables().iter().map(|t| 0..t.data.len()).collect(),
             step: 0,
         }
+    }
+
+    /// From here on these numbers of each table are updated, and no others: their state alone is kept.
+    ///
+    /// # Panics
+    /// If state that is asked for is not there.
+    pub fn keep(&mut self, own: Vec<Range<usize>>) {
+        for ((state, had), own) in self.tables.iter_mut().zip(&self.own).zip(&own) {
+            for state in state.iter_mut().filter(|state| state.len() > own.len()) {
+                *state = state[own.start - had.start..own.end - had.start].to_vec();
+            }
+        }
+        self.own = own;
     }
 
     /// Takes one step: gradients times `scale`, learning rate `lr`.
@@ -111,11 +128,13 @@ impl Optimizer {
         self.step += 1;
         let rule = Rule::new(self.level, self.kind, lr, scale, self.step);
         rule.apply_parallel(params.trained_mut(), &mut self.dense, dense);
-        let tables = params.tables_mut().iter_mut().zip(&mut self.tables).zip(rows);
-        for (at, ((table, state), rows)) in tables.enumerate() {
+        let tables = params.tables_mut().iter_mut().zip(&mut self.tables).zip(rows).zip(&self.own);
+        for (at, (((table, state), rows), own)) in tables.enumerate() {
             match whole(at) {
-                Some(gradient) => rule.apply_parallel(&mut table.data, state, gradient),
-                None => rows.apply(table, state, &rule),
+                Some(gradient) => {
+                    rule.apply_parallel(&mut table.data[own.clone()], state, &gradient[own.clone()]);
+                }
+                None => rows.apply(table, own.clone(), state, &rule),
             }
         }
     }
@@ -133,6 +152,15 @@ impl Optimizer {
         let dense = &tape.weight_grads()[..params.trained().len()];
         self.update(params, dense, &rows, |_| None, lr, 1.0);
         params.repack();
+    }
+
+    /// Numbers of state for each that is trained.
+    pub fn states(&self) -> usize {
+        match self.kind {
+            OptimizerKind::Sgd => 0,
+            OptimizerKind::Adagrad => 1,
+            OptimizerKind::Adam => 2,
+        }
     }
 
     /// Bytes held, for memory accounts.

@@ -1,6 +1,7 @@
 //! Several processes that train one model together, each on a machine of its own perhaps: its ranks.
 //!
-//! Every rank holds the whole log and all tables. A step's samples, negatives and shards are those of a single process; rank
+//! Every rank holds the whole log and all tables, but of each table [a part of the rows](shares) is its own: of these it alone
+//! has the optimiser's state, the average and the best epoch's values. A step's samples, negatives and shards are those of a single process; rank
 //! r computes the r-th run of shards, which is a node of the [tree](super::tree), and what the ranks come to is summed
 //! by the same tree:
 //!
@@ -8,7 +9,8 @@
 //! softmax losses    all-gather of the user vectors; each rank takes a part of the items and tells the others what their
 //!                   loss and gradients are                                                       catalogue/share.rs
 //! dense gradients   all-to-all of slices, each summed by one rank; all-gather of the sums        dense.rs
-//! row gradients     the same, cut by ranges of rows                                              rows.rs
+//! row gradients     to the rows' owners, which sum them; all-gather of the sums' squares; the owners update
+//!                   their rows; all-gather of these                                              rows.rs
 //! loss terms        all-gather of the shards' terms, folded by every rank
 //! evaluation        each rank takes a part of the samples; all-gather of what they came to
 //! ```
@@ -22,7 +24,9 @@ pub mod cost;
 mod dense;
 #[cfg(feature = "mpi")]
 pub mod mpi;
+mod parcels;
 mod rows;
+pub mod shares;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -71,6 +75,9 @@ impl Unshared {
         self.ranks * self.shards.div_ceil(self.ranks).next_power_of_two()
     }
 }
+
+/// Words that are under way at a time where there are many: 64 MiB.
+const PIECE: usize = 1 << 24;
 
 /// The part of `count` things that is rank number `rank`'s of `ranks`.
 fn part(count: usize, rank: usize, ranks: usize) -> Range<usize> {
@@ -168,18 +175,29 @@ impl Team {
         part(count, self.rank(), self.count())
     }
 
-    /// All of `all`, of which this rank has its own part, of the lengths `parts` in the ranks' order.
+    /// All of `all`, of which this rank has its own part, of the lengths `parts` in the ranks' order. Long ones go in pieces, so that
+    /// little room is needed beside `all`.
     pub fn gather(&mut self, all: &mut [f32], parts: &[usize]) {
         if self.is_alone() {
             return;
         }
-        let first = parts[..self.rank()].iter().sum::<usize>();
-        let own = first..first + parts[self.rank()];
-        let mut mine = std::mem::take(&mut self.send);
-        mine.clear();
-        mine.extend(all[own].iter().map(|x| x.to_bits()));
-        let words = self.gather_known(mine, parts);
-        all.iter_mut().zip(words).for_each(|(x, bits)| *x = f32::from_bits(*bits));
+        let starts = |rank: usize| parts[..rank].iter().sum::<usize>();
+        let first = starts(self.rank());
+        let step = PIECE / self.count();
+        for from in (0..parts.iter().copied().max().unwrap_or(0)).step_by(step) {
+            let piece: Vec<usize> = parts.iter().map(|len| len.saturating_sub(from).min(step)).collect();
+            let mut mine = std::mem::take(&mut self.send);
+            mine.clear();
+            let own = first + from.min(parts[self.rank()])..;
+            mine.extend(all[own].iter().take(piece[self.rank()]).map(|x| x.to_bits()));
+            let mut words = self.gather_known(mine, &piece);
+            for (rank, len) in piece.into_iter().enumerate().filter(|(_, len)| *len > 0) {
+                let (these, rest) = words.split_at(len);
+                let to = &mut all[starts(rank) + from..][..len];
+                to.iter_mut().zip(these).for_each(|(x, bits)| *x = f32::from_bits(*bits));
+                words = rest;
+            }
+        }
     }
 
     /// The words of all ranks, one after the other, of which this one has `mine`, where all know how many each has.
@@ -238,16 +256,25 @@ impl Team {
         wholes(&all).map(f64::from_bits).collect()
     }
 
+    /// Whatever of these flags a rank has set.
+    pub fn any(&mut self, mine: u32) -> u32 {
+        self.gather_ones(mine).into_iter().fold(mine, |any, flags| any | flags)
+    }
+
     /// The largest of the ranks' numbers.
     pub fn most(&mut self, mine: u32) -> u32 {
-        if self.is_alone() {
-            return mine;
-        }
+        self.gather_ones(mine).into_iter().max().unwrap_or(mine)
+    }
+
+    /// The numbers of all ranks.
+    fn gather_ones(&mut self, mine: u32) -> Vec<u32> {
         let count = self.count();
-        let mut all = vec![0; count];
-        self.traffic.gathers(1, count);
-        self.ranks.all_gather(&[mine], &vec![1; count], &mut all);
-        all.into_iter().max().unwrap_or(mine)
+        let mut all = vec![mine; count];
+        if !self.is_alone() {
+            self.traffic.gathers(1, count);
+            self.ranks.all_gather(&[mine], &vec![1; count], &mut all);
+        }
+        all
     }
 
     /// Comes back when all ranks are here.

@@ -4,7 +4,7 @@
 //! DIR/config.toml    all settings
 //! DIR/protocol.json  what its figures are measured by
 //! DIR/metrics.jsonl  one line an epoch: its report
-//! DIR/checkpoints/   the last few: NUMBER-epoch-E-step-S.checkpoint, highest number = newest
+//! DIR/checkpoints/   the last few: NUMBER-epoch-E-step-S.checkpoint, highest number = newest; of several ranks with a file for each
 //! DIR/model.dmran    the model, at the end (written by the program)
 //! DIR/lock           held while a trainer works here; the operating system lets go of it whatever happens
 //! ```
@@ -15,6 +15,7 @@ mod error;
 
 use crate::durable::{Disk, Storage, is_temporary, write_atomically_on};
 use crate::train::Fit;
+use crate::train::checkpoint::parts::{self, Found};
 use crate::train::checkpoint::{Allowed, Checkpoint, CheckpointError, Identity};
 use crate::train::fit::Keep;
 use crate::train::stamp::Stamp;
@@ -173,9 +174,18 @@ impl RunFolder {
     /// [`RunFolderError::NoneLoads`] if there are checkpoints but none of them can be read.
     #[allow(clippy::type_complexity)]
     pub fn newest(&self) -> Result<Option<(PathBuf, Checkpoint, Vec<(PathBuf, CheckpointError)>)>, RunFolderError> {
+        self.newest_by(|path| Checkpoint::load(path))
+    }
+
+    /// The newest checkpoint of which `read` makes something, and the newer ones that are damaged.
+    #[allow(clippy::type_complexity)]
+    fn newest_by<T>(
+        &self,
+        read: impl Fn(&Path) -> Result<T, CheckpointError>,
+    ) -> Result<Option<(PathBuf, T, Vec<(PathBuf, CheckpointError)>)>, RunFolderError> {
         let mut skipped = Vec::new();
         for path in self.checkpoints()?.into_iter().rev() {
-            match Checkpoint::load(&path) {
+            match read(&path) {
                 Ok(checkpoint) => return Ok(Some((path, checkpoint, skipped))),
                 Err(error) if error.is_damage() => skipped.push((path, error)),
                 Err(error) => return Err(RunFolderError::Checkpoint { path, error }),
@@ -184,7 +194,8 @@ impl RunFolder {
         if skipped.is_empty() { Ok(None) } else { Err(RunFolderError::NoneLoads { skipped }) }
     }
 
-    /// Puts `fit` to where the run in this folder stopped, or begins a run. Afterwards the folder's settings and
+    /// Puts `fit` to where the run in this folder stopped, or begins a run; where ranks share it, rank 0 calls this, and the others
+    /// follow. Afterwards the folder's settings and
     /// metrics are those of the run up to there, and what an interrupted write left behind is gone.
     ///
     /// # Errors
@@ -196,10 +207,17 @@ impl RunFolder {
         identity: Identity,
         allowed: &[Allowed],
     ) -> Result<Started, RunFolderError> {
-        let started = match self.newest()? {
+        let resumed = if fit.trainer.team().is_alone() {
+            let newest = self.newest()?;
+            newest.map(|(from, checkpoint, skipped)| (checkpoint.resume(fit, &identity, allowed), from, skipped))
+        } else {
+            let newest = self.newest_by(Found::new)?;
+            let resumed = parts::resume(fit, newest.as_ref().map(|(_, found, _)| found), &identity, allowed);
+            newest.map(|(from, _, skipped)| (resumed.map(|_| ()), from, skipped))
+        };
+        let started = match resumed {
             None => Started::Fresh,
-            Some((from, checkpoint, skipped)) => {
-                let resumed = checkpoint.resume(fit, &identity, allowed);
+            Some((resumed, from, skipped)) => {
                 resumed.map_err(|error| RunFolderError::Checkpoint { path: from.clone(), error })?;
                 self.newest = Some(mark(fit));
                 self.broken = skipped.iter().map(|(path, _)| path.clone()).collect();
@@ -222,10 +240,14 @@ impl RunFolder {
                 let entry = entry.map_err(RunFolderError::io("read", &folder))?;
                 let name = entry.file_name();
                 let Some(name) = name.to_str() else { continue };
+                let path = entry.path();
                 let ours = [CONFIG, STAMP, METRICS, MODEL].iter().any(|target| is_temporary(name, target));
-                let middle = name.strip_prefix('.').and_then(|n| Some(n.split_at(n.find(SUFFIX)? + SUFFIX.len()).0));
-                if ours || middle.is_some_and(|target| is_temporary(name, target)) {
-                    let path = entry.path();
+                let target = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")?.rsplit_once('.'));
+                let kept = |target: &str| target.ends_with(SUFFIX) || parts::is_part(Path::new(target));
+                let ours = ours || target.is_some_and(|(target, _)| kept(target) && is_temporary(name, target));
+                // Parts whose list was not written.
+                let listed = || path.with_extension(&SUFFIX[1..]).exists();
+                if ours || parts::is_part(&path) && !listed() {
                     self.storage.remove(&path).map_err(RunFolderError::io("remove", &path))?;
                 }
             }
@@ -243,6 +265,14 @@ impl RunFolder {
         self.write(&self.path.join(STAMP), &text)
     }
 
+    /// Removes a checkpoint, then the parts that it lists.
+    fn remove(&self, path: &Path) -> Result<(), RunFolderError> {
+        let remove = |path: &Path| self.storage.remove(path).map_err(RunFolderError::io("remove", path));
+        remove(path)?;
+        let parts = (0..).map(|part| parts::file(path, part)).take_while(|part| part.exists());
+        parts.into_iter().try_for_each(|part| remove(&part))
+    }
+
     fn write(&self, path: &Path, content: &[u8]) -> Result<(), RunFolderError> {
         let written = write_atomically_on(&*self.storage, path, |out| out.write_all(content));
         written.map_err(RunFolderError::io("write", path))
@@ -258,16 +288,17 @@ impl RunFolder {
     }
 
     /// Writes a checkpoint of the run as it stands, unless the newest one is of this very moment, and removes the
-    /// oldest beyond those to keep.
+    /// oldest beyond those to keep. Where ranks share the run, rank 0 calls this, and the others follow.
     ///
     /// # Errors
     /// [`RunFolderError::Save`]; the checkpoints before it are untouched then.
     ///
     /// # Panics
     /// If [`RunFolder::start`] was not called.
-    pub fn save(&mut self, fit: &Fit<'_>) -> Result<(), RunFolderError> {
+    pub fn save(&mut self, fit: &mut Fit<'_>) -> Result<(), RunFolderError> {
         let identity = self.identity.as_ref().expect("a run folder saves the run that it started");
-        if self.newest == Some(mark(fit)) {
+        let save = u64::from(self.newest != Some(mark(fit)));
+        if fit.trainer.team_mut().told(save) == 0 {
             return Ok(());
         }
         let old = self.numbered()?;
@@ -275,11 +306,19 @@ impl RunFolder {
         let (epoch, step) = (fit.state.epoch, fit.trainer.optimizer.step);
         let name = format!("{number:08}-epoch-{epoch}-step-{step}{SUFFIX}");
         let path = self.path.join(CHECKPOINTS).join(name);
-        let written = write_atomically_on(&*self.storage, &path, |out| match Checkpoint::write(fit, identity, out) {
-            Ok(()) => Ok(()),
-            Err(CheckpointError::Io(error)) => Err(error),
-            Err(error) => Err(io::Error::other(error)),
-        });
+        let storage = &*self.storage;
+        let written = if fit.trainer.team().is_alone() {
+            write_atomically_on(storage, &path, |out| Checkpoint::write(fit, identity, out).map_err(io::Error::from))
+        } else {
+            // The list comes last: without it the parts are nothing.
+            let kept = parts::keep(
+                fit,
+                identity,
+                Some(&mut |part, content| write_atomically_on(storage, &parts::file(&path, part), |out| content(out))),
+            );
+            kept.map_err(io::Error::from)
+                .and_then(|list| write_atomically_on(storage, &path, |out| out.write_all(&list)))
+        };
         let good = || old.iter().map(|(_, path)| path).filter(|path| !self.broken.contains(path));
         if let Err(error) = written {
             return Err(RunFolderError::Save { path, error, before: good().next_back().cloned() });
@@ -288,11 +327,34 @@ impl RunFolder {
         let good: Vec<&PathBuf> = good().collect();
         let extra = (good.len() + 1).saturating_sub(self.options.keep);
         for path in self.broken.iter().chain(good.into_iter().take(extra)) {
-            self.storage.remove(path).map_err(RunFolderError::io("remove", path))?;
+            self.remove(path)?;
         }
         self.broken.clear();
         self.last = Instant::now();
         Ok(())
+    }
+}
+
+/// What the other ranks do while rank 0 has the run folder: they follow.
+pub(crate) struct Follower(pub Identity);
+
+impl Follower {
+    /// Follows [`RunFolder::start`].
+    pub fn start(&self, fit: &mut Fit<'_>) -> Result<(), CheckpointError> {
+        parts::resume(fit, None, &self.0, &Allowed::ALL).map(|_| ())
+    }
+}
+
+impl Keep for Follower {
+    /// Follows [`RunFolder::save`].
+    fn keep(&mut self, run: &mut Fit<'_>) -> Result<(), RunFolderError> {
+        if run.trainer.team_mut().told(0) == 0 {
+            return Ok(());
+        }
+        match parts::keep(run, &self.0, None) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(RunFolderError::Text(error.to_string())),
+        }
     }
 }
 
@@ -301,17 +363,20 @@ impl Keep for RunFolder {
         self.last.elapsed() >= self.options.every
     }
 
-    fn keep(&mut self, run: &Fit<'_>) -> Result<(), RunFolderError> {
+    fn keep(&mut self, run: &mut Fit<'_>) -> Result<(), RunFolderError> {
         self.save(run)?;
         if run.state.position == 0 { self.write_metrics(run) } else { Ok(()) }
     }
 }
 
-/// The length of the newest checkpoint in a folder that may be a run folder, 0 without one.
+/// The length of the newest checkpoint, of all its parts, in a folder that may be a run folder, 0 without one.
 pub(crate) fn newest_length(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder.join(CHECKPOINTS)).into_iter().flatten().flatten();
-    let lengths = entries.filter_map(|entry| Some((entry.file_name(), entry.metadata().ok()?.len())));
-    lengths.max().map_or(0, |(_, length)| length)
+    let checkpoints = entries.map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with(SUFFIX));
+    let length = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.len());
+    let Some(newest) = checkpoints.max() else { return 0 };
+    let parts = (0..).map_while(|part| length(&parts::file(&newest, part)));
+    length(&newest).unwrap_or(0) + parts.sum::<u64>()
 }
 
 /// Tells one moment of a run from another.

@@ -107,6 +107,7 @@ pub struct Session {
     growth: Option<Growth>,
     keeping: Option<Keeping>,
     max_memory: Option<Bytes>,
+    ranks: usize,
     notes: Vec<Note>,
 }
 
@@ -172,7 +173,7 @@ impl Session {
         let notes = vec![Note::Log(opened.summary())];
         let command = command::line(&opened, None, &config);
         let (base, growth, keeping, max_memory) = (None, None, None, None);
-        Ok(Session { opened, config, level, command, base, growth, keeping, max_memory, notes })
+        Ok(Session { opened, config, level, command, base, growth, keeping, max_memory, ranks: 1, notes })
     }
 
     /// The command that the card tells, in place of the one that the settings stand for.
@@ -193,6 +194,13 @@ impl Session {
     #[must_use]
     pub fn max_memory(mut self, most: Option<Bytes>) -> Session {
         self.max_memory = most;
+        self
+    }
+
+    /// How many ranks will share the run: it takes less memory then.
+    #[must_use]
+    pub fn shared_by(mut self, ranks: usize) -> Session {
+        self.ranks = ranks;
         self
     }
 
@@ -295,7 +303,8 @@ impl Session {
             return Err(SessionError::Parameters { least: Bytes(least), most });
         }
         let newest = self.keeping.as_ref().map_or(0, |keeping| newest_length(&keeping.folder));
-        let memory = Memory::estimate(config.train.model.name(), config, dataset, self.level, newest)?;
+        let memory =
+            Memory::estimate(config.train.model.name(), config, dataset, self.level, newest)?.shared(self.ranks);
         match (self.max_memory, available()) {
             (Some(most), _) if memory.peak() > most.0 => {
                 Err(SessionError::TooMuchMemory { memory: Box::new(memory), most })

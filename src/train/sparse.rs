@@ -10,6 +10,7 @@ use dmran_kernels::loss::sum_squares;
 use dmran_kernels::optim::add_scaled;
 use dmran_kernels::simd::{AHEAD, prefetch};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Rows below which a range is updated by one thread.
 const GRAIN: usize = 64;
@@ -57,10 +58,13 @@ impl Lookups {
         self.grads.extend(grads);
     }
 
-    /// Adds the lookups of another list.
-    pub(crate) fn append(&mut self, other: &Lookups) {
-        self.ids.extend_from_slice(&other.ids);
-        self.grads.extend_from_slice(&other.grads);
+    /// Adds those of the lookups, of `cols` columns, to `out` that are of some rows, in their order.
+    pub(crate) fn within(&self, rows: &Range<usize>, cols: usize, out: &mut Lookups) {
+        let all = self.ids.iter().zip(self.grads.chunks_exact(cols));
+        for (id, grad) in all.filter(|(id, _)| rows.contains(&(**id as usize))) {
+            out.ids.push(*id);
+            out.grads.extend_from_slice(grad);
+        }
     }
 
     /// Bytes held, for memory accounts.
@@ -144,6 +148,16 @@ impl RowGrads {
         self.squares.iter().sum()
     }
 
+    /// What each row adds to the sum of all squares: its own.
+    pub fn squares(&self) -> &[f64] {
+        &self.squares
+    }
+
+    /// The same, where it is something else, beside the rows and their gradients.
+    pub(crate) fn parts_mut(&mut self) -> (&[u32], &[f32], &mut [f64]) {
+        (&self.rows, &self.grads, &mut self.squares)
+    }
+
     /// Rows that were read, ascending.
     pub fn rows(&self) -> &[u32] {
         &self.rows
@@ -154,10 +168,12 @@ impl RowGrads {
         &self.grads
     }
 
-    /// Applies an update rule to the rows that were read and to no others.
-    pub fn apply(&self, table: &mut Table, state: &mut [Vec<f32>; 2], rule: &Rule) {
+    /// Applies an update rule to the rows that were read and to no others. They are all of the table's numbers `own`, whose
+    /// state this is.
+    pub fn apply(&self, table: &mut Table, own: Range<usize>, state: &mut [Vec<f32>; 2], rule: &Rule) {
         let [first, second] = state;
-        let part = Part { base: 0, values: &mut table.data, state: [first, second] };
+        let base = (own.start / self.cols.max(1)) as u32;
+        let part = Part { base, values: &mut table.data[own], state: [first, second] };
         update(&self.rows, &self.grads, self.cols, part, rule);
     }
 
@@ -295,7 +311,7 @@ mod tests {
         assert_eq!(rows.sum_squares(), 2.0 * (199.0 + 9.0 + 1.0));
         let before = params.table(v).data.to_vec();
         let rule = Rule::new(Level::best(), OptimizerKind::Sgd, 1.0, 0.5, 1);
-        rows.apply(params.table_mut(v), &mut [vec![], vec![]], &rule);
+        rows.apply(params.table_mut(v), 0..600, &mut [vec![], vec![]], &rule);
         for (i, (a, b)) in before.iter().zip(&params.table(v).data[..]).enumerate() {
             let times = match i / 2 {
                 7 => 3.0,

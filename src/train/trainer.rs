@@ -20,6 +20,7 @@ use crate::train::losses::Against;
 use crate::train::optimizer::Optimizer;
 use crate::train::prologue::Prologue;
 use crate::train::ranks::cost::RowsRead;
+use crate::train::ranks::shares::Shares;
 use crate::train::ranks::{Team, Unshared};
 use crate::train::sampler::{self, SharedSampler};
 use crate::train::shard::{Shard, Source};
@@ -130,6 +131,10 @@ pub struct Trainer {
     users: Vec<f32>,
     /// The processes that train together.
     team: Team,
+    /// Which rows of the tables are whose.
+    shares: Shares,
+    /// The numbers of the tables that are this process's.
+    own: Vec<Range<usize>>,
     /// What the last step read of each table.
     read: Vec<RowsRead>,
     stale: bool,
@@ -154,6 +159,7 @@ impl Trainer {
             .map_err(|source| TrainError::Threads { threads: config.threads, source })?;
         let optimizer = Optimizer::new(level, config.optimizer, model.params());
         let rows = model.params().tables().iter().map(|_| RowGrads::default()).collect();
+        let shares = Shares::whole(model.params().tables());
         let whole = compares_with_all(&*model, &config).then(|| Whole::new(level, &*model));
         let sampled = shares_by_batch(&*model, &config).then(|| Sampled::new(level, &*model));
         Ok(Trainer {
@@ -179,6 +185,8 @@ impl Trainer {
             terms: Vec::new(),
             users: Vec::new(),
             team: Team::default(),
+            own: shares.of(0),
+            shares,
             read: Vec::new(),
             stale: true,
             model,
@@ -213,17 +221,41 @@ impl Trainer {
         self.level
     }
 
-    /// From here on steps and evaluations are those of a team: all its ranks take the same ones.
+    /// From here on steps and evaluations are those of a team: all its ranks take the same ones. Before the first step.
     ///
     /// # Errors
     /// [`Unshared`] where it cannot share the shards of a batch.
     pub fn join(&mut self, team: Team) -> Result<(), Unshared> {
         team.check(&self.config)?;
+        let bounds = |table: usize| self.whole.as_ref().and_then(|whole| whole.bounds(table, &team));
+        self.shares = Shares::new(&team, self.model.params().tables(), bounds);
+        self.own = self.shares.of(team.rank());
+        self.optimizer.keep(self.own.clone());
         self.team = team;
         Ok(())
     }
 
-    /// From here on the trainer is by itself again, and its team is told no more.
+    /// Which rows of the tables are whose.
+    pub fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// The numbers of each table whose state, average and copies this process has: all, if it is not one of several.
+    pub fn own(&self) -> &[Range<usize>] {
+        &self.own
+    }
+
+    /// Brings each rank's own rows of all tables to all ranks.
+    pub(crate) fn spread(&mut self) {
+        self.stale = true;
+        let Trainer { team, model, shares, .. } = self;
+        for (at, table) in model.params_mut().tables_mut().iter_mut().enumerate() {
+            team.gather(&mut table.data, &shares.lengths(at));
+        }
+    }
+
+    /// From here on the trainer is by itself again, and its team is told no more: it scores, but of several ranks none can take a step
+    /// alone.
     pub fn leave(&mut self) -> Team {
         std::mem::take(&mut self.team)
     }
@@ -280,10 +312,12 @@ impl Trainer {
         }
         let clip = f64::from(self.config.clip);
         let scale = if clip > 0.0 && report.norm > clip { (clip / report.norm) as f32 } else { 1.0 };
-        let Trainer { pool, optimizer, model, grads, rows, whole, .. } = self;
+        let Trainer { pool, optimizer, model, grads, rows, whole, team, shares, .. } = self;
         let trained = model.params().trained().len();
         let whole = |table: usize| whole.as_ref().and_then(|whole| whole.table(table));
-        pool.install(|| optimizer.update(model.params_mut(), &grads[..trained], rows, whole, lr, scale));
+        let dense = &grads[..trained];
+        pool.install(|| optimizer.update(model.params_mut(), dense, rows, whole, lr, scale));
+        team.spread(model.params_mut().tables_mut(), shares, |table| whole(table).is_some());
         self.stale = true;
         self.follow(samples.len(), first + batch.len());
         Ok(report)
@@ -349,17 +383,21 @@ impl Trainer {
     }
 
     /// The first gradient that is not finite, with its parameter's name.
-    fn broken_gradient(&self) -> Option<(String, f64)> {
-        let params = self.model.params();
+    fn broken_gradient(&mut self) -> Option<(String, f64)> {
+        let Trainer { model, team, .. } = self;
+        let params = model.params();
         let trained = &self.grads[..params.trained().len()];
         if let Some(at) = trained.iter().position(|g| !g.is_finite()) {
             return Some((params.name_at(at).to_owned(), f64::from(trained[at])));
         }
-        self.rows.iter().zip(params.tables()).find_map(|(rows, table)| {
+        let first = self.rows.iter().zip(params.tables()).enumerate().find_map(|(number, (rows, table))| {
             let at = rows.grads().iter().position(|g| !g.is_finite())?;
-            let name = format!("{}, row {}", table.name, rows.rows()[at / table.cols]);
-            Some((name, f64::from(rows.grads()[at])))
-        })
+            Some([number as u32, rows.rows()[at / table.cols], rows.grads()[at].to_bits()])
+        });
+        // Each rank knows of its own rows.
+        let (all, _) = team.gather_words(first.as_ref().map_or(&[], |first| first));
+        let [table, row, bits] = *all.as_chunks().0.iter().min()?;
+        Some((format!("{}, row {row}", params.tables()[table as usize].name), f64::from(f32::from_bits(bits))))
     }
 
     /// Bytes held by everything but the model's weights.

@@ -1,6 +1,6 @@
 //! What the ranks of a team tell each other of a catalogue, whose runs they share.
 
-use super::Catalogue;
+use super::{Catalogue, Gathered};
 use crate::train::ranks::cost::Compared;
 use crate::train::ranks::{Team, halves, wholes};
 use std::ops::Range;
@@ -10,7 +10,12 @@ impl Catalogue {
     pub(crate) fn compared(&self, targets: usize) -> Compared {
         let d = self.width + self.category_width;
         let width = d + usize::from(!self.d_bias.is_empty());
-        Compared { targets, d, items: self.items, width, runs: self.runs.len() }
+        Compared { targets, d, items: self.items, width, runs: self.runs.len(), again: self.d_categories.len() }
+    }
+
+    /// Where the items of each rank begin, and where the last one's end.
+    pub(crate) fn bounds(&self, team: &Team) -> Vec<usize> {
+        [0].into_iter().chain(team.parts(self.runs.len()).map(|runs| (runs.end * self.run).min(self.items))).collect()
     }
 
     /// Brings what all runs have come to in a chunk of `rows` rows to all ranks, of which this one has those of `own`.
@@ -45,20 +50,18 @@ impl Catalogue {
         }
     }
 
-    /// Brings the gradients of all items to all ranks, of which this one has those of the runs `own`.
-    pub(super) fn share_gradients(&mut self, team: &mut Team, own: &Range<usize>) {
+    /// Brings gradients of all items to all ranks, of which this one has those of the runs `own`.
+    pub(super) fn share_gradients(&mut self, team: &mut Team, gathered: Gathered, own: &Range<usize>) {
         if team.is_alone() {
             return;
         }
-        let item = |run: usize| (run * self.run).min(self.items);
-        let items: Vec<usize> = team.parts(self.runs.len()).map(|runs| item(runs.end) - item(runs.start)).collect();
+        let items: Vec<usize> = self.bounds(team).windows(2).map(|ends| ends[1] - ends[0]).collect();
         let times = |columns: usize| -> Vec<usize> { items.iter().map(|items| items * columns).collect() };
-        team.gather(&mut self.d_items, &times(self.width));
-        if !self.d_parts.is_empty() {
-            team.gather(&mut self.d_parts, &times(self.category_width));
-        }
-        if !self.d_bias.is_empty() {
-            team.gather(&mut self.d_bias, &items);
+        team.gather(&mut self.d_parts, &times(self.category_width));
+        if gathered == Gathered::All {
+            team.gather(&mut self.d_items, &times(self.width));
+            let biases = if self.d_bias.is_empty() { times(0) } else { items };
+            team.gather(&mut self.d_bias, &biases);
         }
         let mine: Vec<f64> = self.runs[own.clone()].iter().flat_map(|run| run.squares).collect();
         let all = team.gather_f64(&mine);

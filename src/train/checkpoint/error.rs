@@ -3,6 +3,7 @@
 use super::Difference;
 use std::fmt::Write as _;
 use std::io;
+use std::path::PathBuf;
 
 /// Why a checkpoint cannot be read, written or gone on from.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,17 @@ pub enum CheckpointError {
     /// The checksum is right, but the content is not a checkpoint's.
     #[error("cannot be understood: {0}")]
     Payload(String),
+    /// Of several files one cannot be used.
+    #[error(
+        "cannot be used without its part {}: {error}; put that file back, or remove the checkpoint to go on from an older one",
+        file.display()
+    )]
+    Part {
+        /// Its file.
+        file: PathBuf,
+        /// What is wrong with it.
+        error: Box<CheckpointError>,
+    },
     /// A length or name is not the model's.
     #[error("is of another model: {what}: {found} in the checkpoint, {expected} in the model")]
     Shapes {
@@ -68,11 +80,25 @@ pub enum CheckpointError {
     Vocabulary(Vec<Difference>),
 }
 
+impl From<CheckpointError> for io::Error {
+    fn from(error: CheckpointError) -> io::Error {
+        match error {
+            CheckpointError::Io(error) => error,
+            error => io::Error::other(error),
+        }
+    }
+}
+
 impl CheckpointError {
     /// Whether the file itself is unusable, so that an older one may serve.
     pub fn is_damage(&self) -> bool {
         use CheckpointError::{Checksum, Cut, Io, NotACheckpoint, Payload, Trailing};
-        matches!(self, Io(_) | NotACheckpoint | Cut { .. } | Trailing { .. } | Checksum { .. } | Payload(_))
+        match self {
+            CheckpointError::Part { error, .. } => error.is_damage(),
+            error => {
+                matches!(error, Io(_) | NotACheckpoint | Cut { .. } | Trailing { .. } | Checksum { .. } | Payload(_))
+            }
+        }
     }
 }
 

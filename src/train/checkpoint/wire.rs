@@ -3,17 +3,21 @@
 //! bincode is no longer maintained; what it is trusted with is little. A payload reaches it only after its checksum was
 //! found right, with a limit on the bytes that it may take and with nothing left over at the end.
 
+use super::parts::Manifest;
 use super::{Checkpoint, CheckpointError};
 use crate::durable::checksum::Checksum;
 use bincode::Options;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
 const MAGIC: [u8; 8] = *b"DMRANRUN";
 const VERSION: u32 = 3;
+/// The version of a list of parts.
+const MANIFEST: u32 = 4;
 /// The header's bytes: those that the checksum covers, then the checksum.
 const COVERED: usize = 24;
-const HEADER: usize = COVERED + 8;
+pub(super) const HEADER: usize = COVERED + 8;
 const BUFFER: usize = 1 << 16;
 
 fn options(limit: u64) -> impl Options {
@@ -22,10 +26,30 @@ fn options(limit: u64) -> impl Options {
 
 /// Writes header and payload. Goes over the content twice, for checksum and length first, so that nothing is copied.
 pub(super) fn write(content: &impl Serialize, out: &mut dyn Write) -> Result<(), CheckpointError> {
+    write_as(VERSION, content, out)
+}
+
+/// [`write`] for a list of parts.
+pub(super) fn write_manifest(manifest: &Manifest, out: &mut dyn Write) -> Result<(), CheckpointError> {
+    write_as(MANIFEST, manifest, out)
+}
+
+/// How many bytes [`write`] writes.
+pub(super) fn length(content: &impl Serialize) -> Result<u64, CheckpointError> {
+    let length = options(u64::MAX).serialized_size(content).map_err(|error| failed(*error))?;
+    Ok(HEADER as u64 + length)
+}
+
+/// The checksum that stands in a header.
+pub(super) fn checksum_of(header: &[u8]) -> u64 {
+    header.get(COVERED..HEADER).map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap_or_default()))
+}
+
+fn write_as(version: u32, content: &impl Serialize, out: &mut dyn Write) -> Result<(), CheckpointError> {
     let length = options(u64::MAX).serialized_size(content).map_err(|error| failed(*error))?;
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(&MAGIC);
-    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[8..12].copy_from_slice(&version.to_le_bytes());
     header[16..24].copy_from_slice(&length.to_le_bytes());
     let mut sum = io::BufWriter::with_capacity(BUFFER, Summing(Checksum::new()));
     sum.write_all(&header[..COVERED])?;
@@ -36,8 +60,22 @@ pub(super) fn write(content: &impl Serialize, out: &mut dyn Write) -> Result<(),
     options(length).serialize_into(out, content).map_err(|error| failed(*error))
 }
 
-/// Reads header and payload of `file`, which is `length` bytes long.
-pub(super) fn read(file: &mut (impl Read + Seek), length: u64) -> Result<Checkpoint, CheckpointError> {
+/// What a header says that was found right.
+pub(super) struct Header {
+    version: u32,
+    payload: u64,
+    pub checksum: u64,
+}
+
+impl Header {
+    /// Whether a list of parts follows.
+    pub fn is_manifest(&self) -> bool {
+        self.version == MANIFEST
+    }
+}
+
+/// Reads `file`, which is `length` bytes long, and stands before its payload then.
+pub(super) fn open(file: &mut (impl Read + Seek), length: u64) -> Result<Header, CheckpointError> {
     let mut header = [0; HEADER];
     let known = length.min(HEADER as u64) as usize;
     file.read_exact(&mut header[..known])?;
@@ -66,18 +104,36 @@ pub(super) fn read(file: &mut (impl Read + Seek), length: u64) -> Result<Checkpo
     }
     // Length and checksum stand where they are in every version: a damaged number is not taken for a newer version.
     let version = u32::from_le_bytes(header[8..12].try_into().unwrap_or_default());
-    if version != VERSION {
+    if version != VERSION && version != MANIFEST {
         return Err(CheckpointError::Version { found: version, known: VERSION });
     }
     if header[12..16] != [0; 4] {
         return Err(CheckpointError::Payload("bytes 12 to 15 of the header are not 0".into()));
     }
     file.seek(SeekFrom::Start(HEADER as u64))?;
+    Ok(Header { version, payload, checksum: expected })
+}
+
+/// The checkpoint that follows a header.
+pub(super) fn checkpoint(file: &mut impl Read, header: &Header) -> Result<Checkpoint, CheckpointError> {
+    if header.is_manifest() {
+        return Err(CheckpointError::Payload("this is the list of a checkpoint's parts".into()));
+    }
+    content(file, header)
+}
+
+/// The list of parts that follows a header.
+pub(super) fn manifest(file: &mut impl Read, header: &Header) -> Result<Manifest, CheckpointError> {
+    content(file, header)
+}
+
+fn content<T: DeserializeOwned>(file: &mut impl Read, header: &Header) -> Result<T, CheckpointError> {
+    let payload = header.payload;
     let mut content = BufReader::with_capacity(BUFFER, file).take(payload);
-    let checkpoint: Checkpoint = options(payload).deserialize_from(&mut content).map_err(|error| failed(*error))?;
+    let read = options(payload).deserialize_from(&mut content).map_err(|error| failed(*error))?;
     // bincode rejects trailing bytes of slices only.
     match io::copy(&mut content, &mut io::sink())? {
-        0 => Ok(checkpoint),
+        0 => Ok(read),
         extra => Err(CheckpointError::Trailing { extra }),
     }
 }

@@ -81,17 +81,19 @@ pub struct Halving {
 }
 
 impl Snapshot {
-    /// Copies a model's numbers.
+    /// Copies the numbers of a trainer's model; of one of several ranks those that are its own.
     pub fn take(trainer: &Trainer) -> Snapshot {
-        Snapshot::of(trainer.model().params())
+        Snapshot::part(trainer.model().params(), trainer.own())
     }
 
-    /// Puts the numbers back.
+    /// Puts the numbers back; of several ranks all do.
     ///
     /// # Panics
     /// If they are another model's.
     pub fn restore(&self, trainer: &mut Trainer) {
-        self.put(trainer.model_mut().params_mut());
+        let own = trainer.own().to_vec();
+        self.put(trainer.model_mut().params_mut(), &own);
+        trainer.spread();
     }
 }
 
@@ -108,7 +110,7 @@ pub struct Best {
     pub weights: Snapshot,
 }
 
-/// The weights and the optimiser at one moment: where training can go on from.
+/// The weights and the optimiser at one moment: where training can go on from. Of several ranks each has that of its own rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// All trained numbers.

@@ -51,11 +51,12 @@ pub trait Keep {
         false
     }
 
-    /// Keeps the run: at the end of each epoch, and where [`Keep::due`] asks for it.
+    /// Keeps the run: at the end of each epoch, and where [`Keep::due`] asks for it, of several ranks that of any. All of them keep
+    /// together.
     ///
     /// # Errors
     /// If it cannot be kept; that ends the run.
-    fn keep(&mut self, _run: &Fit<'_>) -> Result<(), RunFolderError> {
+    fn keep(&mut self, _run: &mut Fit<'_>) -> Result<(), RunFolderError> {
         Ok(())
     }
 }

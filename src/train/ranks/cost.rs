@@ -4,13 +4,15 @@
 //!
 //! ```text
 //! dense gradients   2 L (R - 1) / R                                       L weights, derived ones included
-//! rows of a table   (n + u) (1 + c) (R - 1) / R  +  2 (R - 1)             n rows that its shards read, u that all did, c columns
+//! rows of a table   (n (1 + c) + u (3 + c)) (R - 1) / R  +  2 (R - 1)     n rows that its shards read, u that all did, c columns
+//!                                                                         (3 u where the whole table is updated)
 //! user vectors      B d (R - 1) / R                                       B targets of width d; the softmax losses alone
-//! all items         (B (4 + d) k + i w + 4 k) (R - 1) / R  +  2 (R - 1)   k runs of items, i items with w gradients; likewise
+//! all items         (B (4 + d) k + i w + g + 4 k) (R - 1) / R + 2 (R - 1) k runs of items, i items with w gradients, g of categories; likewise
 //! loss terms        (8 S / R + 2) (R - 1)                                 S shards
 //! go on or stop     R - 1
 //! ```
 
+use super::PIECE;
 use std::fmt;
 use std::ops::{Add, Sub};
 
@@ -66,6 +68,8 @@ pub struct RowsRead {
     pub by_all: f64,
     /// Columns.
     pub cols: usize,
+    /// Whether all its rows are updated: they are counted with the comparison.
+    pub whole: bool,
 }
 
 /// A softmax of a batch's user vectors over items.
@@ -81,18 +85,21 @@ pub struct Compared {
     pub width: usize,
     /// Runs of items, which are what ranks share.
     pub runs: usize,
+    /// Numbers of the categories, which go over the network besides the gradients of the items' second parts.
+    pub again: usize,
 }
 
 impl Compared {
     /// Words that all ranks together send each of the others.
     fn words(&self) -> usize {
-        let Compared { targets, d, items, width, runs } = *self;
-        targets * d + targets * (4 + d) * runs + items * width + 4 * runs
+        let Compared { targets, d, items, width, runs, again } = *self;
+        targets * d + targets * (4 + d) * runs + items * width + again + 4 * runs
     }
 
-    /// Messages: the user vectors, one for each chunk of the targets, the gradients' parts, and their squares.
+    /// Messages: the user vectors, one for each chunk of the targets, gradients and updated tables with a piece more where they are
+    /// large, and the gradients' squares.
     fn messages(&self) -> usize {
-        1 + self.targets.div_ceil(CHUNK) + 3 + 2
+        1 + self.targets.div_ceil(CHUNK) + 4 + self.items * self.width / PIECE + 2
     }
 }
 
@@ -120,7 +127,10 @@ impl Step {
         let ranks = self.ranks as f64;
         let others = ranks - 1.0;
         let dense = 2.0 * self.dense as f64 / ranks;
-        let rows = |rows: &RowsRead| (rows.by_rank + rows.by_all) * (1 + rows.cols) as f64 / ranks + 2.0;
+        let rows = |rows: &RowsRead| {
+            let updated = if rows.whole { 0 } else { rows.cols };
+            (rows.by_rank * (1 + rows.cols) as f64 + rows.by_all * (3 + updated) as f64) / ranks + 2.0
+        };
         let tables = self.tables.iter().map(rows).sum::<f64>();
         let terms = 8.0 * self.shards as f64 / ranks + 2.0;
         let compared = self.compared.map_or(0.0, |compared| compared.words() as f64 / ranks + 2.0);
@@ -129,7 +139,7 @@ impl Step {
 
     /// Messages that a rank sends in the step, at most.
     pub fn messages(&self) -> usize {
-        let exchanges = 2 + 4 + 2 + 1 + self.compared.map_or(0, |compared| compared.messages());
+        let exchanges = 2 + 5 + 2 + 1 + self.compared.map_or(0, |compared| compared.messages());
         exchanges * (self.ranks - 1)
     }
 }
@@ -189,13 +199,16 @@ mod tests {
 
     #[test]
     fn a_step_s_bytes_by_hand() {
-        let rows = RowsRead { by_rank: 300.0, by_all: 1000.0, cols: 15 };
-        let compared = Compared { targets: 64, d: 16, items: 100, width: 17, runs: 2 };
+        let rows = RowsRead { by_rank: 300.0, by_all: 1000.0, cols: 15, whole: false };
+        let compared = Compared { targets: 64, d: 16, items: 100, width: 17, runs: 2, again: 40 };
         let step = Step { ranks: 4, dense: 1000, tables: vec![rows], compared: Some(compared), shards: 8 };
-        // 2 * 1000 / 4; 1300 rows of 16 words / 4 and 2 counts; 64 * 16 and 64 * 20 * 2 and 1700 and 8, / 4, and 2; 8 * 2 + 2; 1:
+        // 2 * 1000 / 4; 300 rows of 16 words and 1000 of 18, / 4, and 2 counts; 64 * 16 and 64 * 20 * 2 and 1700 and 40 and 8, / 4, and 2; 8 * 2 + 2; 1:
         // to three others.
-        assert_eq!(step.bytes(), 4.0 * 3.0 * (500.0 + 5200.0 + 2.0 + 256.0 + 640.0 + 425.0 + 2.0 + 2.0 + 18.0 + 1.0));
-        assert_eq!(step.messages(), 48);
+        assert_eq!(
+            step.bytes(),
+            4.0 * 3.0 * (500.0 + 5700.0 + 2.0 + 256.0 + 640.0 + 425.0 + 10.0 + 2.0 + 2.0 + 18.0 + 1.0)
+        );
+        assert_eq!(step.messages(), 54);
         let one = Step { ranks: 1, ..step };
         assert_eq!((one.bytes(), one.messages()), (0.0, 0));
     }

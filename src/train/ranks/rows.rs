@@ -1,7 +1,9 @@
-//! The sums of the ranks' gradients of table rows. A table's rows are cut into ranges, one for each rank, which sums what the
-//! others have for its range.
+//! The ranks' gradients of table rows: their owners sum what all have for them, tell the others which rows these are and
+//! their squares, and when they have taken their step, what they have come to.
 
-use super::{Team, part};
+use super::shares::Shares;
+use super::{Team, halves, wholes};
+use crate::autograd::params::Table;
 use crate::train::sparse::{Lookups, RowGrads};
 use dmran_kernels::Level;
 use std::ops::Range;
@@ -11,16 +13,18 @@ use std::ops::Range;
 pub(super) struct Room {
     /// What each rank has for this one, one list of rows with their gradients for each rank and table.
     received: Vec<Lookups>,
-    /// A table's sums over this rank's range.
-    owned: Vec<RowGrads>,
-    /// All sums of a table.
-    all: Vec<Lookups>,
+    /// Those of other gradients that are added, of the rows that are this rank's.
+    last: Vec<Lookups>,
+    /// How many rows of each table a step has changed, rank by rank.
+    counts: Vec<u32>,
+    /// Which these are, in the same order.
+    ids: Vec<u32>,
 }
 
 impl Room {
     pub(super) fn bytes(&self) -> usize {
-        self.received.iter().chain(&self.all).map(Lookups::bytes).sum::<usize>()
-            + self.owned.iter().map(RowGrads::bytes).sum::<usize>()
+        let lookups = self.received.iter().chain(&self.last).map(Lookups::bytes).sum::<usize>();
+        lookups + 4 * (self.counts.capacity() + self.ids.capacity())
     }
 }
 
@@ -40,26 +44,24 @@ fn take(words: &mut &[u32], rows: usize, cols: usize, out: &mut Lookups) {
 }
 
 impl Team {
-    /// Sums rows over the ranks by the tree; every rank has all sums then. `tables` are the rows and columns of the tables
-    /// that `rows` are of. `last` may have more rows of a table, the same on every rank, that are added at the end. Runs on the current
-    /// pool of threads.
+    /// Sums rows over the ranks by the tree: of those that are its own by `shares` a rank has the sums then, and no others.
+    /// `last` may have more rows of a table, the same on every rank, that are added at the end. Runs on the current pool of
+    /// threads.
     pub fn sum_rows<'a>(
         &mut self,
         level: Level,
-        tables: &[[usize; 2]],
+        (tables, shares): (&[Table], &Shares),
         rows: &mut [RowGrads],
         last: impl Fn(usize) -> Option<&'a Lookups>,
     ) {
         let (rank, ranks) = (self.rank(), self.count());
-        let Team { ranks: by, traffic, send, receive, rows: room } = self;
-        let Room { received, owned, all } = room;
+        let Team { ranks: by, traffic, send, receive, rows: Room { received, last: more, .. } } = self;
         received.resize_with(ranks * tables.len(), Lookups::default);
-        owned.resize_with(tables.len(), RowGrads::default);
-        all.resize_with(tables.len(), Lookups::default);
+        more.resize_with(tables.len(), Lookups::default);
 
         // Which of a table's rows go to which rank.
         let of = |rows: &RowGrads, table: usize, rank: usize| {
-            let Range { start, end } = part(tables[table][0], rank, ranks);
+            let Range { start, end } = shares.rows(table, rank);
             let at = |row: usize| rows.rows().partition_point(|r| (*r as usize) < row);
             at(start)..at(end)
         };
@@ -70,14 +72,14 @@ impl Team {
             let before = send.len();
             for (table, rows) in rows.iter().enumerate() {
                 let part = of(rows, table, owner);
-                let cols = tables[table][1];
+                let cols = tables[table].cols;
                 counts.push(part.len() as u32);
                 put(send, &rows.rows()[part.clone()], &rows.grads()[part.start * cols..part.end * cols]);
             }
             *to = send.len() - before;
         }
         let words = |counts: &[u32]| -> usize {
-            counts.iter().zip(tables).map(|(count, [_, cols])| *count as usize * (1 + cols)).sum()
+            counts.iter().zip(tables).map(|(count, table)| *count as usize * (1 + table.cols)).sum()
         };
         let each = vec![tables.len(); ranks];
         let mut theirs = vec![0; counts.len()];
@@ -89,37 +91,107 @@ impl Team {
         by.all_to_all(send, &to, receive, &from);
         let mut left = &receive[..];
         for (at, count) in theirs.iter().enumerate() {
-            take(&mut left, *count as usize, tables[at % tables.len()][1], &mut received[at]);
+            take(&mut left, *count as usize, tables[at % tables.len()].cols, &mut received[at]);
         }
 
-        // This rank's range, summed over the ranks.
-        counts.clear();
+        // A rank's rows are a node of the tree; what is added stands to the right of all.
+        let end = ranks.next_power_of_two();
+        for (table, (rows, more)) in rows.iter_mut().zip(more).enumerate() {
+            let (cols, own) = (tables[table].cols, shares.rows(table, rank));
+            more.clear();
+            if let Some(last) = last(table) {
+                last.within(&own, cols, more);
+            }
+            let more = &*more;
+            let of = |at: usize| match at {
+                at if at < ranks => received.get(at * tables.len() + table),
+                at => (at == end).then_some(more),
+            };
+            rows.collect(level, cols, of, end + 1);
+        }
+    }
+
+    /// The sums of the squares of all ranks' `rows`, of which each rank has those of its own rows, in the order of the rows; and how
+    /// many rows these are. One of each for every table.
+    pub fn squares(&mut self, rows: &[RowGrads]) -> Vec<(f64, usize)> {
+        if self.is_alone() {
+            return rows.iter().map(|rows| (rows.sum_squares(), rows.rows().len())).collect();
+        }
+        let (ranks, tables) = (self.count(), rows.len());
+        let Team { ranks: by, traffic, send, receive, rows: Room { counts, ids, .. } } = self;
+        let mine: Vec<u32> = rows.iter().map(|rows| rows.rows().len() as u32).collect();
+        counts.resize(ranks * tables, 0);
+        traffic.gathers(tables, ranks);
+        by.all_gather(&mine, &vec![tables; ranks], counts);
         send.clear();
-        for (table, owned) in owned.iter_mut().enumerate() {
-            owned.collect(level, tables[table][1], |rank| received.get(rank * tables.len() + table), ranks);
-            counts.push(owned.rows().len() as u32);
-            put(send, owned.rows(), owned.grads());
+        for rows in rows {
+            send.extend_from_slice(rows.rows());
+            send.extend(rows.squares().iter().flat_map(|square| halves(square.to_bits())));
         }
-
-        // All ranges, which are in order, to all ranks.
-        let mut theirs = vec![0; ranks * tables.len()];
-        traffic.gathers(counts.len(), ranks);
-        by.all_gather(&counts, &each, &mut theirs);
-        let from: Vec<usize> = theirs.chunks_exact(tables.len()).map(words).collect();
+        let from: Vec<usize> =
+            counts.chunks_exact(tables).map(|counts| 3 * counts.iter().sum::<u32>() as usize).collect();
         receive.resize(from.iter().sum(), 0);
         traffic.gathers(send.len(), ranks);
         by.all_gather(send, &from, receive);
-        all.iter_mut().for_each(Lookups::clear);
+        let mut sums = vec![(0.0, 0); tables];
+        ids.clear();
         let mut left = &receive[..];
-        let mut part = Lookups::default();
-        for (at, count) in theirs.iter().enumerate() {
-            let table = at % tables.len();
-            take(&mut left, *count as usize, tables[table][1], &mut part);
-            all[table].append(&part);
+        for (at, count) in counts.iter().enumerate() {
+            let (these, rest) = left.split_at(*count as usize);
+            let (squares, rest) = rest.split_at(2 * *count as usize);
+            left = rest;
+            ids.extend_from_slice(these);
+            let (sum, rows) = &mut sums[at % tables];
+            *rows += these.len();
+            // One by one, as a single process adds them up.
+            wholes(squares).for_each(|bits| *sum += f64::from_bits(bits));
         }
-        for (table, rows) in rows.iter_mut().enumerate() {
-            let parts = [Some(&all[table]), last(table)];
-            rows.collect(level, tables[table][1], |part| parts.get(part).copied().flatten(), 2);
+        sums
+    }
+
+    /// Brings the rows that their owners have updated to all ranks: those that [`Team::squares`] told of, and the tables
+    /// that are `whole` from their first row to their last.
+    pub fn spread(&mut self, tables: &mut [Table], shares: &Shares, whole: impl Fn(usize) -> bool) {
+        if self.is_alone() {
+            return;
         }
+        for (at, table) in tables.iter_mut().enumerate().filter(|(at, _)| whole(*at)) {
+            self.gather(&mut table.data, &shares.lengths(at));
+        }
+        let (rank, ranks, count) = (self.rank(), self.count(), tables.len());
+        let Team { ranks: by, traffic, send, receive, rows: Room { counts, ids, .. } } = self;
+        let words = |at: usize, count: u32| if whole(at) { 0 } else { count as usize * tables[at].cols };
+        let from = counts.chunks_exact(count).map(|of| of.iter().enumerate().map(|(at, n)| words(at, *n)).sum());
+        let from: Vec<usize> = from.collect();
+        // The rows of each rank and table, with where they stand.
+        let each = |ids: &mut &[u32], f: &mut dyn FnMut(usize, usize, &[u32])| {
+            for (at, n) in counts.iter().enumerate() {
+                let (these, rest) = ids.split_at(*n as usize);
+                *ids = rest;
+                if !whole(at % count) {
+                    f(at / count, at % count, these);
+                }
+            }
+        };
+        send.clear();
+        each(&mut &ids[..], &mut |of, at, these| {
+            let table = &tables[at];
+            for id in these.iter().filter(|_| of == rank) {
+                send.extend(table.data[*id as usize * table.cols..][..table.cols].iter().map(|x| x.to_bits()));
+            }
+        });
+        receive.resize(from.iter().sum(), 0);
+        traffic.gathers(send.len(), ranks);
+        by.all_gather(send, &from, receive);
+        let mut left = &receive[..];
+        each(&mut &ids[..], &mut |_, at, these| {
+            let table = &mut tables[at];
+            for id in these {
+                let (row, rest) = left.split_at(table.cols);
+                let to = &mut table.data[*id as usize * table.cols..][..table.cols];
+                to.iter_mut().zip(row).for_each(|(x, bits)| *x = f32::from_bits(*bits));
+                left = rest;
+            }
+        });
     }
 }

@@ -6,8 +6,8 @@ use super::{Differs, Sameness, Team, Unshared};
 use crate::data::Dataset;
 use crate::model::Kind;
 use crate::scorer::Head;
-use crate::train::config::{Config, Denominator, L2Kind, OptimizerKind, TrainConfig};
-use crate::train::fit::{Fit, Progress, Snapshot, Watch};
+use crate::train::config::{Config, Denominator, L2Kind, OnNan, OptimizerKind, TrainConfig};
+use crate::train::fit::{Fit, Point, Progress, Snapshot, Watch};
 use crate::train::{Loss, start};
 use dmran_kernels::Level;
 use std::collections::BTreeSet;
@@ -50,7 +50,7 @@ fn run(dataset: &Dataset, config: &Config, team: Team) -> (Vec<u32>, String, Tra
     fit.run(&mut ()).unwrap();
     fit.restore_best();
     let figures = fit.test_figures();
-    let Snapshot { dense, tables } = Snapshot::take(&fit.trainer);
+    let Snapshot { dense, tables } = Snapshot::of(fit.trainer.model().params());
     let bits = dense.iter().chain(tables.iter().flatten()).map(|x| x.to_bits()).collect();
     let epochs: Vec<_> =
         fit.state.reports.iter().map(|epoch| (epoch.terms, epoch.auc, epoch.validation_loss, epoch.best)).collect();
@@ -79,6 +79,7 @@ fn ranks_come_to_the_bits_and_figures_of_one_process() {
         ] {
             let mut config = config(head, loss);
             config.train.denominator = denominator;
+            config.train.optimizer = [OptimizerKind::Adam, OptimizerKind::Adagrad, OptimizerKind::Sgd][at];
             config.train.l2 = if at == 0 { L2Kind::Weights } else { L2Kind::Activation };
             let alone = run(&dataset, &config, Team::default());
             for ranks in [2, 8] {
@@ -91,6 +92,59 @@ fn ranks_come_to_the_bits_and_figures_of_one_process() {
         }
     }
     assert_eq!(models.len(), 9, "each is a model of its own");
+}
+
+#[test]
+fn a_divergence_is_told_alike_and_gone_back_from_alike() {
+    let dataset = ring(60, 30);
+    for lr in [1e30, 3e4] {
+        let mut config = config(Head::Mean, Loss::Bce);
+        config.adapt(&dataset);
+        (config.train.optimizer, config.train.lr, config.train.clip) = (OptimizerKind::Sgd, lr, 0.0);
+        config.train.on_nan = OnNan::HalveLr;
+        let run = |team: Team| {
+            let mut fit = start(config.clone(), &dataset, Level::best()).unwrap();
+            fit.trainer.join(team).unwrap();
+            let ended = fit.run(&mut ()).map_err(|error| error.to_string());
+            let weights = Snapshot::of(fit.trainer.model().params());
+            (ended, format!("{:?}", fit.state.halvings), weights.tables.concat().into_iter().map(f32::to_bits))
+        };
+        let (ended, halvings, weights) = run(Team::default());
+        assert!(halvings.contains("cause"), "{halvings}");
+        for got in run_on(4, run) {
+            assert_eq!((&got.0, &got.1), (&ended, &halvings));
+            assert!(got.2.eq(weights.clone()));
+        }
+    }
+}
+
+#[test]
+fn a_rank_has_state_and_copies_of_its_own_rows_alone() {
+    let dataset = ring(60, 64);
+    for loss in [Loss::Bce, Loss::Softmax] {
+        let mut config = config(Head::Mean, loss);
+        config.train.average = 0.5;
+        config.adapt(&dataset);
+        let lengths = |team: Team| {
+            let mut fit = start(config.clone(), &dataset, Level::best()).unwrap();
+            fit.trainer.join(team).unwrap();
+            fit.run(&mut ()).unwrap();
+            let Point { weights, tables, average, .. } = Point::take(&fit.trainer);
+            let of = |tables: &[Vec<f32>]| tables.iter().map(Vec::len).sum::<usize>();
+            let states = tables.iter().map(|states| of(states)).sum::<usize>();
+            let best = fit.state.best.as_ref().map(|best| of(&best.weights.tables));
+            [Some(of(&weights.tables)), Some(states / 2), average.map(|average| of(&average.tables)), best]
+        };
+        let [whole, ..] = lengths(Team::default());
+        // 64 items are a single run of the softmax: one rank has them all.
+        let most = if loss == Loss::Bce { 4 } else { 1 };
+        let all = run_on(4, lengths);
+        assert_eq!(all.iter().map(|rank| rank[0].unwrap()).sum::<usize>(), whole.unwrap());
+        for rank in all {
+            assert!(rank.iter().all(|length| *length == rank[0]), "{rank:?}");
+            assert!(rank[0].unwrap() * most <= whole.unwrap() + 4 * 17, "{rank:?} of {whole:?}");
+        }
+    }
 }
 
 #[test]
@@ -142,7 +196,7 @@ fn bytes_and_messages_of_a_step_are_those_of_the_formula() {
                 read.by_rank = mean(&|rank| rank.1.tables[at].by_rank);
             }
             let width = config.model.d + usize::from(config.model.item_bias);
-            let compared = Compared { targets: 96, d: config.model.d, items: 3000, width, runs: 12 };
+            let compared = Compared { targets: 96, d: config.model.d, items: 3000, width, runs: 12, again: 0 };
             assert_eq!(step.compared, (loss == Loss::Softmax).then_some(compared));
             let (bytes, formula) = (mean(&|rank| rank.0.bytes as f64), step.bytes());
             println!("{head}, {loss}, {ranks} ranks: {bytes} bytes, by formula {formula}");

@@ -137,6 +137,7 @@ impl SessionError {
             Self::Fit(FitError::Keep(error)) | Self::Folder(error) => matches!(
                 error,
                 RunFolderError::Foreign { .. }
+                    | RunFolderError::NoneLoads { .. }
                     | RunFolderError::Checkpoint { error: Config(_) | Data(_) | Vocabulary(_) | Shapes { .. }, .. }
             ),
             Self::Diverged { .. } | Self::Fit(_) | Self::Card(_) | Self::Ids(_) | Self::Model(_) => false,

@@ -167,7 +167,10 @@ impl fmt::Display for Note {
                 write!(f, "{numbers} numbers to learn from {samples} samples; {level} on {threads} threads")
             }
             Note::Shared { ranks, shards } => {
-                write!(f, "{ranks} ranks share the {shards} shards of a batch; every rank holds the log and all tables")
+                write!(
+                    f,
+                    "{ranks} ranks share the {shards} shards of a batch and the optimiser's state; every rank holds the log and all tables"
+                )
             }
             Note::Memory(memory) => write!(f, "memory: about {memory}"),
             Note::HaveEverything { users } => {

@@ -8,10 +8,10 @@ use crate::data::ReadOptions;
 use crate::model::Kind;
 use crate::model::export::{Labels, to_model};
 use crate::scorer::{Card, Ids, Model};
-use crate::train::checkpoint::{Allowed, Checkpoint, CheckpointError, Identity};
-use crate::train::fit::{Figures, Fit, Rated, Snapshot, Watch};
+use crate::train::checkpoint::Identity;
+use crate::train::fit::{Figures, Fit, Keep, Rated, Snapshot, Watch};
 use crate::train::ranks::{Sameness, Team};
-use crate::train::run_folder::{RunFolderError, Started};
+use crate::train::run_folder::{Follower, RunFolderError, Started};
 use crate::train::stamp::Stamp;
 use crate::train::{Config, RunFolder};
 use std::path::Path;
@@ -25,12 +25,14 @@ pub struct Run<'s> {
     pub fit: Fit<'s>,
     session: &'s Session,
     folder: Option<RunFolder>,
+    /// In place of the folder, where another rank has it.
+    follows: Option<Follower>,
     notes: Vec<Note>,
 }
 
 impl<'s> Run<'s> {
     pub(super) fn new(session: &'s Session, fit: Fit<'s>, notes: Vec<Note>) -> Run<'s> {
-        Run { fit, session, folder: None, notes }
+        Run { fit, session, folder: None, follows: None, notes }
     }
 
     /// What there is to say since this was asked last.
@@ -68,27 +70,12 @@ impl<'s> Run<'s> {
     pub fn resume(&mut self) -> Result<(), SessionError> {
         let Some(keeping) = &self.session.keeping else { return Ok(()) };
         if self.fit.trainer.team().leads() {
-            self.open_folder(keeping)?;
+            return self.open_folder(keeping);
         }
-        self.share().map_err(|error| RunFolderError::Checkpoint { path: keeping.folder.clone(), error }.into())
-    }
-
-    /// Puts all ranks of a team to where rank 0 stands.
-    fn share(&mut self) -> Result<(), CheckpointError> {
-        let (fit, identity) = (&mut self.fit, Identity::of(&self.session.opened.log));
-        if fit.trainer.team().is_alone() {
-            return Ok(());
-        }
-        let leads = fit.trainer.team().leads();
-        let mut checkpoint = Vec::new();
-        if leads {
-            Checkpoint::write(fit, &identity, &mut checkpoint)?;
-        }
-        let all = fit.trainer.team_mut().gather_bytes(&checkpoint);
-        match all.first() {
-            Some(checkpoint) if !leads => Checkpoint::from_bytes(checkpoint)?.resume(fit, &identity, &Allowed::ALL),
-            _ => Ok(()),
-        }
+        let follower = Follower(Identity::of(&self.session.opened.log));
+        let started = follower.start(&mut self.fit);
+        self.follows = Some(follower);
+        started.map_err(|error| RunFolderError::Checkpoint { path: keeping.folder.clone(), error }.into())
     }
 
     fn open_folder(&mut self, keeping: &Keeping) -> Result<(), SessionError> {
@@ -122,9 +109,10 @@ impl<'s> Run<'s> {
     /// # Errors
     /// [`SessionError::Diverged`]; [`SessionError::Fit`], a full disk for instance.
     pub fn train(&mut self, watch: &mut (impl Watch + Send)) -> Result<bool, SessionError> {
-        let result = match &mut self.folder {
-            Some(folder) => self.fit.run_keeping(watch, folder),
-            None => self.fit.run(watch),
+        let result = match (&mut self.folder, &mut self.follows) {
+            (Some(folder), _) => self.fit.run_keeping(watch, folder),
+            (None, Some(follower)) => self.fit.run_keeping(watch, follower),
+            (None, None) => self.fit.run(watch),
         };
         result.map_err(|error| {
             if !SessionError::diverged(&error) {
@@ -136,14 +124,15 @@ impl<'s> Run<'s> {
         })
     }
 
-    /// Writes a checkpoint of the run as it stands, where it has a folder.
+    /// Writes a checkpoint of the run as it stands, where it has a folder; of a team, all ranks do.
     ///
     /// # Errors
     /// [`SessionError::Folder`].
     pub fn keep(&mut self) -> Result<(), SessionError> {
-        match &mut self.folder {
-            Some(folder) => Ok(folder.save(&self.fit)?),
-            None => Ok(()),
+        match (&mut self.folder, &mut self.follows) {
+            (Some(folder), _) => Ok(folder.save(&mut self.fit)?),
+            (None, Some(follower)) => Ok(follower.keep(&mut self.fit)?),
+            (None, None) => Ok(()),
         }
     }
 

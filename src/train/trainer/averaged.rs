@@ -9,16 +9,17 @@ impl Trainer {
         let epochs = self.config.average;
         if epochs > 0.0 {
             let following = Following { epochs, per_epoch: samples.div_ceil(self.config.batch) };
-            let Trainer { pool, average, model, optimizer, .. } = self;
-            pool.install(|| following.after(optimizer.step, end >= samples, average, model.params()));
+            let Trainer { pool, average, model, optimizer, own, .. } = self;
+            pool.install(|| following.after((optimizer.step, end >= samples), average, (model.params(), own)));
         }
     }
 
     /// Puts the average of the weights in their place, and them in its; called twice, nothing has changed.
     pub(crate) fn exchange_average(&mut self) {
         if let Some(average) = &mut self.average {
-            average.exchange(self.model.params_mut());
+            average.exchange(self.model.params_mut(), &self.own);
             self.stale = true;
+            self.spread();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The gradients of a batch: shards side by side, in groups that are nodes of the [tree], each with a workspace and the sum over
 //! the shards that are through. Of several ranks each computes its own shards; what they come to is exchanged and summed.
 
-use super::{StepReport, Trainer, Whole};
+use super::{StepReport, Trainer};
 use crate::autograd::tape::Workspace;
 use crate::data::Dataset;
 use crate::train::config::L2Kind;
@@ -85,6 +85,7 @@ impl Trainer {
             terms,
             users,
             team,
+            shares,
             read,
             ..
         } = self;
@@ -103,7 +104,7 @@ impl Trainer {
         let targets = batch.iter().map(|s| source.rows(*s)).sum();
         let job = Job { model, config, level, batch: Extent { samples: batch.len(), rows: targets }, shared };
         let dropout = |shard: usize| sampler::generator(config.seed, Purpose::Dropout, [step, shard as u64]);
-        let mut rank = 0.0;
+        let (mut rank, mut squares) = (0.0, Vec::new());
         let negatives = |shard: usize| sampler::generator(config.seed, Purpose::Shared, [step, shard as u64]);
         let by_users = whole.is_some() || sampled.is_some();
         let keep = |group: &mut Group| group.run.push(level, group.workspace.weight_grads_mut());
@@ -185,16 +186,17 @@ impl Trainer {
             rayon::join(|| prologue.backward(model, config.engine, level, grads), collect);
             let own_rows = |rows: &RowGrads| rows.rows().len();
             read.clear();
-            read.extend(rows.iter().map(|rows| RowsRead { by_rank: own_rows(rows) as f64, by_all: 0.0, cols: 0 }));
+            read.extend(rows.iter().map(|rows| RowsRead { by_rank: own_rows(rows) as f64, ..RowsRead::default() }));
             if !alone {
-                let sizes: Vec<[usize; 2]> = model.params().tables().iter().map(|t| [t.rows, t.cols]).collect();
-                team.sum_rows(level, &sizes, rows, last);
-            }
-            for (table, (read, rows)) in read.iter_mut().zip(&*rows).enumerate() {
-                (read.by_all, read.cols) = (rows.rows().len() as f64, cols(table));
+                team.sum_rows(level, (model.params().tables(), shares), rows, last);
             }
             if let Some(whole) = whole {
                 whole.add_rows(rows);
+            }
+            squares = team.squares(rows);
+            for (table, (read, (_, all))) in read.iter_mut().zip(&squares).enumerate() {
+                (read.by_all, read.cols) = (*all as f64, cols(table));
+                read.whole = whole.as_ref().is_some_and(|whole| whole.table(table).is_some());
             }
         });
         terms.clear();
@@ -218,9 +220,9 @@ impl Trainer {
         // Fixed chunks, summed in order: the same bits for any number of threads.
         let dense: f64 = grads[..trained].chunks(CHUNK).map(|part| sum_squares(level, part)).sum();
         let is_whole = |table: usize| whole.as_ref().is_some_and(|whole| whole.table(table).is_some());
-        let sparse = rows.iter().enumerate().filter(|(table, _)| !is_whole(*table));
-        let tables = sparse.map(|(_, rows)| rows.sum_squares()).sum::<f64>();
-        let norm = (dense + tables + whole.as_ref().map_or(0.0, Whole::sum_squares)).sqrt();
+        let sparse = squares.iter().enumerate().filter(|(table, _)| !is_whole(*table));
+        let tables = sparse.map(|(_, (squares, _))| squares).sum::<f64>();
+        let norm = (dense + tables + whole.as_ref().map_or(0.0, |whole| whole.sum_squares(&squares))).sqrt();
         StepReport { terms, norm, samples: batch.len() }
     }
 }

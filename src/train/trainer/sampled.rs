@@ -3,7 +3,7 @@
 //! of the targets, its own.
 
 use crate::model::Model;
-use crate::train::catalogue::{Batch, Catalogue, ItemRows, Sizes};
+use crate::train::catalogue::{Batch, Catalogue, Gathered, ItemRows, Sizes};
 use crate::train::ranks::Team;
 use crate::train::ranks::cost::Compared;
 use crate::train::sampler::SharedSampler;
@@ -84,6 +84,7 @@ impl Sampled {
         let batch = Batch { users, targets, weights, excluded: Excluded { offsets, items: excluded } };
         let loss = catalogue.shared_loss_and_gradients(
             team,
+            Gathered::All,
             &ItemRows { items: vectors, width: d, categories: None, bias },
             &batch,
             d_users,

@@ -3,7 +3,7 @@
 
 use crate::autograd::params::TableId;
 use crate::model::Model;
-use crate::train::catalogue::{Batch, Catalogue, Sizes, TableOf};
+use crate::train::catalogue::{Batch, Catalogue, Gathered, Sizes, TableOf};
 use crate::train::ranks::Team;
 use crate::train::ranks::cost::Compared;
 use crate::train::shard::Shard;
@@ -60,7 +60,8 @@ impl Whole {
         weights.resize(targets.len(), 1.0 / targets.len().max(1) as f32);
         let excluded = Excluded { offsets, items: left_out };
         let batch = Batch { users, targets, weights, excluded };
-        catalogue.shared_loss_and_gradients(team, &model.items().rows(model.params()), &batch, d_users)
+        let rows = model.items().rows(model.params());
+        catalogue.shared_loss_and_gradients(team, Gathered::Own, &rows, &batch, d_users)
     }
 
     /// The gradients of all user vectors, in the shards' order.
@@ -68,19 +69,28 @@ impl Whole {
         &self.d_users
     }
 
-    /// Adds the gradients of the rows that histories read.
-    pub fn add_rows(&mut self, tables: &[RowGrads]) {
+    /// Adds the gradients of the rows that histories read. As their squares they have from here on what they add to those
+    /// of the whole table.
+    pub fn add_rows(&mut self, tables: &mut [RowGrads]) {
         for (id, of) in self.tables.iter().zip([TableOf::Items, TableOf::Categories]) {
             if let Some(id) = id {
-                let rows = &tables[id.0];
-                self.catalogue.add_rows(of, rows.rows(), rows.grads());
+                let (rows, grads, changes) = tables[id.0].parts_mut();
+                self.catalogue.add_rows(of, rows, grads, changes);
             }
         }
     }
 
-    /// The sum of the squares of the gradients of the items' tables.
-    pub fn sum_squares(&self) -> f64 {
-        self.catalogue.sum_squares()
+    /// The sum of the squares of the gradients of the items' tables; `rows` are those of what was added to each table.
+    pub fn sum_squares(&self, rows: &[(f64, usize)]) -> f64 {
+        let added = self.tables[..2].iter().flatten().fold(0.0, |sum, id| sum + rows[id.0].0);
+        self.catalogue.sum_squares() + added
+    }
+
+    /// Where each rank's rows of a table of items begin, and where the last one's end.
+    pub fn bounds(&self, table: usize, team: &Team) -> Option<Vec<usize>> {
+        let [v, _, bias] = self.tables;
+        let of_items = [v, bias].into_iter().flatten().any(|id| id.0 == table);
+        of_items.then(|| self.catalogue.bounds(team))
     }
 
     /// The dense gradient of a table; `None` for a table that is none of the items'.
