@@ -342,7 +342,7 @@ pub enum DataError {
     },
     /// Columns that only together are a time.
     #[error(
-        "{file}: {columns} tell the time in parts, and none was taken: {fix}, or --time-column none to go by the order of the file"
+        "{file}: {columns}: parts of a time, and no time was taken: {fix}, or --time-column none to go by the order of the file"
     )]
     TimeParts {
         /// The file.

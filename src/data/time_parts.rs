@@ -27,6 +27,9 @@ const NAMES: [(Part, &[&str]); 7] = [
     ),
 ];
 
+/// Names that by themselves tell that there is a time.
+const ALONE: [&str; 8] = ["month", "day", "hour", "week", "weekday", "dayofweek", "dayofyear", "weekofyear"];
+
 fn part(name: &str) -> Option<Part> {
     let name = squashed(name);
     let name =
@@ -35,7 +38,7 @@ fn part(name: &str) -> Option<Part> {
 }
 
 /// Columns that are parts of a time: of a header from which no time was taken, those that `numeric` tells to hold whole numbers.
-/// A year alone is none: films and books have one.
+/// A year alone is none: films and books have one; nor is a name that alone may mean something else (a tag is a day in German).
 pub(crate) fn find(header: &[&str], numeric: impl Fn(usize) -> bool) -> Vec<usize> {
     let mut parts: Vec<(Part, usize)> = (0..header.len())
         .filter_map(|index| Some((part(header[index])?, index)))
@@ -43,7 +46,7 @@ pub(crate) fn find(header: &[&str], numeric: impl Fn(usize) -> bool) -> Vec<usiz
         .collect();
     parts.sort_unstable();
     match parts.as_slice() {
-        [(Part::Year, _)] => Vec::new(),
+        [(_, only)] if !ALONE.contains(&squashed(header[*only]).as_str()) => Vec::new(),
         _ => parts.into_iter().map(|(_, index)| index).collect(),
     }
 }
@@ -103,6 +106,7 @@ mod tests {
         assert_eq!(find(&["user", "day", "item", "Month", "YEAR"], all), [4, 3, 1]);
         assert_eq!(find(&["user", "item", "order_dow", "order_hour_of_day"], all), [3, 2]);
         assert_eq!(find(&["user", "item", "year"], all), [0; 0]);
+        assert_eq!(find(&["user", "item", "tag"], all), [0; 0]);
         assert_eq!(find(&["user", "item", "week"], all), [2]);
         assert_eq!(find(&["user", "item", "jahr", "monat"], |index| index != 3), [0; 0]);
     }
