@@ -1,6 +1,6 @@
 //! Recommendations for many users at once: the lists that [`User::top_k_by`] gives one by one, bit for bit, in less time.
 //!
-//! With the head `mean` a user is one vector, and blocks of users meet blocks of items in packed products. Those sum in
+//! With the heads `mean` and `rows` a user is one vector, and blocks of users meet blocks of items in packed products. Those sum in
 //! another order than the scorer, so their scores differ from its in the last bits: they only propose. Whatever may be among
 //! the best `k` by the bound of the rounding errors (see `Slack`) is scored again as the scorer does, and a user for whom
 //! too many items are as good as the `k`-th goes through the scorer alone. The other heads score each candidate by the
@@ -63,7 +63,7 @@ pub struct Options {
     pub k: usize,
     /// Which items may be recommended.
     pub rules: Rules,
-    /// Rank only so many items, proposed by vectors (at least `k` are). Without, or with the head `mean`, all are ranked.
+    /// Rank only so many items, proposed by vectors (at least `k` are). Without, or with a head that has user vectors, all are ranked.
     pub shortlist: Option<usize>,
 }
 

@@ -20,6 +20,7 @@ mod assemble;
 mod batch;
 mod blocks;
 mod builder;
+mod clocks;
 mod columns;
 mod containers;
 #[cfg(test)]
@@ -53,6 +54,7 @@ mod source;
 mod split;
 mod taken;
 pub mod time;
+mod time_parts;
 mod units;
 mod vocabulary;
 

@@ -1,6 +1,6 @@
 //! Vectors of items and users as files that other programs read: .npy of NumPy and .safetensors.
 //!
-//! With the head `mean` a score is a dot product, `user . item + bias`. An index that finds the largest dot products (faiss,
+//! With the heads `mean` and `rows` a score is a dot product, `user . item + bias`. An index that finds the largest dot products (faiss,
 //! usearch, hnswlib) needs no more than these vectors; the bias goes along as one more column, which users meet with a 1
 //! (see [`Form::Npy`]).
 

@@ -502,3 +502,72 @@ fn several_files_are_one_log() {
     inspect(&folder, &["logs"]).refused(&["feb.csv", "mar.csv", "time"]);
     inspect(&folder, &["none/*.csv"]).refused(&["no file"]);
 }
+
+#[test]
+fn times_that_are_none_or_count_otherwise_are_refused_with_what_helps() {
+    let kind = "clocks";
+    let rows = |header: &str, times: [&str; 4]| {
+        let rows = times.iter().enumerate().map(|(at, time)| format!("u{},i{at},{time}\n", at / 2));
+        format!("user,item,{header}\n{}", rows.collect::<String>())
+    };
+    let good = ["1535061658", "1535061659"];
+    for (header, times, words) in [
+        (
+            "date",
+            ["45000", "45001", "45002", "45003"],
+            &["spreadsheet's days", "2023-03-15", "(t - 25569) * 86400"][..],
+        ),
+        ("date", ["45000.5", "45001.25", "45002", "45003"], &["spreadsheet's days"]),
+        ("date", ["2459001", "2459002", "2459003.5", "2459004"], &["Julian days", "2020-05-31"]),
+        ("ts", ["132500000000000000"; 4], &["since 1601", "t / 10000000 - 11644473600"]),
+        ("timestamp", ["637500000000000000"; 4], &["ticks", "2021-02-27"]),
+        ("ts", ["13250000000000000"; 4], &["Chrome", "2020-11-16"]),
+        (
+            "ts",
+            [good[0], "45000", good[1], good[1]],
+            &["1535061658 (line 2) fits seconds", "45000 (line 3) fits a spreadsheet"],
+        ),
+        ("ts", ["0", good[0], good[1], "0"], &["0 (line 2) stands for no time", "in 2 rows", "--where 'ts>0'"]),
+        ("ts", [good[0], "-1", good[1], good[1]], &["-1 (line 3)", "--where 'ts>0'"]),
+        ("ts", [good[0], good[1], good[1], "253402300799"], &["9999-12-31 (line 5)", "--where 'ts<4102444800'"]),
+        (
+            "date",
+            ["2018-08-23", "1970-01-01", "2018-08-24", "2018-08-25"],
+            &["1970-01-01 (line 3)", "date!=1970-01-01"],
+        ),
+        ("date", ["2018-08-23", "1900-01-01", "2018-08-24", "2018-08-25"], &["1900-01-01 (line 3)"]),
+        ("date", ["2018-08-23", "2999-12-31", "2018-08-24", "2018-08-25"], &["2999-12-31 (line 3)"]),
+        ("date", ["2018-08-23", "9999-12-31", "2018-08-24", "2018-08-25"], &["9999-12-31", "--where"]),
+        ("time", ["12:30:05"; 4], &["without its day"]),
+        (
+            "year,month,day",
+            ["2020,1,5", "2020,2,7", "2021,3,1", "2021,12,2"],
+            &["\"year\", \"month\", \"day\"", "awk", "$3,$4,$5"],
+        ),
+        ("day,month,year,hour", ["5,1,2020,7"; 4], &["$5,$4,$3,$6", "%02d:00"]),
+        ("jahr,monat,tag", ["2020,1,5"; 4], &["\"jahr\", \"monat\", \"tag\""]),
+        ("week", ["1", "2", "3", "4"], &["\"week\"", "--position-column \"week\""]),
+        ("order_dow,order_hour_of_day", ["1,7"; 4], &["order_hour_of_day"]),
+    ] {
+        check(kind, "log.csv", rows(header, times), "", Want::Says(words));
+    }
+    let unknown = rows("ts", ["0", good[0], good[1], "0"]);
+    check(kind, "log.csv", unknown, "--where ts>0", Want::Read(2, 2, 2, Some(("2018-08-23", "2018-08-23"))));
+    let far = rows("date", ["2018-08-23", "9999-12-31", "2018-08-24", "2018-08-25"]);
+    check(kind, "log.csv", far, "--where date!=9999-12-31", Want::Read(2, 3, 3, Some(("2018-08-23", "2018-08-25"))));
+    check(kind, "log.csv", rows("year", ["1995"; 4]), "", Want::Read(2, 4, 4, None));
+    check(kind, "log.csv", rows("week", ["1", "2", "1", "2"]), "--position-column week", Want::Read(2, 4, 4, None));
+    let json = "{\"user\": 1, \"item\": 2, \"year\": 2020, \"month\": 1, \"day\": 5}\n";
+    check(kind, "log.jsonl", json, "", Want::Says(&["make_timestamp(year, month, day, 0, 0, 0)", "read_json"]));
+    for (name, content, words) in [
+        ("single.csv", "'user','item'\n'a','b'\n", &["single quotes", "--quote \"'\""][..]),
+        (
+            "curly.csv",
+            "\u{201c}user\u{201d},\u{201c}item\u{201d}\n\u{201c}a\u{201d},\u{201c}b\u{201d}\n",
+            &["curly quotes", "sed"],
+        ),
+        ("whole.csv", "\"user,item\"\n\"a,b\"\n", &["as a whole", "sed"]),
+    ] {
+        check("quotes", name, content, "", Want::Says(words));
+    }
+}

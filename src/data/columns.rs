@@ -4,6 +4,7 @@ use super::error::{DataError, shown};
 use super::filter::Test;
 use super::hints;
 use super::options::{Column, ReadOptions};
+use super::time_parts;
 
 /// What a column is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -308,23 +309,40 @@ fn missing(file: &str, role: Role, column: &Column, header: &[&str]) -> DataErro
     DataError::MissingColumn { file: file.into(), role: role.name(), wanted, found: some(header) }
 }
 
-/// A column that looks like times in every one of some rows although none was taken, with one of its values. `fields`
-/// gives the values of a column by its place in the header.
-pub(crate) fn unclear_time<'a>(
-    plan: &Plan,
-    options: &ReadOptions,
-    header: &[&'a str],
+/// Refuses a column that looks like times in every one of some rows although none was taken, and columns that are parts of
+/// one. `fields` gives the values of a column by its place in the header; `layout` is what they stand in.
+pub(crate) fn refuse_unclear_time<'a>(
+    file: &str,
+    (plan, options): (&Plan, &ReadOptions),
+    header: &[&str],
+    layout: time_parts::Layout<'_>,
     fields: impl Fn(usize) -> Vec<&'a [u8]>,
-) -> Option<(&'a str, String)> {
+) -> Result<(), DataError> {
     if options.columns.time != Column::Auto || plan.slot(Role::Time).is_some() || plan.slot(Role::Position).is_some() {
-        return None;
+        return Ok(());
     }
-    let used = |index: &usize| plan.columns.iter().any(|looked| looked.index == *index);
-    (0..header.len()).filter(|index| !used(index)).find_map(|index| {
-        let values: Vec<&[u8]> = fields(index).into_iter().filter(|value| !value.trim_ascii().is_empty()).collect();
-        let all = !values.is_empty() && values.iter().all(|value| hints::looks_like_one(value));
-        all.then(|| (header[index], shown(values[0])))
-    })
+    let used = |index: usize| plan.columns.iter().any(|looked| looked.index == index);
+    let values = |index: usize| -> Vec<&[u8]> {
+        fields(index).into_iter().filter(|value| !value.trim_ascii().is_empty()).collect()
+    };
+    for index in (0..header.len()).filter(|index| !used(*index)) {
+        let values = values(index);
+        if !values.is_empty() && values.iter().all(|value| hints::looks_like_one(value)) {
+            let (file, column) = (file.into(), header[index].into());
+            return Err(DataError::UnclearTime { file, column, example: shown(values[0]) });
+        }
+    }
+    let whole = |value: &&[u8]| super::time::whole_number(value.trim_ascii()).is_some();
+    let parts = time_parts::find(header, |index| {
+        let values = values(index);
+        !used(index) && !values.is_empty() && values.iter().all(whole)
+    });
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = parts.iter().map(|part| format!("{:?}", header[*part])).collect();
+    let fix = time_parts::fix(file, header, &parts, layout);
+    Err(DataError::TimeParts { file: file.into(), columns: names.join(", "), fix })
 }
 
 /// Whether a name that was not there before would have been taken for a role, with what it is then for.
@@ -409,11 +427,15 @@ mod tests {
         let rows = [["u", "i", "1535061658", "5"], ["u", "j", "", "1535061658"]];
         let fields = |index: usize| rows.iter().map(|row| row[index].as_bytes()).collect();
         let options = ReadOptions::default();
-        let unclear = unclear_time(&found(&header), &options, &header, fields);
-        assert_eq!(unclear, Some(("at", "1535061658".into())));
+        let lines = time_parts::Layout::Lines { delimiter: "," };
+        let unclear = refuse_unclear_time("f", (&found(&header), &options), &header, lines, fields).unwrap_err();
+        assert!(
+            matches!(unclear, DataError::UnclearTime { column, example, .. } if column == "at" && example == "1535061658")
+        );
         let mut options = options;
         options.columns.time = Column::Ignore;
-        assert_eq!(unclear_time(&plan("f", &options, &header).unwrap(), &options, &header, fields), None);
+        let plan = plan("f", &options, &header).unwrap();
+        assert!(refuse_unclear_time("f", (&plan, &options), &header, lines, fields).is_ok());
     }
 
     #[test]

@@ -328,6 +328,30 @@ pub enum DataError {
         /// One of the values.
         example: String,
     },
+    /// Times that cannot be what they were read as, or that stand for none.
+    #[error("{file}: column {column:?}: {what}: {fix}")]
+    OddTimes {
+        /// The file.
+        file: String,
+        /// The column.
+        column: String,
+        /// What they are, with an example and its line.
+        what: String,
+        /// What makes times of them.
+        fix: String,
+    },
+    /// Columns that only together are a time.
+    #[error(
+        "{file}: {columns}: parts of a time, and no time was taken: {fix}, or --time-column none to go by the order of the file"
+    )]
+    TimeParts {
+        /// The file.
+        file: String,
+        /// Their names.
+        columns: String,
+        /// What joins them.
+        fix: String,
+    },
     /// A kind of file that is not read here.
     #[error("{file}: this is {what}: {fix}")]
     Container {

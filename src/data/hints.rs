@@ -10,6 +10,12 @@ pub(crate) fn hint(text: &str) -> String {
             _ => "; the separators between thousands must go".into(),
         };
     }
+    if is_clock(text) {
+        return "; it is a time of day without its day: join both into one column, as 2018-08-23 22:00:58".into();
+    }
+    if text.starts_with("9999-") {
+        return "; dates so far off usually stand for none: leave those rows out with --where".into();
+    }
     match formats(text).as_slice() {
         [] => String::new(),
         [only] => format!("; --time-format '{only}' reads it"),
@@ -17,6 +23,15 @@ pub(crate) fn hint(text: &str) -> String {
             format!("; --time-format '{first}' reads it, or '{second}' if that part comes first")
         }
     }
+}
+
+/// Whether text is hours and minutes and nothing else.
+fn is_clock(text: &str) -> bool {
+    let text = text.trim_end_matches([' ', 'a', 'p', 'm', 'A', 'P', 'M']);
+    let parts: Vec<&str> = text.split(':').collect();
+    let number = |part: &&str| !part.is_empty() && part.len() <= 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+    let last = parts.last().map_or("", |last| last.split('.').next().unwrap_or_default());
+    (2..=3).contains(&parts.len()) && parts[..parts.len() - 1].iter().all(|part| number(part)) && number(&last)
 }
 
 /// Formats that read `text`, of those that are common.
@@ -102,6 +117,8 @@ mod tests {
         ] {
             assert_eq!(formats(text), [format], "{text}");
         }
+        assert!(hint("12:30:05").contains("without its day") && hint("9:05 PM").contains("without its day"));
+        assert!(hint("9999-12-31").contains("--where"));
         assert!(hint("1535061658,0").contains("decimal comma"));
         assert!(hint("1,535,061,658").contains("thousands"));
     }

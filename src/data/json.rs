@@ -10,6 +10,7 @@ use super::object::{self, Unwanted, Values, Wanted};
 use super::options::{Column, ReadOptions};
 use super::source::Source;
 use super::time::TimeUnit;
+use super::time_parts::Layout;
 
 /// Objects whose values are looked at to tell a column's kind.
 const SAMPLE: usize = 100;
@@ -98,21 +99,11 @@ fn plan(
         })
         .collect();
     let sampled = |index: usize| rows.iter().map(|row| &row[index][..]).collect();
-    if let Some((column, example)) = unclear(&plan, options, &names, sampled) {
-        return Err(DataError::UnclearTime { file: file.into(), column, example });
-    }
+    let table = Layout::Table { reader: "read_json" };
+    columns::refuse_unclear_time(file, (&plan, options), &names, table, sampled)?;
     let when = plan.index(Role::Time).unwrap_or(names.len());
     let unit = amazon::unit(options, &plan, rows.iter().filter_map(|row| row.get(when)).map(Vec::as_slice));
     Ok((plan, unit))
-}
-
-fn unclear<'a>(
-    plan: &Plan,
-    options: &ReadOptions,
-    names: &[&'a str],
-    fields: impl Fn(usize) -> Vec<&'a [u8]>,
-) -> Option<(String, String)> {
-    columns::unclear_time(plan, options, names, fields).map(|(column, example)| (column.to_owned(), example))
 }
 
 /// JSON that is not one object a line: an array, an object over several lines, or one object of columns.

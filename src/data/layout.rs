@@ -7,6 +7,7 @@ use super::fields::{Dialect, Fields, Record, Records, RowShape};
 use super::hints;
 use super::options::{Column, Format, Quote, ReadOptions};
 use super::time::{self, TimeUnit};
+use super::time_parts;
 
 /// Rows that are looked at to tell a column's kind.
 const SAMPLE: usize = 100;
@@ -132,6 +133,9 @@ pub(crate) fn find(
                     let (what, fix) = ("text set apart by tabs, with quotes", "say --quote '\"'".to_owned());
                     return Err(DataError::Container { file: file.into(), what, fix });
                 }
+                if let Some((what, fix)) = odd_quotes(file, &header, options) {
+                    return Err(DataError::Container { file: file.into(), what, fix });
+                }
                 if !header.iter().any(|name| is_value(name)) {
                     return Err(error);
                 }
@@ -150,15 +154,35 @@ pub(crate) fn find(
     let sampled = sample(&dialect, &text[skipped.0..], whole);
     let names: Vec<&str> = header.iter().map(String::as_str).collect();
     let column = |index: usize| sampled.iter().filter_map(|row| row.get(index)).map(String::as_bytes).collect();
-    if let Some((column, example)) = columns::unclear_time(&plan, options, &names, column) {
-        return Err(DataError::UnclearTime { file: file.into(), column: column.into(), example });
-    }
+    let lines = time_parts::Layout::Lines { delimiter: &delimiter_of_file };
+    columns::refuse_unclear_time(file, (&plan, options), &names, lines, column)?;
     let when = plan.index(Role::Time).unwrap_or(header.len());
     let unit = amazon::unit(options, &plan, sampled.iter().filter_map(|row| row.get(when)).map(String::as_bytes));
     if options.quote.is_none() {
         dialect.rows = Some(RowShape { fields: header.len(), time: plan.index(Role::Time) });
     }
     Ok(Layout { dialect, plan, header, has_header, skipped, notes: top.notes, unit })
+}
+
+/// A header whose names are in quotes of another kind, or that is in quotes as a whole: what it is, and what to do.
+fn odd_quotes(file: &str, header: &[String], options: &ReadOptions) -> Option<(&'static str, String)> {
+    let between = |open: char, close: char| {
+        header.iter().all(|name| name.chars().count() > 1 && name.starts_with(open) && name.ends_with(close))
+    };
+    if options.quote.is_none() && between('\'', '\'') {
+        return Some(("a log whose fields are in single quotes", "say --quote \"'\"".into()));
+    }
+    if between('\u{201c}', '\u{201d}') || between('\u{2018}', '\u{2019}') {
+        let fix =
+            format!("write straight quotes: sed 's/[\u{201c}\u{201d}\u{2018}\u{2019}]/\"/g' {file} > straight.csv");
+        return Some(("a log whose fields are in curly quotes", fix));
+    }
+    let [only] = header else { return None };
+    let several = [',', ';', '\t', '|'].into_iter().any(|delimiter| only.contains(delimiter));
+    several.then(|| {
+        let fix = format!("take those quotes off: sed 's/^\"//; s/\"$//; s/\"\"/\"/g' {file} > rows.csv");
+        ("a log whose rows are in quotes as a whole", fix)
+    })
 }
 
 fn first_line(text: &[u8], at: usize) -> &[u8] {

@@ -23,6 +23,7 @@ use super::object::{Values, float};
 use super::options::{OnError, ReadOptions};
 use super::source;
 use super::time::{Moment, TimeUnit, of_integer};
+use super::time_parts::Layout;
 
 /// Rows that are decoded at once.
 const ROWS: usize = 1 << 16;
@@ -242,10 +243,8 @@ fn refuse_unclear_time(
         texts.push(text.collect());
     }
     let fields = |index: usize| texts[index].iter().map(Vec::as_slice).collect();
-    match columns::unclear_time(plan, options, &leaves.names(), fields) {
-        Some((column, example)) => Err(DataError::UnclearTime { file: file.into(), column: column.into(), example }),
-        None => Ok(()),
-    }
+    let table = Layout::Table { reader: "read_parquet" };
+    columns::refuse_unclear_time(file, (plan, options), &leaves.names(), table, fields)
 }
 
 /// The rows of a record batch, without numbers for names yet.

@@ -1,6 +1,7 @@
 //! Whether the times of a column can be what they were read as: the one check that every command makes.
 
 use super::batch::{Cell, Kind, Seen};
+use super::clocks::Clock;
 use super::error::DataError;
 use super::options::ReadOptions;
 use super::time::{self, Moment, TimeUnit};
@@ -14,6 +15,12 @@ pub(crate) struct Plausible {
     other: Number,
     /// Those of them that are digits of a date.
     compact: Number,
+    /// Numbers that another clock shows in our years.
+    clocks: [Number; 5],
+    /// Numbers that stand for no time where others are times: 0 and -1.
+    blank: Number,
+    /// Dates that do: the first days of 1970, of 1900 and of the year 1.
+    blank_dates: Number,
     /// Numbers that their writer has rounded.
     rounded: Seen,
     /// Dates.
@@ -56,6 +63,8 @@ impl Plausible {
             self.dates += 1;
             if read.seconds >= LATE {
                 self.late.add(line, read.seconds);
+            } else if BLANK_DATES.contains(&read.seconds) {
+                self.blank_dates.add(line, read.seconds);
             }
             return;
         }
@@ -63,6 +72,13 @@ impl Plausible {
         let value = read.seconds.saturating_mul(per_second).saturating_add(i64::from(read.nanos) / nanos_each);
         if !is_integer && time::is_rounded(cell.text) {
             self.rounded.add(line, cell.text);
+        }
+        if let Some(clock) = Clock::of(value) {
+            self.clocks[clock as usize].add(line, value);
+            return;
+        }
+        if matches!(value, 0 | -1) {
+            self.blank.add(line, value);
         }
         match TimeUnit::fitting(value) {
             Some(unit) => self.units[unit as usize].add(line, value),
@@ -85,6 +101,11 @@ impl Plausible {
         for (unit, of_later) in self.units.iter_mut().zip(later.units) {
             unit.append(of_later, base);
         }
+        for (clock, of_later) in self.clocks.iter_mut().zip(later.clocks) {
+            clock.append(of_later, base);
+        }
+        self.blank.append(later.blank, base);
+        self.blank_dates.append(later.blank_dates, base);
         self.other.append(later.other, base);
         self.compact.append(later.compact, base);
         self.rounded.append(later.rounded, base);
@@ -94,7 +115,7 @@ impl Plausible {
     }
 
     fn numbers(&self) -> u64 {
-        self.other.count + self.units.iter().map(|unit| unit.count).sum::<u64>()
+        self.other.count + self.units.iter().chain(&self.clocks).map(|unit| unit.count).sum::<u64>()
     }
 
     /// What the times are, in words.
@@ -113,6 +134,18 @@ impl Plausible {
             let format = time::compact_format(example).unwrap_or("%Y%m%d");
             return Err(DataError::CompactDates { file, column, example, format });
         }
+        for clock in Clock::ALL {
+            let shown = &self.clocks[clock as usize];
+            let Some((line, value)) = shown.first.filter(|_| shown.count == self.numbers()) else { continue };
+            let day = super::report::date(clock.seconds(value));
+            let what = format!("{value} (line {line}) looks like {}, {day}", clock.name());
+            let formula = clock.formula();
+            let fix = format!(
+                "write seconds since 1970 in its place, {formula}; where it only counts events, say --time-column none \
+                 --position-column {column:?}"
+            );
+            return Err(DataError::OddTimes { file, column, what, fix });
+        }
         let mut kinds: Vec<(&'static str, u64, i64)> = Vec::new();
         for unit in TimeUnit::ALL {
             if let Some((line, value)) = self.units[unit as usize].first {
@@ -121,6 +154,11 @@ impl Plausible {
         }
         if let (false, Some((line, value))) = (kinds.is_empty(), self.compact.first) {
             kinds.push(("a date without separators", line, value));
+        }
+        for clock in Clock::ALL {
+            if let (false, Some((line, value))) = (kinds.is_empty(), self.clocks[clock as usize].first) {
+                kinds.push((clock.name(), line, value));
+            }
         }
         kinds.sort_by_key(|(_, line, _)| *line);
         match kinds.as_slice() {
@@ -138,6 +176,7 @@ impl Plausible {
         if let (true, Some((_, example))) = (self.units[asked as usize].count > 0, &self.rounded.first) {
             return Err(DataError::RoundedTimes { file, column, example: example.clone() });
         }
+        self.refuse_blanks(&file, &column, asked)?;
         let mut odd = Vec::new();
         if let Some((line, value)) = &self.rounded.first {
             let count = self.rounded.count;
@@ -157,6 +196,36 @@ impl Plausible {
         Ok(odd)
     }
 }
+
+impl Plausible {
+    /// Refuses numbers and dates that stand for an unknown time among others that are times: they would order events.
+    fn refuse_blanks(&self, file: &str, column: &str, asked: TimeUnit) -> Result<(), DataError> {
+        let fitting: u64 = self.units.iter().map(|unit| unit.count).sum();
+        let (count, what, condition) = if let (true, Some((line, value))) = (fitting + self.dates > 0, self.blank.first)
+        {
+            let condition = if self.dates == 0 { format!("{column}>0") } else { format!("{column}!={value}") };
+            (self.blank.count, format!("{value} (line {line})"), condition)
+        } else if let (true, Some((line, seconds))) =
+            (fitting + self.dates > self.blank_dates.count, self.blank_dates.first)
+        {
+            let day = super::report::date(seconds);
+            (self.blank_dates.count, format!("{day} (line {line})"), format!("{column}!={day}"))
+        } else if let (true, Some((line, seconds))) = (fitting > 0 || self.dates > self.late.count, self.late.first) {
+            let day = super::report::date(seconds);
+            let number = || format!("{column}<{}", LATE.saturating_mul(asked.per_second()));
+            let condition = if self.dates > 0 { format!("{column}!={day}") } else { number() };
+            (self.late.count, format!("{day} (line {line})"), condition)
+        } else {
+            return Ok(());
+        };
+        let what = format!("{what} stands for no time among others that are times, in {count} rows");
+        let fix = format!("leave those rows out, for example with --where '{condition}', or write what is known");
+        Err(DataError::OddTimes { file: file.into(), column: column.into(), what, fix })
+    }
+}
+
+/// The first moments of 1970, of 1900 and of the year 1, in seconds.
+const BLANK_DATES: [i64; 3] = [0, -2_208_988_800, -62_135_596_800];
 
 /// The end of 2099, in seconds.
 const LATE: i64 = 4_102_444_800;
