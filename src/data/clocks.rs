@@ -15,14 +15,22 @@ pub(crate) enum Clock {
     Ticks,
     /// Microseconds since 1601.
     Chrome,
+    /// Seconds since 2001.
+    Cocoa,
+    /// Seconds since 1904.
+    OldMac,
 }
 
 /// Seconds from 1601 to 1970, and from the year 1.
 const FROM_1601: i64 = 11_644_473_600;
 const FROM_YEAR_1: i64 = 62_135_596_800;
+/// Seconds from 1970 to 2001, and from 1904 to 1970.
+const TO_2001: i64 = 978_307_200;
+const FROM_1904: i64 = 2_082_844_800;
 
 impl Clock {
-    pub(crate) const ALL: [Clock; 5] = [Self::Spreadsheet, Self::JulianDay, Self::Windows, Self::Ticks, Self::Chrome];
+    pub(crate) const ALL: [Clock; 7] =
+        [Self::Spreadsheet, Self::JulianDay, Self::Windows, Self::Ticks, Self::Chrome, Self::Cocoa, Self::OldMac];
 
     /// What it shows from 1980 (a spreadsheet, whose numbers could be anything, from 1990) to 2099.
     fn range(self) -> Range<i64> {
@@ -33,6 +41,10 @@ impl Clock {
             Self::Windows => years(|seconds| (seconds + FROM_1601) * 10_000_000),
             Self::Ticks => years(|seconds| (seconds + FROM_YEAR_1) * 10_000_000),
             Self::Chrome => years(|seconds| (seconds + FROM_1601) * 1_000_000),
+            // 2011 to 2025, which would be 1980 to 1994 as seconds since 1970: no log of purchases is as old.
+            Self::Cocoa => 315_532_800..788_918_400,
+            // 1995 to 2029, which would be 2061 to 2095.
+            Self::OldMac => 2_871_763_200..3_976_214_400,
         }
     }
 
@@ -48,6 +60,8 @@ impl Clock {
             Self::Windows => "Windows' tenths of a microsecond since 1601",
             Self::Ticks => ".NET's ticks since the year 1",
             Self::Chrome => "Chrome's microseconds since 1601",
+            Self::Cocoa => "Cocoa's seconds since 2001",
+            Self::OldMac => "the old Macintosh's seconds since 1904",
         }
     }
 
@@ -59,6 +73,8 @@ impl Clock {
             Self::Windows => number / 10_000_000 - FROM_1601,
             Self::Ticks => number / 10_000_000 - FROM_YEAR_1,
             Self::Chrome => number / 1_000_000 - FROM_1601,
+            Self::Cocoa => number + TO_2001,
+            Self::OldMac => number - FROM_1904,
         }
     }
 
@@ -70,6 +86,8 @@ impl Clock {
             Self::Windows => "t / 10000000 - 11644473600",
             Self::Ticks => "t / 10000000 - 62135596800",
             Self::Chrome => "t / 1000000 - 11644473600",
+            Self::Cocoa => "t + 978307200",
+            Self::OldMac => "t - 2082844800",
         }
     }
 }
@@ -88,6 +106,8 @@ mod tests {
             (132_500_000_000_000_000, Clock::Windows, "2020-11-16"),
             (637_500_000_000_000_000, Clock::Ticks, "2021-02-27"),
             (13_250_000_000_000_000, Clock::Chrome, "2020-11-16"),
+            (556_754_458, Clock::Cocoa, "2018-08-23"),
+            (3_617_906_458, Clock::OldMac, "2018-08-23"),
         ] {
             assert_eq!(Clock::of(number), Some(clock));
             assert_eq!(date(clock.seconds(number)), day, "{clock:?}");

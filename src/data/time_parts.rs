@@ -51,6 +51,11 @@ pub(crate) fn find(header: &[&str], numeric: impl Fn(usize) -> bool) -> Vec<usiz
     }
 }
 
+/// Whether a column by its name holds the hours of another column's days.
+pub(crate) fn is_hour(name: &str) -> bool {
+    part(name) == Some(Part::Hour) || ["hr", "час", "时"].contains(&squashed(name).as_str())
+}
+
 /// What to do: how a year, a month and a day become one column of a kind of file, or what else there is to say.
 pub(crate) fn fix(file: &str, header: &[&str], places: &[usize], layout: Layout<'_>) -> String {
     let place = |wanted: Part| places.iter().copied().find(|place| part(header[*place]) == Some(wanted));
