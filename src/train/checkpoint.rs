@@ -6,7 +6,7 @@
 //! ```
 //! The checksum covers the header's first 24 bytes and the payload. Only `wire` knows bincode. The order of samples,
 //! negatives and dropout masks are functions of seed, epoch and position ([`super::sampler`]): no generator has a state
-//! to keep. Of several ranks each has [a part](parts) of it.
+//! to keep. Of several ranks each has a part of it (`parts`).
 
 mod compare;
 mod error;
