@@ -546,6 +546,9 @@ fn times_that_are_none_or_count_otherwise_are_refused_with_what_helps() {
         ),
         ("day,month,year,hour", ["5,1,2020,7"; 4], &["$5,$4,$3,$6", "%02d:00"]),
         ("jahr,monat,tag", ["2020,1,5"; 4], &["\"jahr\", \"monat\", \"tag\""]),
+        ("ts", [good[0], "1", good[1], good[1]], &["1 (line 3)", "--where 'ts>=315532800'"]),
+        ("date,hour", ["2018-08-23,7"; 4], &["no time of day", "\"hour\"", "--time-column \"date\""]),
+        ("date,at", ["2018-08-23,22:00:58"; 4], &["no time of day", "\"at\""]),
         ("week", ["1", "2", "3", "4"], &["\"week\"", "--position-column \"week\""]),
         ("order_dow,order_hour_of_day", ["1,7"; 4], &["order_hour_of_day"]),
     ] {

@@ -318,13 +318,36 @@ pub(crate) fn refuse_unclear_time<'a>(
     layout: time_parts::Layout<'_>,
     fields: impl Fn(usize) -> Vec<&'a [u8]>,
 ) -> Result<(), DataError> {
-    if options.columns.time != Column::Auto || plan.slot(Role::Time).is_some() || plan.slot(Role::Position).is_some() {
+    if options.columns.time != Column::Auto || plan.slot(Role::Position).is_some() {
         return Ok(());
     }
     let used = |index: usize| plan.columns.iter().any(|looked| looked.index == index);
     let values = |index: usize| -> Vec<&[u8]> {
         fields(index).into_iter().filter(|value| !value.trim_ascii().is_empty()).collect()
     };
+    if let Some(taken) = plan.index(Role::Time) {
+        let clock = |value: &&[u8]| std::str::from_utf8(value).is_ok_and(|text| hints::is_clock(text.trim_ascii()));
+        let hour = |value: &&[u8]| super::time::whole_number(value.trim_ascii()).is_some();
+        let of_day = |index: &usize| {
+            let values = values(*index);
+            let hours = || time_parts::is_hour(header[*index]) && values.iter().all(hour);
+            // 3:45 may as well be how long a song is.
+            let name = squashed(header[*index]);
+            let clocks = || !["dur", "len", "run"].iter().any(|long| name.contains(long)) && values.iter().all(clock);
+            !used(*index) && !values.is_empty() && (hours() || clocks())
+        };
+        let days = values(taken);
+        let only_days = days.iter().all(|day| day.contains(&b'-') && !day.iter().any(|byte| b":T".contains(byte)));
+        let (true, Some(day)) = (only_days && !days.is_empty(), days.first()) else { return Ok(()) };
+        let Some(index) = (0..header.len()).find(of_day) else { return Ok(()) };
+        let (file, column, name) = (file.into(), header[taken].into(), header[index]);
+        let what = format!("{} has no time of day, which stands in {name:?}", shown(day));
+        let fix = format!(
+            "write both in one column, as 2018-08-23 22:00:58, or say --time-column {:?} to go by days alone",
+            header[taken]
+        );
+        return Err(DataError::OddTimes { file, column, what, fix });
+    }
     for index in (0..header.len()).filter(|index| !used(*index)) {
         let values = values(index);
         if !values.is_empty() && values.iter().all(|value| hints::looks_like_one(value)) {

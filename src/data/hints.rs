@@ -26,7 +26,7 @@ pub(crate) fn hint(text: &str) -> String {
 }
 
 /// Whether text is hours and minutes and nothing else.
-fn is_clock(text: &str) -> bool {
+pub(crate) fn is_clock(text: &str) -> bool {
     let text = text.trim_end_matches([' ', 'a', 'p', 'm', 'A', 'P', 'M']);
     let parts: Vec<&str> = text.split(':').collect();
     let number = |part: &&str| !part.is_empty() && part.len() <= 2 && part.bytes().all(|byte| byte.is_ascii_digit());

@@ -18,7 +18,7 @@ const NAMES: [(Part, &[&str]); 7] = [
     (Part::Year, &["year", "yr", "yyyy", "jahr", "annee", "année", "ano", "año", "anno", "jaar", "год", "年"]),
     (Part::Month, &["month", "mon", "mm", "monat", "mois", "mes", "mês", "mese", "maand", "месяц", "月"]),
     (Part::Day, &["day", "dayofmonth", "dd", "tag", "jour", "dia", "día", "giorno", "dag", "день", "日"]),
-    (Part::Hour, &["hour", "hourofday", "hh", "stunde", "heure", "hora", "ora", "uur"]),
+    (Part::Hour, &["hour", "hr", "hourofday", "hh", "час", "时", "stunde", "heure", "hora", "ora", "uur"]),
     (Part::Minute, &["minute", "min", "minuto"]),
     (Part::Second, &["second", "sec", "sekunde", "seconde", "segundo"]),
     (
@@ -49,6 +49,11 @@ pub(crate) fn find(header: &[&str], numeric: impl Fn(usize) -> bool) -> Vec<usiz
         [(_, only)] if !ALONE.contains(&squashed(header[*only]).as_str()) => Vec::new(),
         _ => parts.into_iter().map(|(_, index)| index).collect(),
     }
+}
+
+/// Whether a column by its name holds the hours of another column's days.
+pub(crate) fn is_hour(name: &str) -> bool {
+    part(name) == Some(Part::Hour)
 }
 
 /// What to do: how a year, a month and a day become one column of a kind of file, or what else there is to say.
