@@ -31,7 +31,7 @@ fn is_clock(text: &str) -> bool {
     let parts: Vec<&str> = text.split(':').collect();
     let number = |part: &&str| !part.is_empty() && part.len() <= 2 && part.bytes().all(|byte| byte.is_ascii_digit());
     let last = parts.last().map_or("", |last| last.split('.').next().unwrap_or_default());
-    (2..=3).contains(&parts.len()) && parts[..parts.len() - 1].iter().all(|part| number(part)) && number(&last)
+    (2..=3).contains(&parts.len()) && parts[..parts.len() - 1].iter().all(number) && number(&last)
 }
 
 /// Formats that read `text`, of those that are common.

@@ -4,7 +4,7 @@ use crate::gemm::{Matrix, MatrixMut, Output, packed_len};
 use crate::level::Level;
 use crate::simd::LANES;
 
-/// `y [rows, n] = x [rows, k] W`, as [`crate::autograd::reference::gemm::gemm`].
+/// `y [rows, n] = x [rows, k] W`, as [`crate::gemm::gemm`].
 ///
 /// # Panics
 /// If the shapes do not fit each other.

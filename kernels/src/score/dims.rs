@@ -170,6 +170,8 @@ impl<const V: usize> Before<'_, V> {
     #[inline(always)]
     fn finish<S: Simd>(&mut self, s: S, i: usize) -> Finish<'_, S, V> {
         let mut z = [s.zero(); V];
+        // Counted, not zipped: see `simd::tile`.
+        #[allow(clippy::needless_range_loop)]
         for v in 0..V {
             z[v] = s.load(&self.sums.z[i][v]);
         }
