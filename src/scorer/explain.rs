@@ -114,8 +114,11 @@ impl User<'_> {
         match (hhat, &net.feature) {
             (Some(w), Some(feature)) => {
                 let all = 1.0 - read * gate;
-                let what: Vec<f32> =
-                    w.iter().zip(&mapped).map(|(w, part)| (read * (1.0 - gate) * w + part) / all).collect();
+                // Where M has it all, the dimensions still tell what Mhat' looked at.
+                let part = |(w, part): (&f32, &f32)| {
+                    if all > 0.0 { (read * (1.0 - gate) * w + part) / all } else { *w }
+                };
+                let what: Vec<f32> = w.iter().zip(&mapped).map(part).collect();
                 let (to, dimensions) = scorer.follow(feature, &user.m, &what);
                 rows.iter_mut().zip(to).for_each(|(row, w)| *row += all * w);
                 explanation.dimensions = dimensions;
