@@ -137,6 +137,8 @@ pub struct Trainer {
     own: Vec<Range<usize>>,
     /// What the last step read of each table.
     read: Vec<RowsRead>,
+    /// Of each table the squares of its rows' gradients in this step, summed, and how many rows these are.
+    squares: Vec<(f64, usize)>,
     stale: bool,
 }
 
@@ -188,6 +190,7 @@ impl Trainer {
             own: shares.of(0),
             shares,
             read: Vec::new(),
+            squares: Vec::new(),
             stale: true,
             model,
             settings,

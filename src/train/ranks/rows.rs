@@ -112,10 +112,12 @@ impl Team {
     }
 
     /// The sums of the squares of all ranks' `rows`, of which each rank has those of its own rows, in the order of the rows; and how
-    /// many rows these are. One of each for every table.
-    pub fn squares(&mut self, rows: &[RowGrads]) -> Vec<(f64, usize)> {
+    /// many rows these are, into `sums`: one of each for every table.
+    pub fn squares(&mut self, rows: &[RowGrads], sums: &mut Vec<(f64, usize)>) {
+        sums.clear();
         if self.is_alone() {
-            return rows.iter().map(|rows| (rows.sum_squares(), rows.rows().len())).collect();
+            sums.extend(rows.iter().map(|rows| (rows.sum_squares(), rows.rows().len())));
+            return;
         }
         let (ranks, tables) = (self.count(), rows.len());
         let Team { ranks: by, traffic, send, receive, rows: Room { counts, ids, .. } } = self;
@@ -133,7 +135,7 @@ impl Team {
         receive.resize(from.iter().sum(), 0);
         traffic.gathers(send.len(), ranks);
         by.all_gather(send, &from, receive);
-        let mut sums = vec![(0.0, 0); tables];
+        sums.resize(tables, (0.0, 0));
         ids.clear();
         let mut left = &receive[..];
         for (at, count) in counts.iter().enumerate() {
@@ -146,7 +148,6 @@ impl Team {
             // One by one, as a single process adds them up.
             wholes(squares).for_each(|bits| *sum += f64::from_bits(bits));
         }
-        sums
     }
 
     /// Brings the rows that their owners have updated to all ranks: those that [`Team::squares`] told of, and the tables

@@ -87,6 +87,7 @@ impl Trainer {
             team,
             shares,
             read,
+            squares,
             ..
         } = self;
         let (model, level) = (&**model, *level);
@@ -104,7 +105,7 @@ impl Trainer {
         let targets = batch.iter().map(|s| source.rows(*s)).sum();
         let job = Job { model, config, level, batch: Extent { samples: batch.len(), rows: targets }, shared };
         let dropout = |shard: usize| sampler::generator(config.seed, Purpose::Dropout, [step, shard as u64]);
-        let (mut rank, mut squares) = (0.0, Vec::new());
+        let mut rank = 0.0;
         let negatives = |shard: usize| sampler::generator(config.seed, Purpose::Shared, [step, shard as u64]);
         let by_users = whole.is_some() || sampled.is_some();
         let keep = |group: &mut Group| group.run.push(level, group.workspace.weight_grads_mut());
@@ -193,8 +194,8 @@ impl Trainer {
             if let Some(whole) = whole {
                 whole.add_rows(rows);
             }
-            squares = team.squares(rows);
-            for (table, (read, (_, all))) in read.iter_mut().zip(&squares).enumerate() {
+            team.squares(rows, squares);
+            for (table, (read, (_, all))) in read.iter_mut().zip(&*squares).enumerate() {
                 (read.by_all, read.cols) = (*all as f64, cols(table));
                 read.whole = whole.as_ref().is_some_and(|whole| whole.table(table).is_some());
             }
@@ -222,7 +223,7 @@ impl Trainer {
         let is_whole = |table: usize| whole.as_ref().is_some_and(|whole| whole.table(table).is_some());
         let sparse = squares.iter().enumerate().filter(|(table, _)| !is_whole(*table));
         let tables = sparse.map(|(_, (squares, _))| squares).sum::<f64>();
-        let norm = (dense + tables + whole.as_ref().map_or(0.0, |whole| whole.sum_squares(&squares))).sqrt();
+        let norm = (dense + tables + whole.as_ref().map_or(0.0, |whole| whole.sum_squares(squares))).sqrt();
         StepReport { terms, norm, samples: batch.len() }
     }
 }
