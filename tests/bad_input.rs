@@ -71,10 +71,10 @@ fn an_id_of_a_mebibyte() {
 
 #[test]
 fn negative_and_huge_timestamps() {
-    // Every 64-bit time is legal: gaps beyond the last bucket fall into it.
+    // Every 64-bit time is legal, as long as no other tells that it cannot be one: gaps beyond the last bucket fall into it.
     let mut rows = Vec::new();
     for user in ["a", "b", "c"] {
-        for (item, time) in [("v", i64::MIN), ("w", -86_400_000), ("x", -1), ("y", 1_500_000_000), ("z", i64::MAX)] {
+        for (item, time) in [("v", i64::MIN), ("w", -86_400_000), ("x", -1), ("y", 100_000), ("z", i64::MAX)] {
             rows.push((user, item, time));
         }
         rows.push((user, user, 5));
@@ -82,6 +82,8 @@ fn negative_and_huge_timestamps() {
     let ran = train(timed(&rows), &[]).ok();
     assert!(ran.err.contains("-292277022657-01-27 to 292277026596-12-04"), "{}", ran.err);
     assert!(!ran.out.contains("NaN"), "{}", ran.out);
+    rows.push(("a", "y", 1_500_000_000));
+    train(timed(&rows), &[]).refused(&["-1 (line 4) stands for no time", "--where 'timestamp>0'"]);
     // One more than 64 bits is not.
     train("user,item,timestamp\na,x,9223372036854775808\n", &[]).refused(&["log.csv:2", "64-bit"]);
     train("user,item,timestamp\na,x,noon\n", &[]).refused(&["log.csv:2", "\"timestamp\"", "noon"]);

@@ -29,7 +29,7 @@ fn the_cleaning_of_the_training_leaves_nobody_out_at_serving() {
     let folder = Folder::with_log();
     let cleaned = ["--k-core-users", "5", "--k-core-items", "2", "--duplicates", "keep-first"];
     folder.run(&[&["train", "log.csv"], TINY, &cleaned].concat()).ok();
-    folder.write("new.csv", "user,item,timestamp,category\nnew,i3,1600000000,c3\nmix,zzz,1600000000,c3\nmix,i4,1600000001,c0\nodd,zzz,5,c1\n");
+    folder.write("new.csv", "user,item,timestamp,category\nnew,i3,1600000000,c3\nmix,zzz,1600000000,c3\nmix,i4,1600000001,c0\nodd,zzz,1500000000,c1\n");
     let ran = folder.run(&["recommend", "model.dmran", "new.csv", "--all", "--json"]).ok();
     let users: Vec<Value> =
         ran.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["user"].clone()).collect();
@@ -221,7 +221,8 @@ fn a_log_that_comes_late_stops_the_run_before_its_model_is_written() {
 #[test]
 fn a_run_cannot_be_said_to_be_shorter_than_it_was() {
     let folder = Folder::with_log();
-    let run = |flags: &[&str]| folder.run(&[&["train", "log.csv", "--run", "run"], TINY, flags].concat());
+    let run =
+        |flags: &[&str]| folder.run(&[&["train", "log.csv", "--run", "run", "--patience", "0"], TINY, flags].concat());
     run(&["--epochs", "4"]).ok();
     let (model, config) = (folder.read("run/model.dmran"), folder.read("run/config.toml"));
     run(&["--epochs", "2", "--allow", "epochs"]).refused(&["train.epochs", "4 were run already", "-> 2"]);

@@ -1,7 +1,7 @@
 //! Gradient checks by central differences: for the tests of all ops here, and of ops made elsewhere.
 //!
 //! ```
-//! use dmran::autograd::ops::{self, check};
+//! use dmran::autograd::{check, ops};
 //! use dmran::autograd::tape::Engine;
 //!
 //! // Two inputs of shapes [4, 3] and [5, 3]; panics where a gradient is wrong.

@@ -42,7 +42,7 @@ fn last_of(buckets: usize) -> u32 {
 /// [`bucket_of_gap`].
 ///
 /// ```
-/// use dmran::scorer::{TimeKind, time::bucket};
+/// use dmran::spec::{TimeKind, time::bucket};
 /// let day = 86_400;
 /// assert_eq!(bucket(TimeKind::Paper, 14, 0, 2 * day), 2);
 /// assert_eq!(bucket(TimeKind::Atrank, 14, 0, 2 * day), 1);
@@ -73,7 +73,7 @@ fn bucket_of_place(buckets: usize, place: usize) -> u32 {
 /// and took place at `event`, seen from `now` (both in seconds since 1970).
 ///
 /// ```
-/// use dmran::scorer::{TimeKind, time::bucket_at};
+/// use dmran::spec::{TimeKind, time::bucket_at};
 /// assert_eq!(bucket_at(TimeKind::Order, 14, 2, 0, 0), 2);
 /// assert_eq!(bucket_at(TimeKind::Paper, 14, 2, 0, 86_400), 1);
 /// assert_eq!(bucket_at(TimeKind::AgeOrder, 56, 1, 0, 86_400), 14 + 1);
