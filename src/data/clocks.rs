@@ -1,5 +1,6 @@
 //! Clocks that do not count seconds from 1970: told by the numbers that they give for our years.
 
+use super::time::SENSIBLE;
 use std::ops::Range;
 
 /// A way of counting time that is no unit since 1970.
@@ -26,7 +27,7 @@ impl Clock {
 
     /// What it shows from 1980 (a spreadsheet, whose numbers could be anything, from 1990) to 2099.
     fn range(self) -> Range<i64> {
-        let years = |of: fn(i64) -> i64| of(315_532_800)..of(4_102_444_800);
+        let years = |of: fn(i64) -> i64| of(SENSIBLE.start)..of(SENSIBLE.end);
         match self {
             Self::Spreadsheet => 32_874..73_051,
             Self::JulianDay => 2_444_239..2_488_070,

@@ -321,51 +321,59 @@ pub(crate) fn refuse_unclear_time<'a>(
     if options.columns.time != Column::Auto || plan.slot(Role::Position).is_some() {
         return Ok(());
     }
-    let used = |index: usize| plan.columns.iter().any(|looked| looked.index == index);
-    let values = |index: usize| -> Vec<&[u8]> {
+    let values = |index: usize| -> Vec<&'a [u8]> {
         fields(index).into_iter().filter(|value| !value.trim_ascii().is_empty()).collect()
     };
+    let unused = |index: usize| plan.columns.iter().all(|looked| looked.index != index);
+    // An unused column all of whose values are such.
+    let holds = |index: usize, is: &dyn Fn(&[u8]) -> bool| {
+        let values = if unused(index) { values(index) } else { Vec::new() };
+        !values.is_empty() && values.iter().all(|value| is(value))
+    };
     if let Some(taken) = plan.index(Role::Time) {
-        let clock = |value: &&[u8]| std::str::from_utf8(value).is_ok_and(|text| hints::is_clock(text.trim_ascii()));
-        let hour = |value: &&[u8]| super::time::whole_number(value.trim_ascii()).is_some();
-        let of_day = |index: &usize| {
-            let values = values(*index);
-            let hours = || time_parts::is_hour(header[*index]) && values.iter().all(hour);
-            // 3:45 may as well be how long a song is.
-            let name = squashed(header[*index]);
-            let clocks = || !["dur", "len", "run"].iter().any(|long| name.contains(long)) && values.iter().all(clock);
-            !used(*index) && !values.is_empty() && (hours() || clocks())
-        };
-        let days = values(taken);
-        let only_days = days.iter().all(|day| day.contains(&b'-') && !day.iter().any(|byte| b":T".contains(byte)));
-        let (true, Some(day)) = (only_days && !days.is_empty(), days.first()) else { return Ok(()) };
-        let Some(index) = (0..header.len()).find(of_day) else { return Ok(()) };
-        let (file, column, name) = (file.into(), header[taken].into(), header[index]);
-        let what = format!("{} has no time of day, which stands in {name:?}", shown(day));
-        let fix = format!(
-            "write both in one column, as 2018-08-23 22:00:58, or say --time-column {:?} to go by days alone",
-            header[taken]
-        );
-        return Err(DataError::OddTimes { file, column, what, fix });
+        return refuse_days_alone(file, header, taken, &values(taken), holds);
     }
-    for index in (0..header.len()).filter(|index| !used(*index)) {
-        let values = values(index);
-        if !values.is_empty() && values.iter().all(|value| hints::looks_like_one(value)) {
-            let (file, column) = (file.into(), header[index].into());
-            return Err(DataError::UnclearTime { file, column, example: shown(values[0]) });
-        }
+    if let Some(index) = (0..header.len()).find(|index| holds(*index, &hints::looks_like_one)) {
+        let (file, column) = (file.into(), header[index].into());
+        return Err(DataError::UnclearTime { file, column, example: shown(values(index)[0]) });
     }
-    let whole = |value: &&[u8]| super::time::whole_number(value.trim_ascii()).is_some();
-    let parts = time_parts::find(header, |index| {
-        let values = values(index);
-        !used(index) && !values.is_empty() && values.iter().all(whole)
-    });
+    let parts = time_parts::find(header, |index| holds(index, &is_whole));
     if parts.is_empty() {
         return Ok(());
     }
     let names: Vec<String> = parts.iter().map(|part| format!("{:?}", header[*part])).collect();
     let fix = time_parts::fix(file, header, &parts, layout);
     Err(DataError::TimeParts { file: file.into(), columns: names.join(", "), fix })
+}
+
+/// Refuses days, the values of the column `taken`, whose time of day stands in another column.
+fn refuse_days_alone(
+    file: &str,
+    header: &[&str],
+    taken: usize,
+    days: &[&[u8]],
+    holds: impl Fn(usize, &dyn Fn(&[u8]) -> bool) -> bool,
+) -> Result<(), DataError> {
+    let only_day = |day: &&[u8]| day.contains(&b'-') && !day.iter().any(|byte| b":T".contains(byte));
+    let Some(day) = days.first().filter(|_| days.iter().all(only_day)) else { return Ok(()) };
+    let is_clock = |value: &[u8]| std::str::from_utf8(value).is_ok_and(|text| hints::is_clock(text.trim_ascii()));
+    // 3:45 may as well be how long a song is.
+    let lasts = |name: &str| ["dur", "len", "run"].iter().any(|long| squashed(name).contains(long));
+    let of_day = |index: &usize| {
+        let name = header[*index];
+        time_parts::is_hour(name) && holds(*index, &is_whole) || !lasts(name) && holds(*index, &is_clock)
+    };
+    let Some(index) = (0..header.len()).find(of_day) else { return Ok(()) };
+    let column = header[taken];
+    let what = format!("{} has no time of day, which stands in {:?}", shown(day), header[index]);
+    let fix = format!(
+        "write both in one column, as 2018-08-23 22:00:58, or say --time-column {column:?} to go by days alone"
+    );
+    Err(DataError::OddTimes { file: file.into(), column: column.into(), what, fix })
+}
+
+fn is_whole(value: &[u8]) -> bool {
+    super::time::whole_number(value.trim_ascii()).is_some()
 }
 
 /// Whether a name that was not there before would have been taken for a role, with what it is then for.

@@ -128,12 +128,7 @@ pub(crate) fn find(
         match columns::plan(file, options, &names) {
             Ok(plan) => (header, plan, true, below),
             Err(error @ DataError::MissingColumn { .. }) => {
-                let is_quoted = |name: &String| name.len() > 1 && name.starts_with('"') && name.ends_with('"');
-                if dialect.quote.is_none() && options.quote.is_none() && header.iter().all(is_quoted) {
-                    let (what, fix) = ("text set apart by tabs, with quotes", "say --quote '\"'".to_owned());
-                    return Err(DataError::Container { file: file.into(), what, fix });
-                }
-                if let Some((what, fix)) = odd_quotes(file, &header, options) {
+                if let Some((what, fix)) = odd_quotes(file, &header, (&dialect, options)) {
                     return Err(DataError::Container { file: file.into(), what, fix });
                 }
                 if !header.iter().any(|name| is_value(name)) {
@@ -165,10 +160,17 @@ pub(crate) fn find(
 }
 
 /// A header whose names are in quotes of another kind, or that is in quotes as a whole: what it is, and what to do.
-fn odd_quotes(file: &str, header: &[String], options: &ReadOptions) -> Option<(&'static str, String)> {
+fn odd_quotes(
+    file: &str,
+    header: &[String],
+    (dialect, options): (&Dialect, &ReadOptions),
+) -> Option<(&'static str, String)> {
     let between = |open: char, close: char| {
         header.iter().all(|name| name.chars().count() > 1 && name.starts_with(open) && name.ends_with(close))
     };
+    if dialect.quote.is_none() && options.quote.is_none() && between('"', '"') {
+        return Some(("text set apart by tabs, with quotes", "say --quote '\"'".into()));
+    }
     if options.quote.is_none() && between('\'', '\'') {
         return Some(("a log whose fields are in single quotes", "say --quote \"'\"".into()));
     }

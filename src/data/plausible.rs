@@ -207,7 +207,7 @@ impl Plausible {
             (self.blank.count, format!("{value} (line {line})"), condition)
         } else if let (true, Some((line, value))) = (fitting > 0, self.early.first) {
             // So are 1 and the smallest number there is.
-            let condition = format!("{column}>={}", EARLY.saturating_mul(asked.per_second()));
+            let condition = format!("{column}>={}", time::SENSIBLE.start.saturating_mul(asked.per_second()));
             (self.early.count, format!("{value} (line {line})"), condition)
         } else if let (true, Some((line, seconds))) =
             (fitting + self.dates > self.blank_dates.count, self.blank_dates.first)
@@ -231,11 +231,8 @@ impl Plausible {
 /// The first moments of 1970, of 1900 and of the year 1, in seconds.
 const BLANK_DATES: [i64; 3] = [0, -2_208_988_800, -62_135_596_800];
 
-/// The start of 1980, in seconds.
-const EARLY: i64 = 315_532_800;
-
 /// The end of 2099, in seconds.
-const LATE: i64 = 4_102_444_800;
+const LATE: i64 = time::SENSIBLE.end;
 
 /// Whether a time that was read is a date: it has colons, letters, two points, or dashes and slashes behind a digit.
 fn is_date(text: &[u8]) -> bool {

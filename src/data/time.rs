@@ -57,7 +57,7 @@ impl TimeUnit {
 }
 
 /// From 1980 to 2099, in seconds.
-const SENSIBLE: std::ops::Range<i64> = 315_532_800..4_102_444_800;
+pub(crate) const SENSIBLE: std::ops::Range<i64> = 315_532_800..4_102_444_800;
 
 /// A moment: seconds since 1970 (UTC), and the nanoseconds after them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -263,7 +263,7 @@ impl Dmran {
         };
 
         let (m, rows) = match self.settings.has_last_row() {
-            true => self.with_last_row(g, last::Hops { x, bucket, offsets, big_h, m }),
+            true => self.with_last_row(g, last::Hops { x, bucket, last: batch.rows, big_h, m }),
             false => (m, rows),
         };
 

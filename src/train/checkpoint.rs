@@ -199,7 +199,7 @@ impl Checkpoint {
             [dense].into_iter().chain(tables).flatten().map(Vec::len).collect()
         };
         let weights: Vec<usize> = [params.trained().len()].into_iter().chain(own.iter().map(Range::len)).collect();
-        let states = fit.trainer.optimizer.states();
+        let states = fit.trainer.config().optimizer.states();
         let optimizer: Vec<usize> =
             weights.iter().flat_map(|len| [states > 0, states > 1].map(|is| if is { *len } else { 0 })).collect();
         for point in [&self.point].into_iter().chain(&self.rollback) {

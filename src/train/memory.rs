@@ -12,7 +12,7 @@ use crate::data::{
 };
 use crate::model::BuildError;
 use crate::scorer::{Counts, TensorSpec, expected_tensors};
-use crate::train::config::{Config, OnNan, OptimizerKind};
+use crate::train::config::{Config, OnNan};
 use crate::train::evaluate::USERS;
 use crate::train::losses::Against;
 use crate::train::rank::{self, RanksBy};
@@ -148,12 +148,7 @@ impl Memory {
         // and again that one.
         let kinds = if train.average > 0.0 { 2 } else { 1 };
         let copies = sizes.trained * kinds * if train.on_nan == OnNan::HalveLr { 2 } else { 1 };
-        let states = match train.optimizer {
-            OptimizerKind::Sgd => 0,
-            OptimizerKind::Adagrad => 1,
-            OptimizerKind::Adam => 2,
-        };
-        let optimizer = states * sizes.trained;
+        let optimizer = train.optimizer.states() as u64 * sizes.trained;
         let rolled_back = if train.on_nan == OnNan::HalveLr { optimizer } else { 0 };
         Ok(Memory {
             present,

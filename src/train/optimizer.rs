@@ -154,15 +154,6 @@ impl Optimizer {
         params.repack();
     }
 
-    /// Numbers of state for each that is trained.
-    pub fn states(&self) -> usize {
-        match self.kind {
-            OptimizerKind::Sgd => 0,
-            OptimizerKind::Adagrad => 1,
-            OptimizerKind::Adam => 2,
-        }
-    }
-
     /// Bytes held, for memory accounts.
     pub fn bytes(&self) -> usize {
         4 * self.tables.iter().chain([&self.dense]).flatten().map(Vec::len).sum::<usize>()

@@ -258,23 +258,24 @@ impl Team {
 
     /// Whatever of these flags a rank has set.
     pub fn any(&mut self, mine: u32) -> u32 {
-        self.gather_ones(mine).into_iter().fold(mine, |any, flags| any | flags)
+        self.fold(mine, |any, flags| any | flags)
     }
 
     /// The largest of the ranks' numbers.
     pub fn most(&mut self, mine: u32) -> u32 {
-        self.gather_ones(mine).into_iter().max().unwrap_or(mine)
+        self.fold(mine, u32::max)
     }
 
-    /// The numbers of all ranks.
-    fn gather_ones(&mut self, mine: u32) -> Vec<u32> {
-        let count = self.count();
-        let mut all = vec![mine; count];
-        if !self.is_alone() {
-            self.traffic.gathers(1, count);
-            self.ranks.all_gather(&[mine], &vec![1; count], &mut all);
+    /// What the numbers of all ranks come to, in the ranks' order.
+    fn fold(&mut self, mine: u32, join: impl Fn(u32, u32) -> u32) -> u32 {
+        if self.is_alone() {
+            return mine;
         }
-        all
+        let count = self.count();
+        let mut all = vec![0; count];
+        self.traffic.gathers(1, count);
+        self.ranks.all_gather(&[mine], &vec![1; count], &mut all);
+        all.into_iter().fold(mine, join)
     }
 
     /// Comes back when all ranks are here.

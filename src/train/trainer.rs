@@ -252,9 +252,7 @@ impl Trainer {
     pub(crate) fn spread(&mut self) {
         self.stale = true;
         let Trainer { team, model, shares, .. } = self;
-        for (at, table) in model.params_mut().tables_mut().iter_mut().enumerate() {
-            team.gather(&mut table.data, &shares.lengths(at));
-        }
+        team.gather_tables(model.params_mut().tables_mut(), shares, |_| true);
     }
 
     /// From here on the trainer is by itself again, and its team is told no more: it scores, but of several ranks none can take a step

@@ -8,12 +8,12 @@ use crate::autograd::tape::{Engine, Graph};
 use crate::autograd::var::{Index, Var};
 
 /// What the row is made of, and the rows that it follows.
-pub(super) struct Hops {
+pub(super) struct Hops<'a> {
     /// The events' item vectors, and their time buckets.
     pub x: Var,
     pub bucket: Index,
-    /// Where each history begins; none is empty.
-    pub offsets: Index,
+    /// Each sample's last event, as [`Batch::rows`](crate::model::Batch::rows) has it.
+    pub last: &'a [u32],
     /// H, where the engine has formed it.
     pub big_h: Option<Var>,
     /// M `[samples r, d]`.
@@ -22,20 +22,16 @@ pub(super) struct Hops {
 
 impl Dmran {
     /// M with one more row a sample `[samples (r + 1), d]`, and where each sample's rows begin.
-    pub(super) fn with_last_row(&self, g: &mut Graph<'_>, hops: Hops) -> (Var, Index) {
-        let Hops { x, bucket, offsets, big_h, m } = hops;
-        let samples = offsets.len - 1;
-        let at = g.index_from(|all| {
-            for sample in 1..=samples {
-                all.push(all[offsets.start + sample] - 1);
-            }
-        });
-        let last = match (g.engine, big_h) {
+    pub(super) fn with_last_row(&self, g: &mut Graph<'_>, hops: Hops<'_>) -> (Var, Index) {
+        let Hops { x, bucket, last, big_h, m } = hops;
+        let samples = last.len();
+        let at = g.index(last.iter().copied());
+        let row = match (g.engine, big_h) {
             (Engine::Naive, Some(h)) => ops::select_rows(g, h, at),
             _ => {
                 let bucket = g.index_from(|all| {
-                    for sample in 0..samples {
-                        all.push(all[bucket.start + all[at.start + sample] as usize]);
+                    for event in last {
+                        all.push(all[bucket.start + *event as usize]);
                     }
                 });
                 let x = ops::select_rows(g, x, at);
@@ -43,7 +39,7 @@ impl Dmran {
             }
         };
         let (d, rows) = (self.settings.d, self.settings.rows());
-        let side_by_side = ops::concat(g, m.reshape(samples, self.settings.hops * d), last);
+        let side_by_side = ops::concat(g, m.reshape(samples, self.settings.hops * d), row);
         let begins = g.index((0..=samples as u32).map(|sample| sample * rows as u32));
         (side_by_side.reshape(samples * rows, d), begins)
     }

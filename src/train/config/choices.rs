@@ -15,6 +15,17 @@ pub enum OptimizerKind {
     Adam,
 }
 
+impl OptimizerKind {
+    /// Numbers of state for each number that is trained.
+    pub fn states(self) -> usize {
+        match self {
+            OptimizerKind::Sgd => 0,
+            OptimizerKind::Adagrad => 1,
+            OptimizerKind::Adam => 2,
+        }
+    }
+}
+
 /// What the l2 term counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -150,15 +150,23 @@ impl Team {
         }
     }
 
+    /// Brings each rank's own rows of some tables to all ranks.
+    pub fn gather_tables(&mut self, tables: &mut [Table], shares: &Shares, which: impl Fn(usize) -> bool) {
+        if self.is_alone() {
+            return;
+        }
+        for (at, table) in tables.iter_mut().enumerate().filter(|(at, _)| which(*at)) {
+            self.gather(&mut table.data, &shares.lengths(at));
+        }
+    }
+
     /// Brings the rows that their owners have updated to all ranks: those that [`Team::squares`] told of, and the tables
     /// that are `whole` from their first row to their last.
     pub fn spread(&mut self, tables: &mut [Table], shares: &Shares, whole: impl Fn(usize) -> bool) {
         if self.is_alone() {
             return;
         }
-        for (at, table) in tables.iter_mut().enumerate().filter(|(at, _)| whole(*at)) {
-            self.gather(&mut table.data, &shares.lengths(at));
-        }
+        self.gather_tables(tables, shares, &whole);
         let (rank, ranks, count) = (self.rank(), self.count(), tables.len());
         let Team { ranks: by, traffic, send, receive, rows: Room { counts, ids, .. } } = self;
         let words = |at: usize, count: u32| if whole(at) { 0 } else { count as usize * tables[at].cols };

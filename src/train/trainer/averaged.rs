@@ -18,7 +18,6 @@ impl Trainer {
     pub(crate) fn exchange_average(&mut self) {
         if let Some(average) = &mut self.average {
             average.exchange(self.model.params_mut(), &self.own);
-            self.stale = true;
             self.spread();
         }
     }
