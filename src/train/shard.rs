@@ -221,7 +221,8 @@ impl Shard {
         mut dropout: ChaCha8Rng,
     ) {
         let Job { model, config, level, batch, .. } = *job;
-        self.begin(model);
+        // Gradients of weights begin with the backward pass.
+        self.forget_lookups(model);
         self.fill(source, samples, targets);
         if config.denominator == Denominator::Unseen {
             self.leave_out(source, samples);
@@ -317,8 +318,12 @@ impl Shard {
 
     /// Forgets gradients, lookups and terms.
     pub(crate) fn begin(&mut self, model: &dyn Model) {
-        self.terms = Terms::default();
         self.tape.forget_weight_grads(model.params());
+        self.forget_lookups(model);
+    }
+
+    fn forget_lookups(&mut self, model: &dyn Model) {
+        self.terms = Terms::default();
         self.lookups.resize_with(model.params().tables().len(), Lookups::default);
         self.lookups.iter_mut().for_each(Lookups::clear);
     }
