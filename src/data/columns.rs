@@ -1,8 +1,10 @@
 //! Which columns of a log play which role.
 
+use super::batch::is_nothing;
 use super::error::{DataError, shown};
 use super::filter::Test;
 use super::hints;
+use super::lookalikes::unseen;
 use super::options::{Column, ReadOptions};
 use super::time_parts;
 
@@ -137,6 +139,18 @@ impl Role {
                 "product_category_id",
                 "genre",
                 "genres",
+                "cat",
+                "cat_id",
+                "cate",
+                "cate_id",
+                "item_cat",
+                "category1",
+                "category_1",
+                "department",
+                "department_id",
+                "kategorie",
+                "categoria",
+                "categorie",
             ],
             Role::Position => &["position"],
         }
@@ -155,7 +169,7 @@ impl Role {
 
 /// A name without what spellings differ in: case, white space, dashes, dots, underscores, and a type behind a colon.
 pub(crate) fn squashed(name: &str) -> String {
-    let letters = untyped(name).chars().filter(|c| !c.is_whitespace() && !"_-.".contains(*c));
+    let letters = untyped(name).chars().filter(|c| !c.is_whitespace() && !"_-.".contains(*c) && !unseen(*c));
     letters.flat_map(char::to_lowercase).collect()
 }
 
@@ -274,6 +288,19 @@ fn named(file: &str, header: &[&str], name: &str, role: &'static str) -> Result<
     Ok(number.filter(|index| *index < header.len()))
 }
 
+/// Whether a column was asked for by its number: none has the number as its name.
+pub(crate) fn is_by_number(options: &ReadOptions, header: &[&str]) -> bool {
+    Role::ALL.into_iter().any(|role| match role.of(options) {
+        Column::Named(name) => !header.iter().any(|known| known == name || untyped(known) == name),
+        Column::Auto | Column::Ignore => false,
+    })
+}
+
+/// Whether a name is one that is usual for a role.
+pub(crate) fn is_usual(role: Role, name: &str) -> bool {
+    role.usual_names().iter().any(|usual| squashed(usual) == squashed(name))
+}
+
 /// The one column that fits, if any.
 fn only(
     file: &str,
@@ -333,9 +360,23 @@ pub(crate) fn refuse_unclear_time<'a>(
     if let Some(taken) = plan.index(Role::Time) {
         return refuse_days_alone(file, header, taken, &values(taken), holds);
     }
-    if let Some(index) = (0..header.len()).find(|index| holds(*index, &hints::looks_like_one)) {
+    // A few may be no times: gaps that are written as NA, NULL or 0.
+    let times = |index: &usize| {
+        let values = if unused(*index) { values(*index) } else { Vec::new() };
+        let gap =
+            |value: &&&[u8]| is_nothing(value.trim_ascii()) || matches!(value.trim_ascii(), b"0" | b"0.0" | b"-1");
+        let (gaps, looking) =
+            (values.iter().filter(gap).count(), values.iter().filter(|value| hints::looks_like_one(value)));
+        let looking = looking.count();
+        looking > 0 && 10 * looking >= 9 * (values.len() - gaps)
+    };
+    if let Some(index) = (0..header.len()).find(times) {
         let (file, column) = (file.into(), header[index].into());
-        return Err(DataError::UnclearTime { file, column, example: shown(values(index)[0]) });
+        return Err(DataError::UnclearTime {
+            file,
+            column,
+            example: shown(values(index).into_iter().find(|value| hints::looks_like_one(value)).unwrap_or_default()),
+        });
     }
     let parts = time_parts::find(header, |index| holds(index, &is_whole));
     if parts.is_empty() {

@@ -112,6 +112,20 @@ impl Problem {
             Problem::OpenQuote | Problem::SwallowedRows { .. } => {
                 " (--quote none takes quotes as they are; --quote '\"' insists on them)".into()
             }
+            Problem::FieldCount { expected, found } => {
+                let what = match value.trim_start().chars().next() {
+                    Some(sign @ ('#' | '%' | ';')) if *found == 1 => format!("--comment '{sign}' if it is a comment; "),
+                    _ if found > expected && value.contains('"') => {
+                        "--quote '\"' if delimiters stand within quotes; ".into()
+                    }
+                    _ if found > expected => "a delimiter within a field needs quotes around it; ".into(),
+                    _ => String::new(),
+                };
+                format!(" ({what}--on-error skip leaves such lines out)")
+            }
+            Problem::Syntax(problem) if problem.starts_with("trailing characters") => {
+                " (one object a line: jq -c . OLD > NEW; a comma behind each: sed 's/,$//' OLD > NEW)".into()
+            }
             // The value is escaped: a backslash of the file is two here.
             Problem::TextAfterQuote if value.contains("\\\\") => {
                 " (--escape '\\' where a quote inside quotes is written \\\"; --quote none takes quotes as they are)"
@@ -196,8 +210,9 @@ pub enum DataError {
     },
     /// The header (or the first JSON object) lacks a column.
     #[error(
-        "{file}: no column for the {role}: looked for {wanted}; the columns are {}; name it with --{role}-column NAME",
-        quoted(found)
+        "{file}: no column for the {role}: looked for {wanted}; the columns are {}; name it with --{role}-column NAME{}",
+        quoted(found),
+        about_header(found)
     )]
     MissingColumn {
         /// The file.
@@ -443,6 +458,18 @@ pub enum DataError {
     /// Arrays handed to [`Dataset::from_parts`](super::Dataset::from_parts) do not fit together.
     #[error("inconsistent dataset: {0}")]
     Inconsistent(String),
+}
+
+/// What else may be wrong where a column is missing.
+fn about_header(names: &[String]) -> &'static str {
+    let lists = ["items", "item_ids", "products", "history", "sequence", "item_sequence", "basket", "item_id_list"];
+    if names.len() == 1 {
+        return ", or say how fields are set apart with --delimiter TEXT";
+    }
+    if names.iter().any(|name| lists.iter().any(|list| name.eq_ignore_ascii_case(list))) {
+        return " (of lists write a row an event, as pandas' DataFrame.explode does)";
+    }
+    ", or say --no-header if the first line is a row"
 }
 
 fn quoted(names: &[String]) -> String {

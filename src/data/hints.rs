@@ -13,11 +13,25 @@ pub(crate) fn hint(text: &str) -> String {
     if is_clock(text) {
         return "; it is a time of day without its day: join both into one column, as 2018-08-23 22:00:58".into();
     }
+    if super::batch::is_nothing(text.as_bytes()) {
+        return "; it stands for none: --on-error skip leaves such lines out, as does --where with the column's name and !=".into();
+    }
+    if let Some(quote) =
+        ['"', '\''].into_iter().find(|quote| text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote))
+    {
+        let flag = if quote == '"' { "'\"'" } else { "\"'\"" };
+        return format!("; quotes are in the way: --quote {flag}");
+    }
+    if let Some(milliseconds) = text.strip_prefix("/Date(").and_then(|rest| rest.split([')', '+', '-']).next()) {
+        return format!("; the number in it is milliseconds: write {milliseconds} alone and say --time-unit ms");
+    }
     if text.starts_with("9999-") {
         return "; dates so far off usually stand for none: leave those rows out with --where".into();
     }
     match formats(text).as_slice() {
-        [] => String::new(),
+        [] => "; write it so, or say --time-format FORMAT if numbers alone tell it (no names of zones, no other languages), or \
+               --time-column none to go by the order of the file"
+            .into(),
         [only] => format!("; --time-format '{only}' reads it"),
         [first, second, ..] => {
             format!("; --time-format '{first}' reads it, or '{second}' if that part comes first")
@@ -36,7 +50,7 @@ pub(crate) fn is_clock(text: &str) -> bool {
 
 /// Formats that read `text`, of those that are common.
 fn formats(text: &str) -> Vec<String> {
-    const DATES: [&str; 14] = [
+    const DATES: [&str; 34] = [
         "%m/%d/%Y",
         "%d/%m/%Y",
         "%d.%m.%Y",
@@ -44,36 +58,68 @@ fn formats(text: &str) -> Vec<String> {
         "%d-%m-%Y",
         "%m/%d/%y",
         "%d/%m/%y",
+        "%d.%m.%y",
         "%d %b %Y",
+        "%d %B %Y",
+        "%d. %B %Y",
         "%b %d, %Y",
+        "%B %d, %Y",
+        "%b %d %Y",
+        "%B %d %Y",
         "%m %d, %Y",
         "%d-%b-%Y",
         "%d/%b/%Y",
         "%d-%b-%y",
-        "%d %B %Y",
+        "%d%b%Y",
+        "%Y-%b-%d",
+        "%Y-%m-%d",
+        "%Y/%m/%d",
+        "%Y_%m_%d",
+        "%Y %m %d",
+        "%Y. %m. %d.",
+        "%Y年%m月%d日",
+        "%Y%m%d",
+        "%A %d %B %Y",
+        "%A, %d %B %Y",
+        "%A, %B %d, %Y",
+        "%a %d %b %Y",
+        "%a, %d %b %Y",
+        "%Y-%j",
     ];
-    const CLOCKS: [&str; 9] = [
+    const CLOCKS: [&str; 22] = [
         "",
         " %H:%M",
         " %H:%M:%S",
         " %H:%M:%S%.f",
+        " %H:%M:%S %z",
         " %I:%M %p",
         " %I:%M:%S %p",
+        " %p %I:%M",
+        ":%H:%M:%S",
         ":%H:%M:%S %z",
         ", %H:%M",
+        ", %H:%M:%S",
+        ", %I:%M %p",
+        ", %I:%M:%S %p",
         "T%H:%M:%S",
+        "T%H%M%S",
+        "T%H%M%SZ",
+        "T%H%M%S%z",
+        " %H%M%S",
+        "-%H:%M:%S",
+        "-%H-%M-%S",
+        "-%H.%M.%S",
     ];
-    const WHOLE: [&str; 10] = [
-        "%Y%m%d %H:%M:%S",
-        "%Y-%m-%d %I:%M:%S %p",
-        "%Y-%m-%d-%H.%M.%S",
-        "%Y年%m月%d日",
-        "%Y%m%dT%H%M%S",
-        "%Y%m%dT%H%M%SZ",
-        "%Y%m%dT%H%M%S%z",
+    const WHOLE: [&str; 9] = [
         "%a %b %d %H:%M:%S %z %Y",
         "%a %b %d %H:%M:%S %Y",
         "%a %b %d %H:%M:%S UTC %Y",
+        "%a %b %d %Y %H:%M:%S GMT%z",
+        "[%d/%b/%Y:%H:%M:%S %z]",
+        "%d-%b-%y %I.%M.%S%.f %p",
+        "%H:%M %d/%m/%Y",
+        "%H:%M:%S %d/%m/%Y",
+        "%G-W%V-%u",
     ];
     if text.len() > 64 || !text.bytes().any(|byte| byte.is_ascii_digit()) {
         return Vec::new();

@@ -115,6 +115,10 @@ fn refuse_other_layouts(file: &str, source: &Source<'_>) -> Result<(), DataError
     match first {
         b"[" => return refused("a JSON array", slurp),
         [b'[', rest @ ..] if rest.trim_ascii_start().starts_with(b"{") => return refused("a JSON array", slurp),
+        [b'[', ..] => {
+            let fix = format!("write CSV: jq -r @csv {file} > log.csv");
+            return refused("a JSON array of values a line", fix);
+        }
         b"{" => {
             return refused("JSON over several lines", format!("write one object a line: jq -c . {file} > log.jsonl"));
         }

@@ -7,7 +7,7 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 use super::vocabulary::Vocabulary;
 
 /// Characters that take no room, and blanks that are not ASCII's (those are cut off where a name is read).
-fn unseen(character: char) -> bool {
+pub(crate) fn unseen(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}')
 }
 
