@@ -58,6 +58,7 @@ mod taken;
 pub mod time;
 mod time_parts;
 mod units;
+mod usual_names;
 mod vocabulary;
 
 pub use batch::SkipReport;

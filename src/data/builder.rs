@@ -281,6 +281,16 @@ impl LogBuilder {
             let filters: Vec<String> = self.options.filters.iter().map(ToString::to_string).collect();
             self.taken.notes.push(format!("{file}: {left} of {rows} rows hold {}", filters.join(" and ")));
         }
+        if self.taken.files > 0
+            && self.handed_in == 0
+            && names != [&*self.taken.user, &*self.taken.item]
+            && plan.is_some()
+        {
+            let [user, item] = &names;
+            self.taken
+                .notes
+                .push(format!("{file}: other columns than in the first file: user = {user}, item = {item}"));
+        }
         if self.taken.files == 0 {
             self.take(plan, how, time_kind);
             self.first_file = Some(file);

@@ -25,7 +25,7 @@ struct Kind {
     fix: &'static str,
 }
 
-const KINDS: [Kind; 38] = [
+const KINDS: [Kind; 40] = [
     Kind {
         what: "a zip archive (or an Excel workbook)",
         at: 0,
@@ -130,8 +130,9 @@ const KINDS: [Kind; 38] = [
     },
     Kind { what: "an SQL dump", at: 0, magic: b"INSERT INTO ", fix: SQL },
     Kind { what: "an SQL dump", at: 0, magic: b"CREATE TABLE ", fix: SQL },
+    Kind { what: "an SQL dump", at: 0, magic: b"--\n-- PostgreSQL", fix: SQL },
     Kind { what: "an SQL dump", at: 0, magic: b"COPY ", fix: SQL },
-    Kind { what: "an SQL dump", at: 0, magic: b"-- ", fix: SQL },
+    Kind { what: "an SQL dump", at: 0, magic: b"-- MySQL dump", fix: SQL },
     Kind {
         what: "Weka's ARFF",
         at: 0,
@@ -145,6 +146,7 @@ const KINDS: [Kind; 38] = [
         fix: "its rows are users and items by number: grep -v '^%' FILE | tail -n +2 | dmran COMMAND - --no-header \
               --delimiter space --user-column 1 --item-column 2",
     },
+    Kind { what: "a model of dmran's", at: 0, magic: b"\x89DMRAN", fix: "a log is needed in its place" },
     Kind { what: "a PDF", at: 0, magic: b"%PDF-", fix: "it is no log" },
     Kind { what: "a web page", at: 0, magic: b"<!DOCTYPE", fix: "the download went wrong: it is no log" },
     Kind { what: "a web page", at: 0, magic: b"<html", fix: "the download went wrong: it is no log" },

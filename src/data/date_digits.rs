@@ -13,6 +13,7 @@ pub(crate) enum Form {
     DayOfYear,
     YearMonth,
     Year,
+    MonthDay,
 }
 
 const YEARS: RangeInclusive<i64> = 1980..=2099;
@@ -22,7 +23,7 @@ fn is_day(month: i64, day: i64) -> bool {
 }
 
 impl Form {
-    pub(crate) const ALL: [Form; 8] = [
+    pub(crate) const ALL: [Form; 9] = [
         Self::YearToHour,
         Self::YearToMillisecond,
         Self::MonthDayYear,
@@ -31,6 +32,7 @@ impl Form {
         Self::DayOfYear,
         Self::YearMonth,
         Self::Year,
+        Self::MonthDay,
     ];
 
     pub(crate) fn fits(self, number: i64) -> bool {
@@ -53,7 +55,13 @@ impl Form {
             Self::DayOfYear => YEARS.contains(&(number / 1000)) && (1..=366).contains(&part(0, 3)),
             Self::YearMonth => YEARS.contains(&(number / 100)) && (1..=12).contains(&part(0, 2)),
             Self::Year => (1980..=2040).contains(&number),
+            Self::MonthDay => is_day(number / 100, part(0, 2)),
         }
+    }
+
+    /// Rows that a column must have to be taken for such digits: small numbers may be anything.
+    pub(crate) fn rows(self) -> u64 {
+        if self == Self::MonthDay { 30 } else { 1 }
     }
 
     /// What to do about a column of them.
@@ -66,6 +74,7 @@ impl Form {
             Self::ShortYearMonthDay => "say --time-format %y%m%d",
             Self::DayOfYear => "say --time-format %Y%j",
             Self::YearMonth => "write a day behind the month, as 2018-08-01",
+            Self::MonthDay => "write the year in front, as 2018-08-23",
             Self::Year => "write a day behind the year, as 2018-01-01",
         }
     }
@@ -86,6 +95,7 @@ mod tests {
             (2_018_235, Form::DayOfYear),
             (201_808, Form::YearMonth),
             (2018, Form::Year),
+            (823, Form::MonthDay),
         ] {
             let fitting: Vec<Form> = Form::ALL.into_iter().filter(|form| form.fits(number)).collect();
             assert_eq!(fitting, [form], "{number}");

@@ -212,7 +212,7 @@ pub enum DataError {
     #[error(
         "{file}: no column for the {role}: looked for {wanted}; the columns are {}; name it with --{role}-column NAME{}",
         quoted(found),
-        about_header(found)
+        super::not_a_header::what_else(found)
     )]
     MissingColumn {
         /// The file.
@@ -458,18 +458,6 @@ pub enum DataError {
     /// Arrays handed to [`Dataset::from_parts`](super::Dataset::from_parts) do not fit together.
     #[error("inconsistent dataset: {0}")]
     Inconsistent(String),
-}
-
-/// What else may be wrong where a column is missing.
-fn about_header(names: &[String]) -> &'static str {
-    let lists = ["items", "item_ids", "products", "history", "sequence", "item_sequence", "basket", "item_id_list"];
-    if names.len() == 1 {
-        return ", or say how fields are set apart with --delimiter TEXT";
-    }
-    if names.iter().any(|name| lists.iter().any(|list| name.eq_ignore_ascii_case(list))) {
-        return " (of lists write a row an event, as pandas' DataFrame.explode does)";
-    }
-    ", or say --no-header if the first line is a row"
 }
 
 fn quoted(names: &[String]) -> String {

@@ -16,10 +16,11 @@ pub(crate) fn hint(text: &str) -> String {
     if super::batch::is_nothing(text.as_bytes()) {
         return "; it stands for none: --on-error skip leaves such lines out, as does --where with the column's name and !=".into();
     }
-    if let Some(quote) =
-        ['"', '\''].into_iter().find(|quote| text.len() > 1 && text.starts_with(*quote) && text.ends_with(*quote))
-    {
-        let flag = if quote == '"' { "'\"'" } else { "\"'\"" };
+    // Messages show quotes with a backslash.
+    let between =
+        |quote: &str| text.len() > 1 && text.trim_start_matches('\\').starts_with(quote) && text.ends_with(quote);
+    if between("\"") || between("'") {
+        let flag = if between("'") { "\"'\"" } else { "'\"'" };
         return format!("; quotes are in the way: --quote {flag}");
     }
     if let Some(milliseconds) = text.strip_prefix("/Date(").and_then(|rest| rest.split([')', '+', '-']).next()) {
@@ -50,7 +51,7 @@ pub(crate) fn is_clock(text: &str) -> bool {
 
 /// Formats that read `text`, of those that are common.
 fn formats(text: &str) -> Vec<String> {
-    const DATES: [&str; 34] = [
+    const DATES: [&str; 32] = [
         "%m/%d/%Y",
         "%d/%m/%Y",
         "%d.%m.%Y",
@@ -58,7 +59,6 @@ fn formats(text: &str) -> Vec<String> {
         "%d-%m-%Y",
         "%m/%d/%y",
         "%d/%m/%y",
-        "%d.%m.%y",
         "%d %b %Y",
         "%d %B %Y",
         "%d. %B %Y",
@@ -84,7 +84,6 @@ fn formats(text: &str) -> Vec<String> {
         "%A, %B %d, %Y",
         "%a %d %b %Y",
         "%a, %d %b %Y",
-        "%Y-%j",
     ];
     const CLOCKS: [&str; 22] = [
         "",
@@ -160,10 +159,19 @@ mod tests {
             ("2018-08-23 10:00:58 PM", "%Y-%m-%d %I:%M:%S %p"),
             ("2018年08月23日", "%Y年%m月%d日"),
             ("23.08.2018 22:00:58", "%d.%m.%Y %H:%M:%S"),
+            ("2018-8-23", "%Y-%m-%d"),
+            ("2018年08月23日 22:00:58", "%Y年%m月%d日 %H:%M:%S"),
+            ("[23/Aug/2018:22:00:58 +0000]", "[%d/%b/%Y:%H:%M:%S %z]"),
+            ("August 23, 2018 10:00 PM", "%B %d, %Y %I:%M %p"),
+            ("23-Aug-18 10.00.58.000000 PM", "%d-%b-%y %I.%M.%S%.f %p"),
+            ("22:00 23/08/2018", "%H:%M %d/%m/%Y"),
         ] {
             assert_eq!(formats(text), [format], "{text}");
         }
         assert!(hint("12:30:05").contains("without its day") && hint("9:05 PM").contains("without its day"));
+        assert!(hint("'2018-08-23'").contains("--quote \"'\"") && hint("\\\"1535061658\\\"").contains("--quote '\"'"));
+        assert!(hint("NaT").contains("stands for none") && hint("/Date(1535061658000)/").contains("--time-unit ms"));
+        assert!(hint("Q3 2018").contains("--time-format FORMAT"));
         assert!(hint("9999-12-31").contains("--where"));
         assert!(hint("1535061658,0").contains("decimal comma"));
         assert!(hint("1,535,061,658").contains("thousands"));

@@ -7,7 +7,7 @@ use super::fields::{Dialect, Fields, Record, Records, RowShape};
 use super::hints;
 use super::not_a_header;
 use super::options::{Column, Format, Quote, ReadOptions};
-use super::time::{self, TimeUnit};
+use super::time::TimeUnit;
 use super::time_parts;
 
 /// Rows that are looked at to tell a column's kind.
@@ -103,6 +103,10 @@ pub(crate) fn find(
         match records.next(&dialect, &mut fields) {
             Record::Row(inside) => break inside,
             Record::Nothing => lines += 1,
+            Record::End if commented > 0 => {
+                let fix = "if they are rows, say --no-header, or what comments begin with: --comment TEXT".into();
+                return Err(DataError::Container { file: file.into(), what: "a file of comments alone", fix });
+            }
             Record::End => return Err(DataError::Empty { file: file.into() }),
             Record::Bad(problem) => {
                 let line = memchr::memchr(b'\n', body).map_or(body, |end| &body[..end]);
@@ -165,7 +169,7 @@ pub(crate) fn find(
                     let fix = "write its rows as CSV".into();
                     return Err(DataError::Container { file: file.into(), what: "an XML or HTML file", fix });
                 }
-                if let Some((what, fix)) = odd_quotes(file, &header, (&dialect, options)) {
+                if let Some((what, fix)) = odd_quotes(file, &header, (&dialect, options), first_line(body, 0)) {
                     return Err(DataError::Container { file: file.into(), what, fix });
                 }
                 if !header.iter().any(|name| is_value(name)) {
@@ -208,6 +212,7 @@ fn odd_quotes(
     file: &str,
     header: &[String],
     (dialect, options): (&Dialect, &ReadOptions),
+    line: &[u8],
 ) -> Option<(&'static str, String)> {
     let between = |open: char, close: char| {
         header.iter().all(|name| name.chars().count() > 1 && name.starts_with(open) && name.ends_with(close))
@@ -231,7 +236,7 @@ fn odd_quotes(
             return Some(("a log whose fields are in curly quotes", fix));
         }
     }
-    let [only] = header else { return None };
+    let ([only], [b'"', ..]) = (header, line) else { return None };
     let several = [',', ';', '\t', '|'].into_iter().any(|delimiter| only.contains(delimiter));
     several.then(|| {
         let fix = format!("take those quotes off: sed 's/^\"//; s/\"$//; s/\"\"/\"/g' {file} > rows.csv");

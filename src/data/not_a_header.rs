@@ -36,13 +36,16 @@ pub(crate) fn holds_values(plan: &Plan, header: &[String]) -> bool {
 
 /// What to do about lines that stand above a header, which `makes_columns` finds.
 pub(crate) fn lines_above(text: &[u8], from: usize, makes_columns: impl Fn(&[u8]) -> bool) -> Option<String> {
-    if first_line(text, from).len() > 3 && rules(first_line(text, from)) {
+    let first = first_line(text, from);
+    if first.len() > 3 && rules(first) {
         return Some(RULED.into());
     }
+    let sign = ["%", ";", "//", "--", "!", "*"].into_iter().find(|sign| first.starts_with(sign.as_bytes()));
     let above = text[..from].iter().filter(|byte| **byte == b'\n').count();
     let mut lines = text[from..].split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).take(SEARCHED).skip(1);
     let at = lines.position(|line| !line.is_empty() && makes_columns(line))?;
-    Some(format!("the header seems to be line {0}: tail -n +{0} FILE > log.csv", above + at + 2))
+    let or = sign.map_or(String::new(), |sign| format!("say --comment '{sign}', or "));
+    Some(format!("the header seems to be line {0}: {or}tail -n +{0} FILE > log.csv", above + at + 2))
 }
 
 /// What a line such as `sep=;` says, in quotes or not.
@@ -55,4 +58,16 @@ pub(crate) fn said_delimiter(text: &[u8], at: usize) -> Option<String> {
         Some(one) => Some(one.to_owned()),
         None => (said.trim() == "\\t").then(|| "\t".to_owned()),
     }
+}
+
+/// What else may be wrong where a column is missing.
+pub(crate) fn what_else(names: &[String]) -> &'static str {
+    let lists = ["items", "item_ids", "products", "history", "sequence", "item_sequence", "basket", "item_id_list"];
+    if names.len() == 1 {
+        return ", or say how fields are set apart with --delimiter TEXT";
+    }
+    if names.iter().any(|name| lists.iter().any(|list| name.eq_ignore_ascii_case(list))) {
+        return " (of lists write a row an event, as pandas' DataFrame.explode does)";
+    }
+    ", or say --no-header if the first line is a row"
 }

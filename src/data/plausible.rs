@@ -19,7 +19,7 @@ pub(crate) struct Plausible {
     /// Numbers that another clock shows in our years.
     clocks: [Number; 6],
     /// Numbers that are digits of a date in a form that may be chance.
-    forms: [Number; 8],
+    forms: [Number; 9],
     /// Numbers that stand for no time where others are times: 0, -1 and the largest of 31 bits.
     blank: Number,
     /// Dates that do: see [`is_blank_date`].
@@ -155,7 +155,11 @@ impl Plausible {
         }
         for form in Form::ALL {
             let shown = &self.forms[form as usize];
-            let Some((line, value)) = shown.first.filter(|_| alone && shown.count == self.numbers()) else { continue };
+            let Some((line, value)) =
+                shown.first.filter(|_| alone && shown.count == self.numbers() && shown.count >= form.rows())
+            else {
+                continue;
+            };
             let (what, fix) = (format!("{value} (line {line}) looks like digits of a date"), form.fix().to_owned());
             return Err(DataError::OddTimes { file, column, what, fix });
         }
