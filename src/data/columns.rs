@@ -203,7 +203,9 @@ fn missing(file: &str, role: Role, column: &Column, header: &[&str]) -> DataErro
             few.join(", ") + if names.len() > 8 { " and the like" } else { "" }
         }
     };
-    DataError::MissingColumn { file: file.into(), role: role.name(), wanted, found: some(header) }
+    let (found, role) = (some(header), role.name());
+    let hint = super::not_a_header::what_else(&found, false);
+    DataError::MissingColumn { file: file.into(), role, wanted, found, hint }
 }
 
 /// Refuses a column that looks like times in every one of some rows although none was taken, and columns that are parts of

@@ -210,9 +210,8 @@ pub enum DataError {
     },
     /// The header (or the first JSON object) lacks a column.
     #[error(
-        "{file}: no column for the {role}: looked for {wanted}; the columns are {}; name it with --{role}-column NAME{}",
-        quoted(found),
-        super::not_a_header::what_else(found)
+        "{file}: no column for the {role}: looked for {wanted}; the columns are {}; name it with --{role}-column NAME{hint}",
+        quoted(found)
     )]
     MissingColumn {
         /// The file.
@@ -223,6 +222,8 @@ pub enum DataError {
         wanted: String,
         /// The names that are there, each cut after 60 characters, 50 names at most.
         found: Vec<String>,
+        /// What else may help; empty or a sentence's end.
+        hint: &'static str,
     },
     /// Two columns carry the name that was asked for.
     #[error("{file}: two columns are named {column:?}: name one by its number, for instance --{role}-column {place}")]

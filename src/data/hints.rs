@@ -1,6 +1,6 @@
 //! What may be meant by text that is no time, and text that may be one.
 
-use super::time::{TimeUnit, by_format, date, whole_number};
+use super::time::{Moment, TimeUnit, by_format, date, whole_number};
 
 /// What may help with a value that is no time: a format, if its parts tell one.
 pub(crate) fn hint(text: &str) -> String {
@@ -13,7 +13,7 @@ pub(crate) fn hint(text: &str) -> String {
     if is_clock(text) {
         return "; it is a time of day without its day: join both into one column, as 2018-08-23 22:00:58".into();
     }
-    if super::batch::is_nothing(text.as_bytes()) {
+    if super::batch::is_nothing(text.replace("\\\\", "\\").as_bytes()) {
         return "; it stands for none: --on-error skip leaves such lines out, as does --where with the column's name and !=".into();
     }
     // Messages show quotes with a backslash.
@@ -30,9 +30,10 @@ pub(crate) fn hint(text: &str) -> String {
         return "; dates so far off usually stand for none: leave those rows out with --where".into();
     }
     match formats(text).as_slice() {
-        [] => "; write it so, or say --time-format FORMAT if numbers alone tell it (no names of zones, no other languages), or \
-               --time-column none to go by the order of the file"
-            .into(),
+        [] => {
+            "; --time-format FORMAT tells how another date is written, --time-column none goes by the order of the file"
+                .into()
+        }
         [only] => format!("; --time-format '{only}' reads it"),
         [first, second, ..] => {
             format!("; --time-format '{first}' reads it, or '{second}' if that part comes first")
@@ -125,10 +126,20 @@ fn formats(text: &str) -> Vec<String> {
     }
     let dated = DATES.iter().flat_map(|date| CLOCKS.iter().map(move |clock| format!("{date}{clock}")));
     // `%Y` reads "18" as a year of the Romans, and `%.f` a fraction that is not there.
-    let plausible = |format: &String| by_format(text, format).is_some_and(|read| read.seconds >= 0);
+    let read = |format: String| by_format(text, &format).filter(|read| read.seconds >= 0).map(|read| (format, read));
     let fraction = text.rsplit_once(':').is_some_and(|(_, end)| end.contains('.'));
     let dated = dated.filter(|format| fraction || !format.ends_with("%.f"));
-    dated.chain(WHOLE.map(String::from)).filter(plausible).take(2).collect()
+    // A blank in a format stands for none, too: two that read the same are one.
+    let mut found: Vec<(String, Moment)> = Vec::new();
+    for (format, moment) in dated.chain(WHOLE.map(String::from)).filter_map(read) {
+        if found.iter().all(|(_, known)| *known != moment) {
+            found.push((format, moment));
+        }
+        if found.len() == 2 {
+            break;
+        }
+    }
+    found.into_iter().map(|(format, _)| format).collect()
 }
 
 /// Whether text looks like a time, by itself: a date in any common form, or a number that is a moment since 2000 in some

@@ -155,7 +155,7 @@ pub(crate) fn find(
                 }
                 (header, plan, true, below)
             }
-            Err(error @ DataError::MissingColumn { .. }) => {
+            Err(mut error @ DataError::MissingColumn { .. }) => {
                 if let Some(fix) = not_a_header::lines_above(text, top.at, |line| makes_columns(line, &delimiter(line)))
                 {
                     let what = "text above the header";
@@ -173,6 +173,9 @@ pub(crate) fn find(
                     return Err(DataError::Container { file: file.into(), what, fix });
                 }
                 if !header.iter().any(|name| is_value(name)) {
+                    if let DataError::MissingColumn { hint, .. } = &mut error {
+                        *hint = not_a_header::what_else(&header, true);
+                    }
                     return Err(error);
                 }
                 if !is_movie_lens(&dialect, &sample(&dialect, body, whole)) {

@@ -60,14 +60,16 @@ pub(crate) fn said_delimiter(text: &[u8], at: usize) -> Option<String> {
     }
 }
 
-/// What else may be wrong where a column is missing.
-pub(crate) fn what_else(names: &[String]) -> &'static str {
-    let lists = ["items", "item_ids", "products", "history", "sequence", "item_sequence", "basket", "item_id_list"];
-    if names.len() == 1 {
-        return ", or say how fields are set apart with --delimiter TEXT";
-    }
-    if names.iter().any(|name| lists.iter().any(|list| name.eq_ignore_ascii_case(list))) {
+/// What else may be wrong where a column is missing, of delimited text or something else.
+pub(crate) fn what_else(names: &[String], delimited: bool) -> &'static str {
+    const LISTS: [&str; 8] =
+        ["items", "item_ids", "products", "history", "sequence", "item_sequence", "basket", "item_id_list"];
+    if names.iter().any(|name| LISTS.iter().any(|list| name.eq_ignore_ascii_case(list))) {
         return " (of lists write a row an event, as pandas' DataFrame.explode does)";
     }
-    ", or say --no-header if the first line is a row"
+    match (delimited, names.len()) {
+        (false, _) => "",
+        (true, 1) => ", or say how fields are set apart with --delimiter TEXT",
+        (true, _) => ", or say --no-header if the first line is a row",
+    }
 }
