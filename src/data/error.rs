@@ -490,6 +490,6 @@ mod tests {
         };
         let text = error.to_string();
         assert!(text.starts_with("log.csv:7: column \"timestamp\" is not a time:"), "{text}");
-        assert!(text.ends_with(": \"noon\""), "{text}");
+        assert!(text.contains(": \"noon\"; --time-format"), "{text}");
     }
 }

@@ -52,7 +52,10 @@ pub(crate) fn is_clock(text: &str) -> bool {
 
 /// Formats that read `text`, of those that are common.
 fn formats(text: &str) -> Vec<String> {
+    // Those without blanks first: a blank in a format reads none, too.
     const DATES: [&str; 32] = [
+        "%Y%m%d",
+        "%d%b%Y",
         "%m/%d/%Y",
         "%d/%m/%Y",
         "%d.%m.%Y",
@@ -71,7 +74,6 @@ fn formats(text: &str) -> Vec<String> {
         "%d-%b-%Y",
         "%d/%b/%Y",
         "%d-%b-%y",
-        "%d%b%Y",
         "%Y-%b-%d",
         "%Y-%m-%d",
         "%Y/%m/%d",
@@ -79,7 +81,6 @@ fn formats(text: &str) -> Vec<String> {
         "%Y %m %d",
         "%Y. %m. %d.",
         "%Y年%m月%d日",
-        "%Y%m%d",
         "%A %d %B %Y",
         "%A, %d %B %Y",
         "%A, %B %d, %Y",
@@ -129,7 +130,7 @@ fn formats(text: &str) -> Vec<String> {
     let read = |format: String| by_format(text, &format).filter(|read| read.seconds >= 0).map(|read| (format, read));
     let fraction = text.rsplit_once(':').is_some_and(|(_, end)| end.contains('.'));
     let dated = dated.filter(|format| fraction || !format.ends_with("%.f"));
-    // A blank in a format stands for none, too: two that read the same are one.
+    // Two that read the same are one.
     let mut found: Vec<(String, Moment)> = Vec::new();
     for (format, moment) in dated.chain(WHOLE.map(String::from)).filter_map(read) {
         if found.iter().all(|(_, known)| *known != moment) {

@@ -58,7 +58,9 @@ fn history(line: &[u8], number: u64, options: &ReadOptions, batch: &mut Batch) -
     }
     let Some((user, items)) = names.split_first() else { return Ok(()) };
     if items.is_empty() {
-        let problem = Problem::Syntax("a user without an item".into());
+        let other = [",", ";", "|"].into_iter().find(|other| user.contains(other));
+        let hint = other.map_or(String::new(), |other| format!(" (--delimiter '{other}' if that sets them apart)"));
+        let problem = Problem::Syntax(format!("a user without an item{hint}"));
         return Err(Rejected::line(problem, line));
     }
     items.iter().for_each(|item| batch.push_plain(number, user, item));

@@ -164,7 +164,7 @@ fn dates_that_are_not_read_get_the_format_that_reads_them() {
         ("2018-8-23", "%Y-%m-%d"),
         ("2018_08_23", "%Y_%m_%d"),
         ("2018-Aug-23", "%Y-%b-%d"),
-        ("23Aug2018:22:00:58", "%d %b %Y:%H:%M:%S"),
+        ("23Aug2018:22:00:58", "%d%b%Y:%H:%M:%S"),
         ("20180823-22:00:58", "%Y%m%d-%H:%M:%S"),
         ("2018-08-23-22-00-58", "%Y-%m-%d-%H-%M-%S"),
         ("[23/Aug/2018:22:00:58 +0000]", "[%d/%b/%Y:%H:%M:%S %z]"),
@@ -307,6 +307,15 @@ fn more_containers_are_named_by_their_first_bytes() {
         check("containers", "log.csv", content, "", Want::Says(words));
     }
     check("containers", "log.jsonl", "[1, 2]\n[3, 4]\n", "--format jsonl", Want::Says(&["jq -r @csv"]));
+    check("containers", "log.jsonl", "[[1, 2], [3, 4]]\n", "--format jsonl", Want::Says(&["jq -r '.[] | @csv'"]));
+    check(
+        "containers",
+        "log.jsonl",
+        "user,item\n1,2\n",
+        "--format jsonl",
+        Want::Says(&["log.jsonl:1", "--format csv"]),
+    );
+    check("layouts", "log.csv", "1,11,12\n", "--format sequences", Want::Says(&["log.csv:1", "--delimiter ','"]));
     let commas = "{\"user\": 1, \"item\": 2},\n{\"user\": 1, \"item\": 3}\n";
     check("containers", "log.jsonl", commas, "", Want::Says(&["log.jsonl:1", "jq -c . OLD"]));
 }
