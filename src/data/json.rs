@@ -115,9 +115,9 @@ fn refuse_other_layouts(file: &str, source: &Source<'_>) -> Result<(), DataError
     match first {
         b"[" => return refused("a JSON array", slurp),
         [b'[', rest @ ..] if rest.trim_ascii_start().starts_with(b"{") => return refused("a JSON array", slurp),
-        [b'[', ..] => {
-            let fix = format!("write CSV: jq -r @csv {file} > log.csv");
-            return refused("a JSON array of values a line", fix);
+        [b'[', rest @ ..] => {
+            let each = if rest.trim_ascii_start().starts_with(b"[") { "'.[] | @csv'" } else { "@csv" };
+            return refused("JSON arrays of values", format!("write CSV: jq -r {each} {file} > log.csv"));
         }
         b"{" => {
             return refused("JSON over several lines", format!("write one object a line: jq -c . {file} > log.jsonl"));

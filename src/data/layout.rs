@@ -124,6 +124,7 @@ pub(crate) fn find(
     if let Some(first) = header.first_mut().filter(|_| header_has_sign) {
         *first = first.trim_start_matches('#').trim_start().to_owned();
     }
+    let has_usual_name = Role::ALL.into_iter().any(|role| header.iter().any(|name| columns::is_usual(role, name)));
     let names: Vec<&str> = header.iter().map(String::as_str).collect();
     let start = (top.at, top.lines);
     let (header, plan, has_header, skipped) = if options.no_header {
@@ -147,7 +148,7 @@ pub(crate) fn find(
                 return Err(without_header(file, options, &dialect, body, whole, &header));
             }
             Ok(plan) => {
-                if columns::is_by_number(options, &names) {
+                if !has_usual_name && columns::is_by_number(options, &names) {
                     top.notes.push(format!(
                         "columns by number, and the first line ({}) taken for their names: --no-header if it is a row",
                         shown(first_line(body, 0))
@@ -174,7 +175,7 @@ pub(crate) fn find(
                 }
                 if !header.iter().any(|name| is_value(name)) {
                     if let DataError::MissingColumn { hint, .. } = &mut error {
-                        *hint = not_a_header::what_else(&header, true);
+                        *hint = not_a_header::what_else(&header, !has_usual_name);
                     }
                     return Err(error);
                 }
