@@ -68,7 +68,7 @@ fn a_missing_column_is_named_with_those_that_are_there() {
         error,
         "log.csv: no column for the user: looked for \"user\", \"user_id\", \"uid\", \"reviewerID\", \"customer_id\", \
          \"customer\", \"visitor_id\", \"visitor\" and the like; the columns are \"who\", \"item\"; name it with \
-         --user-column NAME, or say --no-header if the first line is a row"
+         --user-column NAME"
     );
     let mut options = ReadOptions::default();
     options.columns.time = Column::Named("day".into());

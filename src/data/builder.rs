@@ -350,6 +350,7 @@ impl LogBuilder {
             assembled;
         for (what, names) in [("users", &users), ("items", &items)] {
             self.taken.notes.extend(super::lookalikes::note(what, names));
+            self.taken.notes.extend(super::lookalikes::note_of_case(what, names));
         }
         if let Some(meta) = meta {
             self.skipped.append(meta.skipped);

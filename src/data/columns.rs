@@ -229,9 +229,6 @@ pub(crate) fn refuse_unclear_time<'a>(
         let values = if unused(index) { values(index) } else { Vec::new() };
         !values.is_empty() && values.iter().all(|value| is(value))
     };
-    if let Some(taken) = plan.index(Role::Time) {
-        return refuse_days_alone(file, header, taken, &values(taken), holds);
-    }
     // A few may be no times: gaps that are written as NA, NULL or 0.
     let times = |index: &usize| {
         let mut values = if unused(*index) { values(*index) } else { Vec::new() };
@@ -243,6 +240,17 @@ pub(crate) fn refuse_unclear_time<'a>(
         let some = &values[..values.len().min(10)];
         looking(some) > 0 && 10 * looking(&values) >= 9 * values.len()
     };
+    if let Some(taken) = plan.index(Role::Time) {
+        let first = values(taken);
+        let same = first.len() > 2 && first.iter().all(|value| *value == first[0]);
+        if let Some(index) = (0..header.len()).find(|index| same && times(index)) {
+            let (column, other) = (header[taken].to_owned(), header[index]);
+            let what = format!("{} in all of the first rows, where {other:?} looks like times, too", shown(first[0]));
+            let fix = format!("say --time-column {other:?}, or --time-column {column:?} if that is right");
+            return Err(DataError::OddTimes { file: file.into(), column, what, fix });
+        }
+        return refuse_days_alone(file, header, taken, &first, holds);
+    }
     if let Some(index) = (0..header.len()).find(times) {
         let (file, column) = (file.into(), header[index].into());
         return Err(DataError::UnclearTime {

@@ -123,6 +123,9 @@ impl Problem {
                 };
                 format!(" ({what}--on-error skip leaves such lines out)")
             }
+            Problem::Syntax(problem) if problem.starts_with("expected value") && !value.starts_with('{') => {
+                " (--format csv if it is no JSON)".into()
+            }
             Problem::Syntax(problem) if problem.starts_with("trailing characters") => {
                 " (one object a line: jq -c . OLD > NEW; a comma behind each: sed 's/,$//' OLD > NEW)".into()
             }

@@ -270,6 +270,9 @@ impl Plausible {
                 false => line,
             });
         }
+        if first == last && self.dates.count + self.numbers() > 2 {
+            words.push(format!("all times of {column:?} are the same: the order of the file counts"));
+        }
         let old = time::SENSIBLE.start;
         if first < old && self.dates.count > 0 && last >= old {
             words

@@ -53,6 +53,10 @@ fn a_time_with_gaps_and_an_order_that_is_numbered_are_not_overlooked() {
         let log = format!("user,item,{name}\na,x,c\nb,y,d\n");
         notes("log.csv", log, &[], &[&format!("category = {name}")]);
     }
+    let made = of("user,item,created_at,zeit\n", |u, i, t, _| format!("{u},{i},2018-01-01,{t}"));
+    check(kind, "log.csv", &made, "", Want::Says(&["created_at", "--time-column \"zeit\""]));
+    check(kind, "log.csv", &made, "--time-column zeit", ALL);
+    notes("log.csv", timed("ts", ["1535061658"; 4]), &[], &["are the same: the order of the file counts"]);
     // Digits that are no times stay unused without a word.
     for value in ["3.2.1", "12", "B000123456", "0345451164", "7.5"] {
         check(kind, "log.csv", timed("other", [value; 4]), "", Want::Read(2, 4, 4, None));
@@ -271,6 +275,7 @@ fn ids_that_stand_for_nothing_for_lists_or_for_lost_characters_are_noted() {
         folder.write("log.csv", format!("user,item\nann,{id}\nbob,y\n"));
         assert!(!folder.run(&["inspect", "data", "log.csv"]).ok().out.contains("look like lists"), "{id}");
     }
+    notes("log.csv", "user,item\nann,x\nAnn,y\nBob,z\n", &[], &["1 users are others but for capitals"]);
     notes("log.csv", "user,item\nann,caf\u{fffd}\nbob,y\n", &[], &["different ids may have become one"]);
     let sequences = "session_id:token\titem_id_list:token_seq\titem_id:token\n1\t11 12\t13\n2\t12 14\t11\n";
     notes("log.inter", sequences, &[], &["holds sequences and is not used"]);
