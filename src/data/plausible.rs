@@ -80,7 +80,7 @@ impl Plausible {
         if !is_integer && time::is_rounded(cell.text) {
             self.rounded.add(line, cell.text);
         }
-        for form in Form::ALL.into_iter().filter(|form| form.fits(value)) {
+        for form in Form::ALL.into_iter().filter(|form| Form::any(value) && form.fits(value)) {
             self.forms[form as usize].add(line, value);
         }
         if let Some(clock) = Clock::of(value) {
