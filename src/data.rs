@@ -26,6 +26,7 @@ mod containers;
 #[cfg(test)]
 mod cut_anywhere;
 mod dataset;
+mod date_digits;
 mod delimited;
 mod error;
 mod fields;
@@ -38,6 +39,7 @@ mod layout;
 mod lookalikes;
 mod moment;
 mod negatives;
+mod not_a_header;
 mod numbers;
 mod object;
 mod opened;
@@ -56,6 +58,7 @@ mod taken;
 pub mod time;
 mod time_parts;
 mod units;
+mod usual_names;
 mod vocabulary;
 
 pub use batch::SkipReport;

@@ -85,7 +85,7 @@ fn a_malformed_line_is_named_by_file_line_column_and_value() {
     assert_eq!(
         error.to_string(),
         "log.csv:3: column \"timestamp\" is not a time: neither a number nor a date such as 2018-08-23 22:00:58: \
-         \"yester\\tday\""
+         \"yester\\tday\"; --time-format FORMAT tells how another date is written, --time-column none goes by the order of the file"
     );
     let cases: [(&[u8], u64, Problem); 9] = [
         (b"user,item\nu,a\nu\n", 3, Problem::FieldCount { expected: 2, found: 1 }),

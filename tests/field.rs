@@ -3,6 +3,8 @@
 
 #[path = "support/cli.rs"]
 mod cli;
+#[path = "field/kinds.rs"]
+mod kinds;
 
 use cli::{Folder, Ran};
 use std::io::Write;
@@ -32,11 +34,11 @@ fn plain() -> Vec<u8> {
     of("user,item,timestamp\n", |u, i, t, _| format!("{u},{i},{t}"))
 }
 
-enum Want {
+enum Want<'w> {
     /// Users, items, events; and the earliest and latest day where there are times.
     Read(u64, u64, u64, Option<(&'static str, &'static str)>),
     /// Exit code 2, and all of these words.
-    Says(&'static [&'static str]),
+    Says(&'w [&'w str]),
 }
 
 /// All events with their right times.
@@ -49,7 +51,7 @@ fn inspect(folder: &Folder, args: &[&str]) -> Ran {
 }
 
 #[track_caller]
-fn check(kind: &str, name: &str, content: impl AsRef<[u8]>, flags: &str, want: Want) {
+fn check(kind: &str, name: &str, content: impl AsRef<[u8]>, flags: &str, want: Want<'_>) {
     let folder = Folder::new();
     folder.write(name, content);
     // Flags are split at blanks; a blank within one is written _.

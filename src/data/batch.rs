@@ -118,6 +118,8 @@ pub(crate) struct Oddities {
     pub nothing: [Seen; 2],
     /// Ids between quotes that mean nothing.
     pub quoted: Seen,
+    /// Ids with the character that stands for unreadable ones.
+    pub damaged: Seen,
     /// Ids that are whole numbers with `.0` behind them.
     pub floats: Seen,
     /// Ids that are lists.
@@ -141,6 +143,7 @@ impl Oddities {
             seen.append(of_later, base);
         }
         self.quoted.append(later.quoted, base);
+        self.damaged.append(later.damaged, base);
         self.floats.append(later.floats, base);
         self.lists.append(later.lists, base);
         self.glued.append(later.glued, base);
@@ -194,8 +197,8 @@ impl Interners {
 }
 
 /// Words that stand for "nothing" where an id is expected.
-fn is_nothing(id: &[u8]) -> bool {
-    const WORDS: [&[u8]; 14] = [
+pub(crate) fn is_nothing(id: &[u8]) -> bool {
+    const WORDS: [&[u8]; 38] = [
         b"na",
         b"n/a",
         b"#n/a",
@@ -210,8 +213,48 @@ fn is_nothing(id: &[u8]) -> bool {
         b"-",
         b"?",
         b"nat",
+        b"-1",
+        b"--",
+        b".",
+        b"n.a.",
+        b"n/d",
+        b"#ref!",
+        b"#value!",
+        b"#name?",
+        b"#div/0!",
+        b"#null!",
+        b"#num!",
+        b"missing",
+        b"unknown",
+        b"(none)",
+        b"(not set)",
+        b"not set",
+        b"<null>",
+        b"<nil>",
+        b"[null]",
+        b"guest",
+        b"anonymous",
+        b"[object object]",
+        b"0000-00-00",
+        b"00000000-0000-0000-0000-000000000000",
     ];
-    id.len() <= 9 && WORDS.iter().any(|word| id.eq_ignore_ascii_case(word))
+    let begins = |first: &u8| b"nu#(<[\\-?.mga0".contains(&first.to_ascii_lowercase());
+    id.first().is_some_and(begins) && id.len() <= 36 && WORDS.iter().any(|word| id.eq_ignore_ascii_case(word))
+}
+
+/// Whether an id is whole numbers with something between them that separates elements.
+fn is_list(id: &[u8]) -> bool {
+    let Some(separator) = id.iter().find(|byte| !byte.is_ascii_digit()).filter(|byte| b"|,; ".contains(byte)) else {
+        return false;
+    };
+    let mut parts = id.split(|byte| byte == separator).map(<[u8]>::trim_ascii);
+    parts.all(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit))
+}
+
+/// Whether an id is between quotes that are not ASCII's.
+fn is_between_quotes(id: &str) -> bool {
+    let pairs = [('\u{201c}', '\u{201d}'), ('\u{201e}', '\u{201c}'), ('\u{2018}', '\u{2019}'), ('\u{ab}', '\u{bb}')];
+    pairs.into_iter().any(|(open, close)| id.starts_with(open) && id.ends_with(close))
 }
 
 impl Batch {
@@ -292,8 +335,13 @@ impl Batch {
                 self.odd.nothing[at].add(line, id.as_bytes());
             }
             let seen = match (id.as_bytes(), id.strip_suffix(".0")) {
-                ([b'"', .., b'"'], _) => &mut self.odd.quoted,
-                ([b'[', .., b']'], _) => &mut self.odd.lists,
+                ([b'"', .., b'"'] | [b'\'', .., b'\''] | [b'`', .., b'`'] | [b'=', b'"', .., b'"'], _) => {
+                    &mut self.odd.quoted
+                }
+                ([b'[', .., b']'] | [b'{', .., b'}'] | [b'(', .., b')'], _) => &mut self.odd.lists,
+                (bytes, _) if is_list(bytes) => &mut self.odd.lists,
+                _ if !id.is_ascii() && is_between_quotes(id) => &mut self.odd.quoted,
+                _ if !id.is_ascii() && id.contains('\u{fffd}') => &mut self.odd.damaged,
                 (_, Some(whole)) if !whole.is_empty() && whole.bytes().all(|byte| byte.is_ascii_digit()) => {
                     &mut self.odd.floats
                 }

@@ -262,15 +262,34 @@ impl LogBuilder {
             Some(column) => times.check(&file, column, unit)?,
             None => Vec::new(),
         };
+        let name = |role: Role| plan.as_ref().and_then(|plan| plan.name(role)).unwrap_or(role.name()).to_owned();
+        let names = [name(Role::User), name(Role::Item)];
         let time_kind = times.kind(unit);
+        let sequences = plan.as_ref().and_then(|plan| plan.unused.iter().find(|name| name.ends_with(":token_seq")));
+        let notes: Vec<String> = notes
+            .into_iter()
+            .chain(
+                sequences.map(|name| format!("column {name:?} holds sequences and is not used: each row is one event")),
+            )
+            .collect();
         self.same_columns(&file, plan.as_ref())?;
         self.taken
             .notes
-            .extend(notes.into_iter().chain(of_times).chain(words(&odd)).map(|note| format!("{file}: {note}")));
+            .extend(notes.into_iter().chain(of_times).chain(words(&odd, &names)).map(|note| format!("{file}: {note}")));
         if odd.filtered > 0 {
             let left = rows - odd.filtered;
             let filters: Vec<String> = self.options.filters.iter().map(ToString::to_string).collect();
             self.taken.notes.push(format!("{file}: {left} of {rows} rows hold {}", filters.join(" and ")));
+        }
+        if self.taken.files > 0
+            && self.handed_in == 0
+            && names != [&*self.taken.user, &*self.taken.item]
+            && plan.is_some()
+        {
+            let [user, item] = &names;
+            self.taken
+                .notes
+                .push(format!("{file}: other columns than in the first file: user = {user}, item = {item}"));
         }
         if self.taken.files == 0 {
             self.take(plan, how, time_kind);
@@ -331,6 +350,7 @@ impl LogBuilder {
             assembled;
         for (what, names) in [("users", &users), ("items", &items)] {
             self.taken.notes.extend(super::lookalikes::note(what, names));
+            self.taken.notes.extend(super::lookalikes::note_of_case(what, names));
         }
         if let Some(meta) = meta {
             self.skipped.append(meta.skipped);
@@ -364,21 +384,31 @@ fn handed_in(timed: bool) -> Plan {
 }
 
 /// What is odd about a file, in words.
-fn words(odd: &Oddities) -> Vec<String> {
+fn words(odd: &Oddities, columns: &[String; 2]) -> Vec<String> {
     let mut words = Vec::new();
-    for (what, seen) in ["user", "item"].into_iter().zip(&odd.nothing) {
+    for ((what, column), seen) in ["user", "item"].into_iter().zip(columns).zip(&odd.nothing) {
         if let Some((line, value)) = &seen.first {
             let count = seen.count;
             words.push(format!(
                 "{count} events are of the {what} {value:?} (line {line}), which seems to stand for nothing: \
-                 --where '{what}!={value}' with the column's name leaves them out"
+                 --where '{column}!={value}' leaves them out"
             ));
         }
     }
     if let Some((line, value)) = &odd.quoted.first {
         let count = odd.quoted.count;
+        let fix = match value.trim_start_matches('\\').chars().next() {
+            Some('"') => "--quote '\"' if the quotes are no part of them (of a CSV they were quoted twice)",
+            Some('\'') => "--quote \"'\" if the quotes are no part of them",
+            _ => "take them off if they are no part of the ids",
+        };
+        words.push(format!("{count} ids begin and end with a quote ({value}, line {line}): {fix}"));
+    }
+    if let Some((line, value)) = &odd.damaged.first {
+        let count = odd.damaged.count;
         words.push(format!(
-            "{count} ids begin and end with a quote ({value}, line {line}): --quote '\"' if the quotes are no part of them"
+            "{count} ids have the character that stands for an unreadable one ({value}, line {line}): different ids may have \
+             become one; write the file again in UTF-8"
         ));
     }
     if let Some((line, value)) = &odd.floats.first {

@@ -16,6 +16,8 @@ pub(crate) enum Clock {
     Ticks,
     /// Microseconds since 1601.
     Chrome,
+    /// Days since the year 0.
+    Matlab,
 }
 
 /// Seconds from 1601 to 1970, and from the year 1.
@@ -23,9 +25,10 @@ const FROM_1601: i64 = 11_644_473_600;
 const FROM_YEAR_1: i64 = 62_135_596_800;
 
 impl Clock {
-    pub(crate) const ALL: [Clock; 5] = [Self::Spreadsheet, Self::JulianDay, Self::Windows, Self::Ticks, Self::Chrome];
+    pub(crate) const ALL: [Clock; 6] =
+        [Self::Spreadsheet, Self::JulianDay, Self::Windows, Self::Ticks, Self::Chrome, Self::Matlab];
 
-    /// What it shows from 1980 (a spreadsheet, whose numbers could be anything, from 1990) to 2099.
+    /// What it shows from 1980 (a spreadsheet, whose numbers could be anything, from 1990, MATLAB from 2000) to 2099.
     fn range(self) -> Range<i64> {
         let years = |of: fn(i64) -> i64| of(SENSIBLE.start)..of(SENSIBLE.end);
         match self {
@@ -33,6 +36,7 @@ impl Clock {
             Self::JulianDay => 2_444_239..2_488_070,
             Self::Windows => years(|seconds| (seconds + FROM_1601) * 10_000_000),
             Self::Ticks => years(|seconds| (seconds + FROM_YEAR_1) * 10_000_000),
+            Self::Matlab => 730_486..767_011,
             Self::Chrome => years(|seconds| (seconds + FROM_1601) * 1_000_000),
         }
     }
@@ -49,6 +53,7 @@ impl Clock {
             Self::Windows => "Windows' tenths of a microsecond since 1601",
             Self::Ticks => ".NET's ticks since the year 1",
             Self::Chrome => "Chrome's microseconds since 1601",
+            Self::Matlab => "MATLAB's days since the year 0",
         }
     }
 
@@ -60,6 +65,7 @@ impl Clock {
             Self::Windows => number / 10_000_000 - FROM_1601,
             Self::Ticks => number / 10_000_000 - FROM_YEAR_1,
             Self::Chrome => number / 1_000_000 - FROM_1601,
+            Self::Matlab => (number - 719_529) * 86_400,
         }
     }
 
@@ -71,6 +77,7 @@ impl Clock {
             Self::Windows => "t / 10000000 - 11644473600",
             Self::Ticks => "t / 10000000 - 62135596800",
             Self::Chrome => "t / 1000000 - 11644473600",
+            Self::Matlab => "(t - 719529) * 86400",
         }
     }
 }
@@ -89,6 +96,7 @@ mod tests {
             (132_500_000_000_000_000, Clock::Windows, "2020-11-16"),
             (637_500_000_000_000_000, Clock::Ticks, "2021-02-27"),
             (13_250_000_000_000_000, Clock::Chrome, "2020-11-16"),
+            (737_295, Clock::Matlab, "2018-08-23"),
         ] {
             assert_eq!(Clock::of(number), Some(clock));
             assert_eq!(date(clock.seconds(number)), day, "{clock:?}");

@@ -1,10 +1,13 @@
 //! Which columns of a log play which role.
 
+use super::batch::is_nothing;
 use super::error::{DataError, shown};
 use super::filter::Test;
 use super::hints;
+use super::lookalikes::unseen;
 use super::options::{Column, ReadOptions};
 use super::time_parts;
+use super::usual_names;
 
 /// What a column is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,125 +26,6 @@ impl Role {
         ["user", "item", "time", "category", "position"][self as usize]
     }
 
-    /// The names that [`Column::Auto`] tries, in this order, in any spelling that [`squashed`] makes equal.
-    fn usual_names(self) -> &'static [&'static str] {
-        match self {
-            Role::User => &[
-                "user",
-                "user_id",
-                "uid",
-                "reviewerID",
-                "customer_id",
-                "customer",
-                "visitor_id",
-                "visitor",
-                "client_id",
-                "member_id",
-                "account_id",
-                "buyer_id",
-                "shopper_id",
-                "reader_id",
-                "listener_id",
-                "player_id",
-                "profile_id",
-                "session_id",
-            ],
-            Role::Item => &[
-                "item",
-                "item_id",
-                "iid",
-                "parent_asin",
-                "asin",
-                "product_id",
-                "movieId",
-                "product",
-                "movie",
-                "article_id",
-                "article",
-                "business_id",
-                "isbn",
-                "book_id",
-                "track_id",
-                "song_id",
-                "artist_id",
-                "video_id",
-                "game_id",
-                "app_id",
-                "news_id",
-                "recipe_id",
-                "content_id",
-                "location_id",
-                "venue_id",
-                "poi_id",
-                "place_id",
-                "sku",
-                "stock_code",
-                "product_code",
-                "item_code",
-                "good_id",
-                "offer_id",
-                "anime_id",
-                "show_id",
-                "post_id",
-            ],
-            Role::Time => &[
-                "timestamp",
-                "time",
-                "unixReviewTime",
-                "unix_timestamp",
-                "unix_time",
-                "event_timestamp",
-                "event_time",
-                "datetime",
-                "date_time",
-                "date",
-                "created_at",
-                "created",
-                "create_time",
-                "creation_date",
-                "t_dat",
-                "ts",
-                "review_time",
-                "review_date",
-                "rating_timestamp",
-                "rating_date",
-                "check_in_time",
-                "checkin_time",
-                "invoice_date",
-                "order_date",
-                "purchase_date",
-                "purchased_at",
-                "transaction_date",
-                "transaction_time",
-                "event_date",
-                "click_time",
-                "view_time",
-                "viewed_at",
-                "watched_at",
-                "listened_at",
-                "rated_at",
-                "action_time",
-                "order_time",
-                "when",
-            ],
-            Role::Category => &[
-                "category",
-                "category_id",
-                "category_name",
-                "category_code",
-                "main_category",
-                "categories",
-                "item_category",
-                "item_category_id",
-                "product_category",
-                "product_category_id",
-                "genre",
-                "genres",
-            ],
-            Role::Position => &["position"],
-        }
-    }
-
     fn of(self, options: &ReadOptions) -> &Column {
         match self {
             Role::User => &options.columns.user,
@@ -155,7 +39,7 @@ impl Role {
 
 /// A name without what spellings differ in: case, white space, dashes, dots, underscores, and a type behind a colon.
 pub(crate) fn squashed(name: &str) -> String {
-    let letters = untyped(name).chars().filter(|c| !c.is_whitespace() && !"_-.".contains(*c));
+    let letters = untyped(name).chars().filter(|c| !c.is_whitespace() && !"_-.".contains(*c) && !unseen(*c));
     letters.flat_map(char::to_lowercase).collect()
 }
 
@@ -251,7 +135,7 @@ pub(crate) fn plan(file: &str, options: &ReadOptions, header: &[&str]) -> Result
 /// The column of the first usual name that is there.
 fn usual(file: &str, header: &[&str], role: Role) -> Result<Option<usize>, DataError> {
     let spelled: Vec<String> = header.iter().map(|name| squashed(name)).collect();
-    for usual in role.usual_names() {
+    for usual in usual_names::of(role) {
         let usual = squashed(usual);
         let place = only(file, header, role.name(), |index| spelled[index] == usual)?;
         if place.is_some() {
@@ -272,6 +156,19 @@ fn named(file: &str, header: &[&str], name: &str, role: &'static str) -> Result<
     }
     let number = name.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
     Ok(number.filter(|index| *index < header.len()))
+}
+
+/// Whether a column was asked for by its number: none has the number as its name.
+pub(crate) fn is_by_number(options: &ReadOptions, header: &[&str]) -> bool {
+    Role::ALL.into_iter().any(|role| match role.of(options) {
+        Column::Named(name) => !header.iter().any(|known| known == name || untyped(known) == name),
+        Column::Auto | Column::Ignore => false,
+    })
+}
+
+/// Whether a name is one that is usual for a role.
+pub(crate) fn is_usual(role: Role, name: &str) -> bool {
+    usual_names::of(role).iter().any(|usual| squashed(usual) == squashed(name))
 }
 
 /// The one column that fits, if any.
@@ -301,12 +198,14 @@ fn missing(file: &str, role: Role, column: &Column, header: &[&str]) -> DataErro
         Column::Named(name) => format!("{name:?}"),
         Column::Ignore => "nothing (users and items cannot be left out)".into(),
         Column::Auto => {
-            let names = role.usual_names();
+            let names = usual_names::of(role);
             let few: Vec<String> = names.iter().take(8).map(|name| format!("{name:?}")).collect();
             few.join(", ") + if names.len() > 8 { " and the like" } else { "" }
         }
     };
-    DataError::MissingColumn { file: file.into(), role: role.name(), wanted, found: some(header) }
+    let (found, role) = (some(header), role.name());
+    let hint = super::not_a_header::what_else(&found, false);
+    DataError::MissingColumn { file: file.into(), role, wanted, found, hint }
 }
 
 /// Refuses a column that looks like times in every one of some rows although none was taken, and columns that are parts of
@@ -330,12 +229,35 @@ pub(crate) fn refuse_unclear_time<'a>(
         let values = if unused(index) { values(index) } else { Vec::new() };
         !values.is_empty() && values.iter().all(|value| is(value))
     };
+    // A few may be no times: gaps that are written as NA, NULL or 0.
+    let times = |index: &usize| {
+        let mut values = if unused(*index) { values(*index) } else { Vec::new() };
+        values.retain(|value| {
+            let value = value.trim_ascii();
+            !is_nothing(value) && !matches!(value, b"0" | b"0.0" | b"-1")
+        });
+        let looking = |values: &[&[u8]]| values.iter().filter(|value| hints::looks_like_one(value)).count();
+        let some = &values[..values.len().min(10)];
+        looking(some) > 0 && 10 * looking(&values) >= 9 * values.len()
+    };
     if let Some(taken) = plan.index(Role::Time) {
-        return refuse_days_alone(file, header, taken, &values(taken), holds);
+        let first = values(taken);
+        let same = first.len() > 2 && first.iter().all(|value| *value == first[0]);
+        if let Some(index) = (0..header.len()).find(|index| same && times(index)) {
+            let (column, other) = (header[taken].to_owned(), header[index]);
+            let what = format!("{} in all of the first rows, where {other:?} looks like times, too", shown(first[0]));
+            let fix = format!("say --time-column {other:?}, or --time-column {column:?} if that is right");
+            return Err(DataError::OddTimes { file: file.into(), column, what, fix });
+        }
+        return refuse_days_alone(file, header, taken, &first, holds);
     }
-    if let Some(index) = (0..header.len()).find(|index| holds(*index, &hints::looks_like_one)) {
+    if let Some(index) = (0..header.len()).find(times) {
         let (file, column) = (file.into(), header[index].into());
-        return Err(DataError::UnclearTime { file, column, example: shown(values(index)[0]) });
+        return Err(DataError::UnclearTime {
+            file,
+            column,
+            example: shown(values(index).into_iter().find(|value| hints::looks_like_one(value)).unwrap_or_default()),
+        });
     }
     let parts = time_parts::find(header, |index| holds(index, &is_whole));
     if parts.is_empty() {
@@ -379,7 +301,7 @@ fn is_whole(value: &[u8]) -> bool {
 /// Whether a name that was not there before would have been taken for a role, with what it is then for.
 pub(crate) fn would_be_taken(plan: &Plan, options: &ReadOptions, name: &str) -> Option<Role> {
     let spelled = squashed(name);
-    let place = |role: Role, spelled: &str| role.usual_names().iter().position(|usual| squashed(usual) == spelled);
+    let place = |role: Role, spelled: &str| usual_names::of(role).iter().position(|usual| squashed(usual) == spelled);
     Role::ALL.into_iter().filter(|role| *role.of(options) == Column::Auto).find(|&role| {
         let Some(new) = place(role, &spelled) else { return false };
         plan.name(role).and_then(|taken| place(role, &squashed(taken))).is_none_or(|taken| new < taken)

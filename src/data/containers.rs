@@ -13,6 +13,10 @@ pub(crate) fn is_compressed(head: &[u8]) -> bool {
     head.starts_with(ZSTD) || head.starts_with(GZIP)
 }
 
+const PICKLE: &str = "write it as CSV: pandas.read_pickle('FILE').to_csv('log.csv', index=False)";
+const R: &str = "write it as CSV in R: write.csv(log, 'log.csv', row.names = FALSE)";
+const SQL: &str = "load it into its database and write the table as CSV";
+
 /// How to get at the text in a kind of file.
 struct Kind {
     what: &'static str,
@@ -21,7 +25,7 @@ struct Kind {
     fix: &'static str,
 }
 
-const KINDS: [Kind; 24] = [
+const KINDS: [Kind; 40] = [
     Kind {
         what: "a zip archive (or an Excel workbook)",
         at: 0,
@@ -68,7 +72,7 @@ const KINDS: [Kind; 24] = [
         what: "an ORC file",
         at: 0,
         magic: b"ORC",
-        fix: "write it as Parquet or CSV: pandas.read_orc(FILE).to_csv('log.csv', index=False)",
+        fix: "write it as Parquet or CSV: pandas.read_orc('FILE').to_csv('log.csv', index=False)",
     },
     Kind {
         what: "an Avro file",
@@ -80,19 +84,19 @@ const KINDS: [Kind; 24] = [
         what: "an Arrow (Feather) file",
         at: 0,
         magic: b"ARROW1",
-        fix: "write it as Parquet or CSV: pandas.read_feather(FILE).to_csv('log.csv', index=False)",
+        fix: "write it as Parquet or CSV: pandas.read_feather('FILE').to_csv('log.csv', index=False)",
     },
     Kind {
         what: "an old Feather file",
         at: 0,
         magic: b"FEA1",
-        fix: "write it as Parquet or CSV: pandas.read_feather(FILE).to_csv('log.csv', index=False)",
+        fix: "write it as Parquet or CSV: pandas.read_feather('FILE').to_csv('log.csv', index=False)",
     },
     Kind {
         what: "an HDF5 file",
         at: 0,
         magic: b"\x89HDF\r\n\x1a\n",
-        fix: "write it as CSV: pandas.read_hdf(FILE).to_csv('log.csv', index=False)",
+        fix: "write it as CSV: pandas.read_hdf('FILE').to_csv('log.csv', index=False)",
     },
     Kind {
         what: "a NumPy array",
@@ -100,12 +104,49 @@ const KINDS: [Kind; 24] = [
         magic: b"\x93NUMPY",
         fix: "write it as CSV with a header: numpy.savetxt('log.csv', array, fmt='%s', delimiter=',', header='user,item,timestamp', comments='')",
     },
+    Kind { what: "a Python pickle", at: 0, magic: b"\x80\x04\x95", fix: PICKLE },
+    Kind { what: "a Python pickle", at: 0, magic: b"\x80\x05\x95", fix: PICKLE },
+    Kind { what: "a Python pickle", at: 0, magic: b"\x80\x03", fix: PICKLE },
+    Kind { what: "a Python pickle", at: 0, magic: b"\x80\x02", fix: PICKLE },
+    Kind { what: "R's data", at: 0, magic: b"RDX", fix: R },
+    Kind { what: "R's data", at: 0, magic: b"X\n\0\0\0", fix: R },
     Kind {
-        what: "a Python pickle",
+        what: "a Stata file",
         at: 0,
-        magic: b"\x80\x04\x95",
-        fix: "write it as CSV: pandas.read_pickle(FILE).to_csv('log.csv', index=False)",
+        magic: b"<stata_dta>",
+        fix: "write it as CSV: pandas.read_stata('FILE').to_csv('log.csv', index=False)",
     },
+    Kind {
+        what: "an SPSS file",
+        at: 0,
+        magic: b"$FL2",
+        fix: "write it as CSV: pandas.read_spss('FILE').to_csv('log.csv', index=False)",
+    },
+    Kind {
+        what: "a DuckDB database",
+        at: 8,
+        magic: b"DUCK",
+        fix: "write the table as CSV: duckdb FILE -csv -c 'from TABLE' > log.csv",
+    },
+    Kind { what: "an SQL dump", at: 0, magic: b"INSERT INTO ", fix: SQL },
+    Kind { what: "an SQL dump", at: 0, magic: b"CREATE TABLE ", fix: SQL },
+    Kind { what: "an SQL dump", at: 0, magic: b"--\n-- PostgreSQL", fix: SQL },
+    Kind { what: "an SQL dump", at: 0, magic: b"COPY ", fix: SQL },
+    Kind { what: "an SQL dump", at: 0, magic: b"-- MySQL dump", fix: SQL },
+    Kind {
+        what: "Weka's ARFF",
+        at: 0,
+        magic: b"@relation",
+        fix: "write the names of its attributes as one line above its data",
+    },
+    Kind {
+        what: "a sparse matrix",
+        at: 0,
+        magic: b"%%MatrixMarket",
+        fix: "its rows are users and items by number: grep -v '^%' FILE | tail -n +2 | dmran COMMAND - --no-header \
+              --delimiter space --user-column 1 --item-column 2",
+    },
+    Kind { what: "a model of dmran's", at: 0, magic: b"\x89DMRAN", fix: "a log is needed in its place" },
     Kind { what: "a PDF", at: 0, magic: b"%PDF-", fix: "it is no log" },
     Kind { what: "a web page", at: 0, magic: b"<!DOCTYPE", fix: "the download went wrong: it is no log" },
     Kind { what: "a web page", at: 0, magic: b"<html", fix: "the download went wrong: it is no log" },

@@ -95,7 +95,8 @@ fn rows(file: &str, layout: &Layout, block: &Block, options: &ReadOptions, batch
                     batch.push(options, plan, line, cell)
                 } else {
                     let problem = Problem::FieldCount { expected: header.len(), found: fields.len() };
-                    Err(Rejected::line(problem, fields.get(text, 0)))
+                    let end = memchr::memchr(b'\n', &text[start..]).map_or(text.len(), |length| start + length);
+                    Err(Rejected::line(problem, text[start..end].trim_ascii()))
                 };
                 if let Err(rejected) = pushed {
                     batch.reject(file, line, Some(plan), rejected);

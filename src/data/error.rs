@@ -112,6 +112,23 @@ impl Problem {
             Problem::OpenQuote | Problem::SwallowedRows { .. } => {
                 " (--quote none takes quotes as they are; --quote '\"' insists on them)".into()
             }
+            Problem::FieldCount { expected, found } => {
+                let what = match value.trim_start().chars().next() {
+                    Some(sign @ ('#' | '%' | ';')) if *found == 1 => format!("--comment '{sign}' if it is a comment; "),
+                    _ if found > expected && value.contains('"') => {
+                        "--quote '\"' if delimiters stand within quotes; ".into()
+                    }
+                    _ if found > expected => "a delimiter within a field needs quotes around it; ".into(),
+                    _ => String::new(),
+                };
+                format!(" ({what}--on-error skip leaves such lines out)")
+            }
+            Problem::Syntax(problem) if problem.starts_with("expected value") && !value.starts_with('{') => {
+                " (--format csv if it is no JSON)".into()
+            }
+            Problem::Syntax(problem) if problem.starts_with("trailing characters") => {
+                " (one object a line: jq -c . OLD > NEW; a comma behind each: sed 's/,$//' OLD > NEW)".into()
+            }
             // The value is escaped: a backslash of the file is two here.
             Problem::TextAfterQuote if value.contains("\\\\") => {
                 " (--escape '\\' where a quote inside quotes is written \\\"; --quote none takes quotes as they are)"
@@ -196,7 +213,7 @@ pub enum DataError {
     },
     /// The header (or the first JSON object) lacks a column.
     #[error(
-        "{file}: no column for the {role}: looked for {wanted}; the columns are {}; name it with --{role}-column NAME",
+        "{file}: no column for the {role}: looked for {wanted}; the columns are {}; name it with --{role}-column NAME{hint}",
         quoted(found)
     )]
     MissingColumn {
@@ -208,6 +225,8 @@ pub enum DataError {
         wanted: String,
         /// The names that are there, each cut after 60 characters, 50 names at most.
         found: Vec<String>,
+        /// What else may help; empty or a sentence's end.
+        hint: &'static str,
     },
     /// Two columns carry the name that was asked for.
     #[error("{file}: two columns are named {column:?}: name one by its number, for instance --{role}-column {place}")]
@@ -474,6 +493,6 @@ mod tests {
         };
         let text = error.to_string();
         assert!(text.starts_with("log.csv:7: column \"timestamp\" is not a time:"), "{text}");
-        assert!(text.ends_with(": \"noon\""), "{text}");
+        assert!(text.contains(": \"noon\"; --time-format"), "{text}");
     }
 }

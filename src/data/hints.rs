@@ -1,6 +1,6 @@
 //! What may be meant by text that is no time, and text that may be one.
 
-use super::time::{TimeUnit, by_format, date, whole_number};
+use super::time::{Moment, TimeUnit, by_format, date, whole_number};
 
 /// What may help with a value that is no time: a format, if its parts tell one.
 pub(crate) fn hint(text: &str) -> String {
@@ -13,11 +13,27 @@ pub(crate) fn hint(text: &str) -> String {
     if is_clock(text) {
         return "; it is a time of day without its day: join both into one column, as 2018-08-23 22:00:58".into();
     }
+    if super::batch::is_nothing(text.replace("\\\\", "\\").as_bytes()) {
+        return "; it stands for none: --on-error skip leaves such lines out, as does --where with the column's name and !=".into();
+    }
+    // Messages show quotes with a backslash.
+    let between =
+        |quote: &str| text.len() > 1 && text.trim_start_matches('\\').starts_with(quote) && text.ends_with(quote);
+    if between("\"") || between("'") {
+        let flag = if between("'") { "\"'\"" } else { "'\"'" };
+        return format!("; quotes are in the way: --quote {flag}");
+    }
+    if let Some(milliseconds) = text.strip_prefix("/Date(").and_then(|rest| rest.split([')', '+', '-']).next()) {
+        return format!("; the number in it is milliseconds: write {milliseconds} alone and say --time-unit ms");
+    }
     if text.starts_with("9999-") {
         return "; dates so far off usually stand for none: leave those rows out with --where".into();
     }
     match formats(text).as_slice() {
-        [] => String::new(),
+        [] => {
+            "; --time-format FORMAT tells how another date is written, --time-column none goes by the order of the file"
+                .into()
+        }
         [only] => format!("; --time-format '{only}' reads it"),
         [first, second, ..] => {
             format!("; --time-format '{first}' reads it, or '{second}' if that part comes first")
@@ -36,7 +52,10 @@ pub(crate) fn is_clock(text: &str) -> bool {
 
 /// Formats that read `text`, of those that are common.
 fn formats(text: &str) -> Vec<String> {
-    const DATES: [&str; 14] = [
+    // Those without blanks first: a blank in a format reads none, too.
+    const DATES: [&str; 32] = [
+        "%Y%m%d",
+        "%d%b%Y",
         "%m/%d/%Y",
         "%d/%m/%Y",
         "%d.%m.%Y",
@@ -45,45 +64,83 @@ fn formats(text: &str) -> Vec<String> {
         "%m/%d/%y",
         "%d/%m/%y",
         "%d %b %Y",
+        "%d %B %Y",
+        "%d. %B %Y",
         "%b %d, %Y",
+        "%B %d, %Y",
+        "%b %d %Y",
+        "%B %d %Y",
         "%m %d, %Y",
         "%d-%b-%Y",
         "%d/%b/%Y",
         "%d-%b-%y",
-        "%d %B %Y",
+        "%Y-%b-%d",
+        "%Y-%m-%d",
+        "%Y/%m/%d",
+        "%Y_%m_%d",
+        "%Y %m %d",
+        "%Y. %m. %d.",
+        "%Y年%m月%d日",
+        "%A %d %B %Y",
+        "%A, %d %B %Y",
+        "%A, %B %d, %Y",
+        "%a %d %b %Y",
+        "%a, %d %b %Y",
     ];
-    const CLOCKS: [&str; 9] = [
+    const CLOCKS: [&str; 22] = [
         "",
         " %H:%M",
         " %H:%M:%S",
         " %H:%M:%S%.f",
+        " %H:%M:%S %z",
         " %I:%M %p",
         " %I:%M:%S %p",
+        " %p %I:%M",
+        ":%H:%M:%S",
         ":%H:%M:%S %z",
         ", %H:%M",
+        ", %H:%M:%S",
+        ", %I:%M %p",
+        ", %I:%M:%S %p",
         "T%H:%M:%S",
+        "T%H%M%S",
+        "T%H%M%SZ",
+        "T%H%M%S%z",
+        " %H%M%S",
+        "-%H:%M:%S",
+        "-%H-%M-%S",
+        "-%H.%M.%S",
     ];
-    const WHOLE: [&str; 10] = [
-        "%Y%m%d %H:%M:%S",
-        "%Y-%m-%d %I:%M:%S %p",
-        "%Y-%m-%d-%H.%M.%S",
-        "%Y年%m月%d日",
-        "%Y%m%dT%H%M%S",
-        "%Y%m%dT%H%M%SZ",
-        "%Y%m%dT%H%M%S%z",
+    const WHOLE: [&str; 9] = [
         "%a %b %d %H:%M:%S %z %Y",
         "%a %b %d %H:%M:%S %Y",
         "%a %b %d %H:%M:%S UTC %Y",
+        "%a %b %d %Y %H:%M:%S GMT%z",
+        "[%d/%b/%Y:%H:%M:%S %z]",
+        "%d-%b-%y %I.%M.%S%.f %p",
+        "%H:%M %d/%m/%Y",
+        "%H:%M:%S %d/%m/%Y",
+        "%G-W%V-%u",
     ];
     if text.len() > 64 || !text.bytes().any(|byte| byte.is_ascii_digit()) {
         return Vec::new();
     }
     let dated = DATES.iter().flat_map(|date| CLOCKS.iter().map(move |clock| format!("{date}{clock}")));
     // `%Y` reads "18" as a year of the Romans, and `%.f` a fraction that is not there.
-    let plausible = |format: &String| by_format(text, format).is_some_and(|read| read.seconds >= 0);
+    let read = |format: String| by_format(text, &format).filter(|read| read.seconds >= 0).map(|read| (format, read));
     let fraction = text.rsplit_once(':').is_some_and(|(_, end)| end.contains('.'));
     let dated = dated.filter(|format| fraction || !format.ends_with("%.f"));
-    dated.chain(WHOLE.map(String::from)).filter(plausible).take(2).collect()
+    // Two that read the same are one.
+    let mut found: Vec<(String, Moment)> = Vec::new();
+    for (format, moment) in dated.chain(WHOLE.map(String::from)).filter_map(read) {
+        if found.iter().all(|(_, known)| *known != moment) {
+            found.push((format, moment));
+        }
+        if found.len() == 2 {
+            break;
+        }
+    }
+    found.into_iter().map(|(format, _)| format).collect()
 }
 
 /// Whether text looks like a time, by itself: a date in any common form, or a number that is a moment since 2000 in some
@@ -114,10 +171,19 @@ mod tests {
             ("2018-08-23 10:00:58 PM", "%Y-%m-%d %I:%M:%S %p"),
             ("2018年08月23日", "%Y年%m月%d日"),
             ("23.08.2018 22:00:58", "%d.%m.%Y %H:%M:%S"),
+            ("2018-8-23", "%Y-%m-%d"),
+            ("2018年08月23日 22:00:58", "%Y年%m月%d日 %H:%M:%S"),
+            ("[23/Aug/2018:22:00:58 +0000]", "[%d/%b/%Y:%H:%M:%S %z]"),
+            ("August 23, 2018 10:00 PM", "%B %d, %Y %I:%M %p"),
+            ("23-Aug-18 10.00.58.000000 PM", "%d-%b-%y %I.%M.%S%.f %p"),
+            ("22:00 23/08/2018", "%H:%M %d/%m/%Y"),
         ] {
             assert_eq!(formats(text), [format], "{text}");
         }
         assert!(hint("12:30:05").contains("without its day") && hint("9:05 PM").contains("without its day"));
+        assert!(hint("'2018-08-23'").contains("--quote \"'\"") && hint("\\\"1535061658\\\"").contains("--quote '\"'"));
+        assert!(hint("NaT").contains("stands for none") && hint("/Date(1535061658000)/").contains("--time-unit ms"));
+        assert!(hint("Q3 2018").contains("--time-format FORMAT"));
         assert!(hint("9999-12-31").contains("--where"));
         assert!(hint("1535061658,0").contains("decimal comma"));
         assert!(hint("1,535,061,658").contains("thousands"));

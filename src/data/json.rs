@@ -115,6 +115,10 @@ fn refuse_other_layouts(file: &str, source: &Source<'_>) -> Result<(), DataError
     match first {
         b"[" => return refused("a JSON array", slurp),
         [b'[', rest @ ..] if rest.trim_ascii_start().starts_with(b"{") => return refused("a JSON array", slurp),
+        [b'[', rest @ ..] => {
+            let each = if rest.trim_ascii_start().starts_with(b"[") { "'.[] | @csv'" } else { "@csv" };
+            return refused("JSON arrays of values", format!("write CSV: jq -r {each} {file} > log.csv"));
+        }
         b"{" => {
             return refused("JSON over several lines", format!("write one object a line: jq -c . {file} > log.jsonl"));
         }

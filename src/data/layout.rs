@@ -5,8 +5,9 @@ use super::columns::{self, Plan, Role};
 use super::error::{DataError, shown};
 use super::fields::{Dialect, Fields, Record, Records, RowShape};
 use super::hints;
+use super::not_a_header;
 use super::options::{Column, Format, Quote, ReadOptions};
-use super::time::{self, TimeUnit};
+use super::time::TimeUnit;
 use super::time_parts;
 
 /// Rows that are looked at to tell a column's kind.
@@ -49,11 +50,6 @@ pub(crate) fn find(
     let mut top = top(options, text);
     let comment = options.comment.as_ref().map(|comment| comment.clone().into_bytes());
     let mut first = first_line(text, top.at);
-    let delimiter = |line: &[u8]| {
-        let asked = options.delimiter.clone().or(top.delimiter.clone());
-        asked.unwrap_or_else(|| delimiter(format, extension, line))
-    };
-    let mut delimiter_of_file = delimiter(first);
     let quote = |delimiter: &str| match options.quote {
         Some(Quote::None) => None,
         Some(Quote::Char(quote)) => Some(quote),
@@ -66,6 +62,16 @@ pub(crate) fn find(
         comment: comment.clone(),
         rows: None,
     };
+    let makes_columns = |line: &[u8], delimiter: &str| {
+        let names = split(&with(delimiter), line);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        columns::plan(file, options, &names).is_ok()
+    };
+    let delimiter = |line: &[u8]| {
+        let asked = options.delimiter.clone().or(top.delimiter.clone());
+        asked.unwrap_or_else(|| delimiter(format, extension, line, &makes_columns))
+    };
+    let mut delimiter_of_file = delimiter(first);
     // A header may have a comment's sign: "# user,item,time".
     let sign = options.comment.as_deref().unwrap_or("#").as_bytes();
     let (mut commented, mut header_has_sign) = (0, false);
@@ -97,6 +103,10 @@ pub(crate) fn find(
         match records.next(&dialect, &mut fields) {
             Record::Row(inside) => break inside,
             Record::Nothing => lines += 1,
+            Record::End if commented > 0 => {
+                let fix = "if they are rows, say --no-header, or what comments begin with: --comment TEXT".into();
+                return Err(DataError::Container { file: file.into(), what: "a file of comments alone", fix });
+            }
             Record::End => return Err(DataError::Empty { file: file.into() }),
             Record::Bad(problem) => {
                 let line = memchr::memchr(b'\n', body).map_or(body, |end| &body[..end]);
@@ -114,6 +124,7 @@ pub(crate) fn find(
     if let Some(first) = header.first_mut().filter(|_| header_has_sign) {
         *first = first.trim_start_matches('#').trim_start().to_owned();
     }
+    let has_usual_name = Role::ALL.into_iter().any(|role| header.iter().any(|name| columns::is_usual(role, name)));
     let names: Vec<&str> = header.iter().map(String::as_str).collect();
     let start = (top.at, top.lines);
     let (header, plan, has_header, skipped) = if options.no_header {
@@ -123,15 +134,49 @@ pub(crate) fn find(
             DataError::MissingColumn { .. } => without_header(file, options, &dialect, body, whole, &header),
             other => other,
         })?;
+        let usual: Vec<&str> = header.iter().map(String::as_str).collect();
+        if columns::plan(file, &ReadOptions::default(), &usual).is_ok() {
+            let line = shown(first_line(body, 0));
+            return Err(DataError::Options(format!(
+                "{file}: --no-header, but its first line is names: {line:?}; leave the flag out"
+            )));
+        }
         (numbers, plan, false, start)
     } else {
         match columns::plan(file, options, &names) {
-            Ok(plan) => (header, plan, true, below),
-            Err(error @ DataError::MissingColumn { .. }) => {
-                if let Some((what, fix)) = odd_quotes(file, &header, (&dialect, options)) {
+            Ok(plan) if not_a_header::holds_values(&plan, &header) => {
+                return Err(without_header(file, options, &dialect, body, whole, &header));
+            }
+            Ok(plan) => {
+                if !has_usual_name && columns::is_by_number(options, &names) {
+                    top.notes.push(format!(
+                        "columns by number, and the first line ({}) taken for their names: --no-header if it is a row",
+                        shown(first_line(body, 0))
+                    ));
+                }
+                (header, plan, true, below)
+            }
+            Err(mut error @ DataError::MissingColumn { .. }) => {
+                if let Some(fix) = not_a_header::lines_above(text, top.at, |line| makes_columns(line, &delimiter(line)))
+                {
+                    let what = "text above the header";
+                    return Err(DataError::Container { file: file.into(), what, fix: fix.replace("FILE", file) });
+                }
+                if header.iter().flat_map(|name| name.chars()).any(|c| c == '\0' || c == '\u{fffd}') {
+                    let fix = "write it as CSV or JSON Lines, in UTF-8 (iconv -f ENCODING -t UTF-8 OLD > NEW)".into();
+                    return Err(DataError::Container { file: file.into(), what: "no text in UTF-8", fix });
+                }
+                if header[0].starts_with('<') && header[0].contains('>') {
+                    let fix = "write its rows as CSV".into();
+                    return Err(DataError::Container { file: file.into(), what: "an XML or HTML file", fix });
+                }
+                if let Some((what, fix)) = odd_quotes(file, &header, (&dialect, options), first_line(body, 0)) {
                     return Err(DataError::Container { file: file.into(), what, fix });
                 }
                 if !header.iter().any(|name| is_value(name)) {
+                    if let DataError::MissingColumn { hint, .. } = &mut error {
+                        *hint = not_a_header::what_else(&header, !has_usual_name);
+                    }
                     return Err(error);
                 }
                 if !is_movie_lens(&dialect, &sample(&dialect, body, whole)) {
@@ -147,6 +192,13 @@ pub(crate) fn find(
         }
     };
     let sampled = sample(&dialect, &text[skipped.0..], whole);
+    if sampled.first().is_some_and(|row| not_a_header::is_ruler(row)) {
+        return Err(DataError::Container {
+            file: file.into(),
+            what: "no CSV",
+            fix: not_a_header::RULED.replace("FILE", file),
+        });
+    }
     let names: Vec<&str> = header.iter().map(String::as_str).collect();
     let column = |index: usize| sampled.iter().filter_map(|row| row.get(index)).map(String::as_bytes).collect();
     let lines = time_parts::Layout::Lines { delimiter: &delimiter_of_file };
@@ -164,6 +216,7 @@ fn odd_quotes(
     file: &str,
     header: &[String],
     (dialect, options): (&Dialect, &ReadOptions),
+    line: &[u8],
 ) -> Option<(&'static str, String)> {
     let between = |open: char, close: char| {
         header.iter().all(|name| name.chars().count() > 1 && name.starts_with(open) && name.ends_with(close))
@@ -174,12 +227,20 @@ fn odd_quotes(
     if options.quote.is_none() && between('\'', '\'') {
         return Some(("a log whose fields are in single quotes", "say --quote \"'\"".into()));
     }
-    if between('\u{201c}', '\u{201d}') || between('\u{2018}', '\u{2019}') {
-        let fix =
-            format!("write straight quotes: sed 's/[\u{201c}\u{201d}\u{2018}\u{2019}]/\"/g' {file} > straight.csv");
-        return Some(("a log whose fields are in curly quotes", fix));
+    if between('"', '"') {
+        let fix = format!("take one pair off: sed 's/\"\"\"/\"/g' {file} > once.csv");
+        return Some(("a log whose fields were quoted twice", fix));
     }
-    let [only] = header else { return None };
+    for (open, close) in ['\u{201c}', '\u{201e}', '\u{2018}', '\u{201a}', '\u{ab}', '\u{bb}', '`']
+        .into_iter()
+        .zip(['\u{201d}', '\u{201c}', '\u{2019}', '\u{2018}', '\u{bb}', '\u{ab}', '`'])
+    {
+        if between(open, close) {
+            let fix = format!("write straight quotes: sed 's/[{open}{close}]/\"/g' {file} > straight.csv");
+            return Some(("a log whose fields are in curly quotes", fix));
+        }
+    }
+    let ([only], [b'"', ..]) = (header, line) else { return None };
     let several = [',', ';', '\t', '|'].into_iter().any(|delimiter| only.contains(delimiter));
     several.then(|| {
         let fix = format!("take those quotes off: sed 's/^\"//; s/\"$//; s/\"\"/\"/g' {file} > rows.csv");
@@ -187,7 +248,7 @@ fn odd_quotes(
     })
 }
 
-fn first_line(text: &[u8], at: usize) -> &[u8] {
+pub(super) fn first_line(text: &[u8], at: usize) -> &[u8] {
     let rest = &text[at..];
     memchr::memchr(b'\n', rest).map_or(rest, |end| &rest[..end]).trim_ascii()
 }
@@ -209,12 +270,10 @@ fn top(options: &ReadOptions, text: &[u8]) -> Top {
     let (at, lines) = blank_lines(text, 0);
     let mut top = Top { at, lines, delimiter: None, notes: Vec::new() };
     // Excel's word for the delimiter.
-    let first = first_line(text, at);
-    if let Some(rest) = first.strip_prefix(b"sep=").or(first.strip_prefix(b"SEP="))
-        && rest.len() == 1
+    if let Some(delimiter) = not_a_header::said_delimiter(text, at)
         && options.delimiter.is_none()
     {
-        top.delimiter = Some(String::from_utf8_lossy(rest).into_owned());
+        top.delimiter = Some(delimiter);
         let length = memchr::memchr(b'\n', &text[at..]).map_or(text.len() - at, |length| length + 1);
         let (at, more) = blank_lines(text, at + length);
         (top.at, top.lines) = (at, lines + 1 + more);
@@ -222,17 +281,19 @@ fn top(options: &ReadOptions, text: &[u8]) -> Top {
     top
 }
 
-/// The delimiter of a header: a log has two columns at least, so what the header lacks is not it.
-fn delimiter(format: Format, extension: &str, line: &[u8]) -> String {
+/// The delimiter of a header: a log has two columns at least, so what the header lacks is not it. Where a name has a comma in
+/// it, it is the delimiter that `makes_columns` of the right names.
+fn delimiter(format: Format, extension: &str, line: &[u8], makes_columns: &dyn Fn(&[u8], &str) -> bool) -> String {
     let usual = match (format, extension) {
         (Format::Csv, _) => return ",".into(),
         (Format::Tsv, _) => return "\t".into(),
         (_, "tsv") => "\t",
         _ => ",",
     };
-    let candidates = [usual, "\t", ",", ";", "|", "::", "\u{1}", " "];
-    let found = candidates.into_iter().find(|delimiter| memchr::memmem::find(line, delimiter.as_bytes()).is_some());
-    found.unwrap_or(usual).into()
+    let candidates = [usual, "\t", ",", ";", "|", "::", "\u{1}", "\u{1f}", "\u{1e}", "~", "^", " "];
+    let there = |delimiter: &&str| memchr::memmem::find(line, delimiter.as_bytes()).is_some();
+    let found = candidates.into_iter().filter(there).find(|delimiter| makes_columns(line, delimiter));
+    found.or_else(|| candidates.into_iter().find(there)).unwrap_or(usual).into()
 }
 
 fn split(dialect: &Dialect, line: &[u8]) -> Vec<String> {
@@ -262,8 +323,8 @@ fn sample(dialect: &Dialect, text: &[u8], whole: bool) -> Vec<Vec<String>> {
 }
 
 /// Whether a field is a number or a date, as no column's name is.
-fn is_value(field: &str) -> bool {
-    !field.is_empty() && (field.parse::<f64>().is_ok() || time::date(field.as_bytes()).is_some())
+pub(super) fn is_value(field: &str) -> bool {
+    !field.is_empty() && (field.parse::<f64>().is_ok() || hints::looks_like_one(field.as_bytes()))
 }
 
 /// MovieLens without a header: user, item, a rating up to 10, and a time in seconds, with tabs or `::` between them.
@@ -289,33 +350,45 @@ fn without_header(
     let rows = sample(dialect, text, whole);
     let line = shown(first_line(text, 0));
     let lengths = || rows.iter().map(Vec::len);
-    let hint = if dialect.delimiter == b" " && lengths().min() != lengths().max() {
-        "if each line is a user and then the items in order, say --format sequences".to_owned()
-    } else {
-        let mut flags = String::from("say --no-header");
-        if dialect.delimiter != b"," && dialect.delimiter != b"\t" || options.delimiter.is_some() {
-            let delimiter = String::from_utf8_lossy(&dialect.delimiter);
-            let text = match &dialect.delimiter[..] {
-                b" " => "space".to_owned(),
-                [one] if one.is_ascii_control() => format!("$'\\x{one:02x}'"),
-                _ => format!("'{delimiter}'"),
-            };
-            flags += &format!(" --delimiter {text}");
-        }
-        let columns = guess(&rows, first.len());
-        for (role, flag) in [
-            (Role::User, &options.columns.user),
-            (Role::Item, &options.columns.item),
-            (Role::Time, &options.columns.time),
-        ] {
-            match (flag, columns[role as usize]) {
-                (Column::Named(name), _) => flags += &format!(" --{}-column {name}", role.name()),
-                (_, Some(index)) => flags += &format!(" --{}-column {}", role.name(), index + 1),
-                _ => {}
+    let sequences = "if each line is a user and then the items in order, say --format sequences";
+    let uneven = lengths().min() != lengths().max();
+    let blanks_within = rows.iter().all(|row| row.len() == 2 && row[1].contains(' '));
+    let hint =
+        if uneven && matches!(&dialect.delimiter[..], b" " | b"\t") || dialect.delimiter == b"\t" && blanks_within {
+            sequences.to_owned()
+        } else if let ([one], true) = (&dialect.delimiter[..], uneven) {
+            format!("{sequences} --delimiter '{}'", char::from(*one))
+        } else {
+            let mut flags = String::from("say --no-header");
+            if dialect.delimiter != b"," && dialect.delimiter != b"\t" || options.delimiter.is_some() {
+                let delimiter = String::from_utf8_lossy(&dialect.delimiter);
+                let text = match &dialect.delimiter[..] {
+                    b" " => "space".to_owned(),
+                    [one] if one.is_ascii_control() => format!("$'\\x{one:02x}'"),
+                    _ => format!("'{delimiter}'"),
+                };
+                flags += &format!(" --delimiter {text}");
             }
-        }
-        flags + " (or the numbers of other columns)"
-    };
+            let columns = guess(&rows, first.len());
+            for (role, flag) in [
+                (Role::User, &options.columns.user),
+                (Role::Item, &options.columns.item),
+                (Role::Time, &options.columns.time),
+            ] {
+                match (flag, columns[role as usize]) {
+                    (Column::Named(name), _) => flags += &format!(" --{}-column {name}", role.name()),
+                    (_, Some(index)) => flags += &format!(" --{}-column {}", role.name(), index + 1),
+                    _ => {}
+                }
+            }
+            flags += " (or the numbers of other columns)";
+            let integers =
+                rows.iter().flatten().all(|field| field.bytes().all(|byte| byte.is_ascii_digit() || byte == b':'));
+            if integers && columns[Role::Time as usize].is_none() && first.len() > 2 {
+                flags += &format!("; {sequences}");
+            }
+            flags
+        };
     DataError::NoHeader { file: file.into(), line, hint }
 }
 

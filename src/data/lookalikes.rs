@@ -7,7 +7,7 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 use super::vocabulary::Vocabulary;
 
 /// Characters that take no room, and blanks that are not ASCII's (those are cut off where a name is read).
-fn unseen(character: char) -> bool {
+pub(crate) fn unseen(character: char) -> bool {
     matches!(character, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}')
 }
 
@@ -52,6 +52,15 @@ pub(crate) fn note(what: &str, names: &Vocabulary) -> Option<String> {
     ))
 }
 
+/// What to say of names that have capitals and are others' names without.
+pub(crate) fn note_of_case(what: &str, names: &Vocabulary) -> Option<String> {
+    let capitals = names.names().filter(|name| name.bytes().any(|byte| byte.is_ascii_uppercase()));
+    let mut twins = capitals.filter_map(|name| Some((name, names.name(names.id(&name.to_ascii_lowercase())?))));
+    let (name, twin) = twins.next()?;
+    let (name, twin, count) = (spelt(name), spelt(twin), 1 + twins.count());
+    Some(format!("{count} {what} are others but for capitals ({name}, {twin}) and count as two"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +75,11 @@ mod tests {
         for odd in ["x\u{200b}", "\u{feff}x", "x\u{a0}"] {
             assert!(said(&["x", odd]).is_some(), "{odd:?}");
         }
+        let of_case = |names: &[&str]| note_of_case("users", &Vocabulary::from_names(names));
+        assert_eq!(of_case(&["Ann", "BOB", "cid"]), None);
+        assert!(
+            of_case(&["Ann", "ann"]).unwrap().starts_with("1 users are others but for capitals (\"Ann\", \"ann\")")
+        );
         // Neither is the composed one: a base with two marks in two orders.
         assert!(said(&["q\u{323}\u{307}", "q\u{307}\u{323}"]).is_some());
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::amazon::{self, Meta};
 use super::builder::LogBuilder;
@@ -48,10 +48,7 @@ pub fn read_all(paths: &[impl AsRef<Path>], options: &ReadOptions) -> Result<Log
     check(options)?;
     // Opened before the log is read: a wrong path shows at once.
     let meta = options.meta.as_deref().map(source::open).transpose()?;
-    let mut all: Vec<PathBuf> = Vec::new();
-    for path in paths {
-        all.extend(files::of(path.as_ref())?);
-    }
+    let all = files::all(paths)?;
     let mut log = LogBuilder::new(options.clone());
     for path in &all {
         read_file(path, options, &mut log)?;

@@ -3,14 +3,22 @@
 use super::batch::{Batch, Rejected};
 use super::blocks::{self, Block};
 use super::builder::{FileRead, LogBuilder};
-use super::columns::Role;
-use super::error::{DataError, Problem};
+use super::columns::{self, Role};
+use super::error::{DataError, Problem, shown};
 use super::options::ReadOptions;
 use super::source::Source;
 
 /// Reads all lines. Fields are set apart by blanks, or by the delimiter that was asked for.
 pub(crate) fn read(mut source: Source<'_>, options: &ReadOptions, log: &mut LogBuilder) -> Result<(), DataError> {
     let file = source.file().to_owned();
+    let first = String::from_utf8_lossy(source.first_line().unwrap_or_default()).into_owned();
+    let names =
+        |text: &str| text.split([' ', '\t', ',', ';']).next().is_some_and(|name| columns::is_usual(Role::User, name));
+    if names(&first) {
+        let first = shown(first.as_bytes());
+        let fix = format!("its first line is a header ({first}): tail -n +2 {file} > rows.txt");
+        return Err(DataError::Container { file, what: "no file of sequences", fix });
+    }
     let parse = |block: &Block, batch: &mut Batch| {
         for (number, line) in block.text.split(|byte| *byte == b'\n').enumerate() {
             let line = line.trim_ascii();
@@ -50,7 +58,9 @@ fn history(line: &[u8], number: u64, options: &ReadOptions, batch: &mut Batch) -
     }
     let Some((user, items)) = names.split_first() else { return Ok(()) };
     if items.is_empty() {
-        let problem = Problem::Syntax("a user without an item".into());
+        let other = [",", ";", "|"].into_iter().find(|other| user.contains(other));
+        let hint = other.map_or(String::new(), |other| format!(" (--delimiter '{other}' if that sets them apart)"));
+        let problem = Problem::Syntax(format!("a user without an item{hint}"));
         return Err(Rejected::line(problem, line));
     }
     items.iter().for_each(|item| batch.push_plain(number, user, item));

@@ -2,7 +2,8 @@
 
 use super::columns::squashed;
 
-/// What a column is a part of, by its name; `Apart` is a part that says little without the others.
+/// What a column is a part of, by its name; `Apart` is a part that says little without the others, `Order` a
+/// number that tells which event came first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Year,
@@ -12,9 +13,10 @@ enum Part {
     Minute,
     Second,
     Apart,
+    Order,
 }
 
-const NAMES: [(Part, &[&str]); 7] = [
+const NAMES: [(Part, &[&str]); 8] = [
     (Part::Year, &["year", "yr", "yyyy", "jahr", "annee", "année", "ano", "año", "anno", "jaar", "год", "年"]),
     (Part::Month, &["month", "mon", "mm", "monat", "mois", "mes", "mês", "mese", "maand", "месяц", "月"]),
     (Part::Day, &["day", "dayofmonth", "dd", "tag", "jour", "dia", "día", "giorno", "dag", "день", "日"]),
@@ -25,6 +27,29 @@ const NAMES: [(Part, &[&str]); 7] = [
         Part::Apart,
         &["week", "weekday", "dayofweek", "dow", "dayofyear", "weekofyear", "quarter", "woche", "semaine", "semana"],
     ),
+    (
+        Part::Order,
+        &[
+            "yearmonth",
+            "weeknumber",
+            "weekno",
+            "daynumber",
+            "ordernumber",
+            "orderindex",
+            "seq",
+            "seqno",
+            "sequence",
+            "sequencenumber",
+            "step",
+            "timestep",
+            "visitnumber",
+            "eventnumber",
+            "eventindex",
+            "sessionposition",
+            "addtocartorder",
+            "dayssincepriororder",
+        ],
+    ),
 ];
 
 /// Names that by themselves tell that there is a time.
@@ -32,9 +57,9 @@ const ALONE: [&str; 8] = ["month", "day", "hour", "week", "weekday", "dayofweek"
 
 fn part(name: &str) -> Option<Part> {
     let name = squashed(name);
-    let name =
-        ["event", "order", "purchase", "transaction"].iter().find_map(|of| name.strip_prefix(of)).unwrap_or(&name);
-    NAMES.iter().find(|(_, names)| names.contains(&name)).map(|(part, _)| *part)
+    let part = |name: &str| NAMES.iter().find(|(_, names)| names.contains(&name)).map(|(part, _)| *part);
+    let rest = ["event", "order", "purchase", "transaction"].iter().find_map(|of| name.strip_prefix(of));
+    part(&name).or_else(|| part(rest?))
 }
 
 /// Columns that are parts of a time: of a header from which no time was taken, those that `numeric` tells to hold whole numbers.
@@ -46,7 +71,7 @@ pub(crate) fn find(header: &[&str], numeric: impl Fn(usize) -> bool) -> Vec<usiz
         .collect();
     parts.sort_unstable();
     match parts.as_slice() {
-        [(_, only)] if !ALONE.contains(&squashed(header[*only]).as_str()) => Vec::new(),
+        [(part, only)] if *part != Part::Order && !ALONE.contains(&squashed(header[*only]).as_str()) => Vec::new(),
         _ => parts.into_iter().map(|(_, index)| index).collect(),
     }
 }

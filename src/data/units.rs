@@ -1,5 +1,7 @@
 //! Whether numbers that are said to be seconds since 1970 can be that.
 
+use super::date_digits::Form;
+use super::time::SENSIBLE;
 use std::fmt;
 
 /// What a number looks like that is hardly a number of seconds.
@@ -11,8 +13,10 @@ pub enum LooksLike {
     Microseconds,
     /// Nanoseconds since 1970.
     Nanoseconds,
-    /// A date written as one number, 20181231.
+    /// A date written as one number, 20181231 or 2018123123.
     YearMonthDay,
+    /// No time: 0, -1, 2147483647 and whatever else is beside moments of our years and none of them.
+    Nothing,
 }
 
 impl fmt::Display for LooksLike {
@@ -22,6 +26,7 @@ impl fmt::Display for LooksLike {
             LooksLike::Microseconds => "microseconds since 1970",
             LooksLike::Nanoseconds => "nanoseconds since 1970",
             LooksLike::YearMonthDay => "a date written as year, month and day",
+            LooksLike::Nothing => "an unknown time beside known ones",
         })
     }
 }
@@ -33,7 +38,8 @@ const MOMENTS: std::ops::Range<i64> = 473_385_600..4_102_444_800;
 ///
 /// Other units show in a single number: as seconds they are tens of thousands of years away. A date shows only where all
 /// numbers (two or more) are dates, or where others are moments: as seconds it is a day of August 1970, which a log that
-/// counts from some moment of its own may well hold. Numbers that no unit makes plausible are taken as they are.
+/// counts from some moment of its own may well hold. So does what stands for no time. Where none is a moment, numbers that no
+/// unit makes plausible are taken as they are.
 pub fn unit_of(seconds: impl IntoIterator<Item = i64, IntoIter: Clone>) -> Option<(i64, LooksLike)> {
     let seconds = seconds.into_iter();
     let of_moment = |time: i64| {
@@ -45,17 +51,22 @@ pub fn unit_of(seconds: impl IntoIterator<Item = i64, IntoIter: Clone>) -> Optio
         units.into_iter().find(|(a_second, _)| MOMENTS.contains(&(time / a_second)) && time > MOMENTS.end)
     };
     let is_date = |time: i64| {
-        (1985..2100).contains(&(time / 10_000))
-            && (1..=12).contains(&(time / 100 % 100))
-            && (1..=31).contains(&(time % 100))
+        Form::YearToHour.fits(time)
+            || (1985..2100).contains(&(time / 10_000))
+                && (1..=12).contains(&(time / 100 % 100))
+                && (1..=31).contains(&(time % 100))
     };
     if let Some((time, (_, unit))) = seconds.clone().find_map(|time| Some((time, of_moment(time)?))) {
         return Some((time, unit));
     }
-    let date = seconds.clone().find(|time| is_date(*time))?;
-    let all = seconds.clone().all(is_date) && seconds.clone().any(|time| time != date);
-    let beside_moments = seconds.clone().any(|time| MOMENTS.contains(&time));
-    (all || beside_moments).then_some((date, LooksLike::YearMonthDay))
+    let nothing = |time: i64| !SENSIBLE.contains(&time) || time == i64::from(i32::MAX);
+    let beside_moments = seconds.clone().any(|time| MOMENTS.contains(&time) && !is_date(time) && !nothing(time));
+    let date = seconds.clone().find(|time| is_date(*time));
+    let all = seconds.clone().all(is_date) && seconds.clone().any(|time| Some(time) != date);
+    if let Some(date) = date.filter(|_| all || beside_moments) {
+        return Some((date, LooksLike::YearMonthDay));
+    }
+    seconds.clone().find(|time| beside_moments && nothing(*time)).map(|time| (time, LooksLike::Nothing))
 }
 
 #[cfg(test)]
@@ -71,16 +82,21 @@ mod tests {
         assert_eq!(of(&[moment * 1_000_000_000]), Some(LooksLike::Nanoseconds));
         assert_eq!(of(&[20_181_231, 20_190_102]), Some(LooksLike::YearMonthDay));
         assert_eq!(of(&[20_181_231, moment]), Some(LooksLike::YearMonthDay));
+        assert_eq!(of(&[2_018_082_322, moment]), Some(LooksLike::YearMonthDay));
+        for nothing in [0, -1, 17_660, -86_400_000, i64::from(i32::MAX), 4_102_444_800] {
+            assert_eq!(of(&[moment, nothing]), Some(LooksLike::Nothing), "{nothing}");
+        }
         for seconds in [
             &[][..],
             &[0, 1, 2, 3],
             &[moment, moment + 1],
             &[-moment],
             &[i64::MIN, i64::MAX],
-            &[-86_400_000, moment],
             &[20_181_231],
             &[20_181_231, 20_181_232],
             &[4_102_444_800],
+            &[0, 17_660],
+            &[i64::from(i32::MAX)],
         ] {
             assert_eq!(of(seconds), None, "{seconds:?}");
         }

@@ -125,6 +125,10 @@ pub fn rehearse(path: &Path) -> io::Result<()> {
         let why = if path.is_dir() { "is a folder, a file is needed" } else { "is no file name" };
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
+    if path == Path::new("-") {
+        let why = "would be a file of that name, not standard output: ./- if that is meant";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
     target::allowed(path, folder_of(path))?;
     let (temporary, file) = create_temporary(&Disk, path)?;
     drop(file);
@@ -256,7 +260,13 @@ mod tests {
         fs::write(&path, "old").unwrap();
         rehearse(&path).unwrap();
         assert_eq!((fs::read(&path).unwrap(), names(folder.path())), (b"old".to_vec(), vec!["m".to_owned()]));
-        for (path, why) in [("", "no file name"), ("/", "a folder"), ("..", "a folder"), ("absent/", "no file name")] {
+        for (path, why) in [
+            ("-", "standard output"),
+            ("", "no file name"),
+            ("/", "a folder"),
+            ("..", "a folder"),
+            ("absent/", "no file name"),
+        ] {
             assert!(rehearse(Path::new(path)).unwrap_err().to_string().contains(why), "{path}");
         }
         assert!(rehearse(&folder.path().join("absent/m")).unwrap_err().to_string().contains("does not exist"));
