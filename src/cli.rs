@@ -3,6 +3,7 @@
 mod base;
 mod bundled;
 mod command;
+mod convert;
 mod crew;
 mod data_flags;
 mod evaluate;
@@ -65,6 +66,8 @@ enum Command {
     Vectors(vectors::Args),
     /// Answer requests, one JSON object a line: scores of given items, or the best ones.
     Score(score::Args),
+    /// Write a model file with smaller tables of items.
+    Convert(convert::Args),
     /// Show what is in a log or in a model.
     Inspect(inspect::Args),
     /// Print a shell's completions of all commands, to be read in by it.
@@ -91,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Similar(args) => similar::run(&args),
         Command::Vectors(args) => vectors::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { folder } => manual::pages(&folder),

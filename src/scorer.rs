@@ -32,6 +32,7 @@
 mod aligned;
 pub(crate) mod best;
 mod card;
+mod compact;
 mod describe;
 mod encode;
 mod explain;
@@ -56,6 +57,7 @@ pub use crate::spec::{
     UnknownName, Variant, expected_tensors,
 };
 pub use card::{Card, CardError, MAX_METRICS, Metric};
+pub use compact::Precision;
 pub use dmran_kernels::{Level, LevelError};
 pub use encode::{Event, ItemKey, Scratch};
 pub use explain::{DimensionFocus, EventShare, Explanation};

@@ -232,6 +232,25 @@ fn wrong_questions_are_refused() {
 }
 
 #[test]
+fn convert_writes_smaller_models_that_recommend() {
+    let folder = Folder::with_model();
+    let size = |name: &str| folder.read(name).len();
+    for (table, name) in [("bf16", "half.dmran"), ("int8", "quarter.dmran")] {
+        folder.run(&["convert", "model.dmran", "--table", table, "--out", name]).ok();
+        let shown = folder.run(&["inspect", "model", name]).ok().out;
+        assert!(shown.contains(&format!("in the file: {table}\n")), "{shown}");
+        folder.run(&["recommend", name, "log.csv", "--all", "-k", "3"]).ok();
+    }
+    assert!(size("quarter.dmran") < size("half.dmran") && size("half.dmran") < size("model.dmran"));
+    folder.run(&["convert", "model.dmran", "--table", "f32", "--out", "same.dmran"]).ok();
+    assert_eq!(folder.read("same.dmran"), folder.read("model.dmran"));
+    folder.run(&["convert", "model.dmran", "--table", "int4", "--out", "x"]).refused(&["int4", "int8"]);
+    folder
+        .run(&["convert", "model.dmran", "--table", "int8", "--out", "model.dmran"])
+        .refused(&["model.dmran", "read"]);
+}
+
+#[test]
 fn inspect_shows_logs_and_models() {
     let folder = Folder::with_model();
     let data = folder.run(&["inspect", "data", "log.csv"]).ok().out;

@@ -107,10 +107,12 @@ fn a_path_to_nothing() {
 
 #[test]
 fn a_newer_version() {
-    let error = refused(|file| file[12] = 2);
-    assert_eq!(error.to_string(), "the model has version 2, newer than version 1, which this program reads");
-    assert_error!(error, E::Version { found: 2 });
+    let error = refused(|file| file[12] = 3);
+    assert_eq!(error.to_string(), "the model has version 3, newer than version 2, the newest that this program reads");
+    assert_error!(error, E::Version { found: 3 });
     assert_error!(refused(|file| file[12] = 0), E::Version { found: 0 });
+    // Of version 2, but with tables as in version 1.
+    assert_error!(refused(|file| file[12] = 2), E::SectionName { expected: "V.bf16", .. });
 }
 
 #[test]

@@ -6,8 +6,8 @@ mod support;
 use std::fs;
 
 use dmran::scorer::{
-    Block, CardError, Head, Ids, LastEvent, Metric, Model, ModelFileError, ModelParts, Settings, SettingsError, Shape,
-    TimeKind, Variant,
+    Block, CardError, Event, Head, Ids, LastEvent, Level, Metric, Model, ModelFileError, ModelParts, Precision, Scorer,
+    Scratch, Settings, SettingsError, Shape, TimeKind, Variant,
 };
 use support::{card, parts, small_file, small_model, small_settings};
 
@@ -85,6 +85,92 @@ fn the_format_does_not_move() {
     assert_eq!(support::get_u64(&file, 56), 0x48C2_86E5_6BC6_9155);
 }
 
+/// The largest distance of a number from what it was, over the largest number of its row.
+fn worst_rounding(exact: &[f32], rounded: &[f32], width: usize) -> f32 {
+    let rows = exact.chunks(width).zip(rounded.chunks(width));
+    rows.fold(0.0, |worst, (exact, rounded)| {
+        let largest = exact.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+        exact.iter().zip(rounded).fold(worst, |worst, (x, y)| worst.max((x - y).abs() / largest))
+    })
+}
+
+#[test]
+fn compact_tables_come_back_and_only_they_are_rounded() {
+    for settings in all_settings() {
+        let exact = Model::from_parts(parts(settings.clone())).unwrap();
+        assert_eq!(exact.precision(), Precision::F32);
+        for (precision, version, bound) in [(Precision::Bf16, 2, 1.0 / 256.0), (Precision::Int8, 2, 1.0 / 253.0)] {
+            let rounded = exact.clone().with_precision(precision);
+            let file = rounded.to_bytes();
+            assert_eq!((u32::from(file[12]), file.len() % 64), (version, 0));
+            let read = Model::from_bytes(&file).unwrap();
+            assert_eq!(read.precision(), precision);
+            assert_eq!(read, rounded, "{settings:?}");
+            assert_eq!(read.to_bytes(), file, "the same model gives the same bytes");
+            for (tensor, before) in read.tensors().iter().zip(exact.tensors()) {
+                let width = match tensor.shape() {
+                    Shape::Matrix(_, columns) => columns,
+                    Shape::Vector(_) => 1,
+                };
+                match tensor.name() {
+                    "V" | "C" => assert!(worst_rounding(before.values(), tensor.values(), width) <= bound),
+                    name => assert_eq!(tensor.values(), before.values(), "{name}"),
+                }
+            }
+            // As f32 the rounded values stay, in a file of version 1, and rounding them again changes nothing.
+            let widened = Model::from_bytes(&rounded.clone().with_precision(Precision::F32).to_bytes()).unwrap();
+            assert_eq!((widened.precision(), widened.tensor("V")), (Precision::F32, rounded.tensor("V")));
+            assert_eq!(widened.with_precision(precision), rounded);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_compact_table_is_refused() {
+    for (precision, name) in [(Precision::Bf16, "V.bf16"), (Precision::Int8, "V.int8")] {
+        let mut file = small_model().with_precision(precision).to_bytes();
+        let start = support::start(&file, name);
+        file[start] ^= 1;
+        let error = Model::from_bytes(&file).unwrap_err();
+        assert!(matches!(error, ModelFileError::SectionChecksum { section, .. } if section == name), "{error}");
+        // Infinite: the first half, or the first scale.
+        let infinite = if precision == Precision::Bf16 { &[0x80, 0x7f][..] } else { &[0, 0, 0x80, 0x7f] };
+        file[start..start + infinite.len()].copy_from_slice(infinite);
+        dmran::scorer::repair_checksums(&mut file);
+        let error = Model::from_bytes(&file).unwrap_err();
+        assert!(matches!(error, ModelFileError::NotFinite { tensor: "V", index: 0, .. }), "{error}");
+    }
+}
+
+#[test]
+fn scores_from_compact_rows_have_the_bits_of_the_widened_ones() {
+    for head in [Head::Mean, Head::Rows, Head::Vanilla, Head::Atrank] {
+        for categories in [false, true] {
+            let settings = Settings { head, categories, ..small_settings() };
+            for precision in [Precision::Bf16, Precision::Int8] {
+                let compact = Model::from_parts(parts(settings.clone())).unwrap().with_precision(precision);
+                let widened = compact.clone().with_precision(Precision::F32);
+                let history = [Event { item: 1, time: 5 }, Event { item: 3, time: 9 }];
+                for &level in Level::available() {
+                    let [from_compact, from_widened] = [&compact, &widened].map(|model| {
+                        let scorer = Scorer::with_level(model.clone(), level).unwrap();
+                        let (mut scratch, mut all) = (Scratch::new(), vec![0.0; model.items().len()]);
+                        let mut listed = all.clone();
+                        let mut user = scorer.encode(&history, 11, &mut scratch);
+                        user.score_all(&mut all).unwrap();
+                        let ids: Vec<u32> = (0..all.len() as u32).collect();
+                        user.score(&ids, &mut listed).unwrap();
+                        let bits = |scores: &[f32]| scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>();
+                        assert_eq!(bits(&all), bits(&listed), "{level} {head} {precision}");
+                        bits(&all)
+                    });
+                    assert_eq!(from_compact, from_widened, "{level} {head} {precision}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn save_and_load_replace_the_old_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -96,6 +182,18 @@ fn save_and_load_replace_the_old_file() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let absent = small_model().save(folder.path().join("absent/model.dmran"));
     assert!(matches!(absent, Err(ModelFileError::Io { action: "write", .. })));
+}
+
+#[cfg(feature = "mmap")]
+#[test]
+fn a_mapped_compact_model_equals_a_copied_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.dmran");
+    for precision in [Precision::Bf16, Precision::Int8] {
+        let model = small_model().with_precision(precision);
+        model.save(&path).unwrap();
+        assert_eq!(Model::map(&path).unwrap(), model);
+    }
 }
 
 #[cfg(feature = "mmap")]

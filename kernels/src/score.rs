@@ -18,10 +18,13 @@
 //! therefore gives equal bits at one level, which `tests/score.rs` demands.
 
 mod ahead;
+mod compact;
 mod dims;
 mod few;
 mod kernels;
 mod tables;
+
+pub use compact::{CompactRows, fixed_compact};
 
 use crate::level::Level;
 use crate::segment;

@@ -78,6 +78,24 @@ pub trait Simd: Copy + Send + Sync + Sealed {
     /// # Panics
     /// If `out` has more than 16 elements.
     fn store_partial(self, v: Self::F32, out: &mut [f32]);
+    /// Sixteen bf16 numbers (the upper halves of `f32`), widened: exact, NaN stays NaN.
+    #[inline(always)]
+    fn widen_bf16(self, x: &[u16; LANES]) -> Self::F32 {
+        let mut wide = [0.0; LANES];
+        for i in 0..LANES {
+            wide[i] = f32::from_bits(u32::from(x[i]) << 16);
+        }
+        self.load(&wide)
+    }
+    /// Sixteen small integers as numbers: exact.
+    #[inline(always)]
+    fn widen_i8(self, x: &[i8; LANES]) -> Self::F32 {
+        let mut wide = [0.0; LANES];
+        for i in 0..LANES {
+            wide[i] = f32::from(x[i]);
+        }
+        self.load(&wide)
+    }
     /// Sixteen elements from `x`, which needs no alignment.
     ///
     /// # Safety

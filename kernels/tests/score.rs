@@ -6,7 +6,7 @@ mod random;
 mod shared;
 
 use dmran_kernels::pooling::{self, Mask, Pool};
-use dmran_kernels::score::{self, Candidates, Feature, Vanilla};
+use dmran_kernels::score::{self, Candidates, CompactRows, Feature, Vanilla};
 use dmran_kernels::{Level, gate, naive};
 use random::{Random, bits, worst};
 
@@ -153,6 +153,63 @@ fn fixed_matches_the_naive_twin_and_has_the_bits_of_training() {
             }
         }
     }
+}
+
+/// Compact rows of every code, from the second element on: `(halves, codes, scales, both widened)`.
+fn compact_rows(random: &mut Random, d: usize, n: usize) -> (Vec<u16>, Vec<i8>, Vec<f32>, [Vec<f32>; 2]) {
+    let halves: Vec<u16> = random.vec(1 + n * d, 1.0).iter().map(|x| (x.to_bits() >> 16) as u16).collect();
+    let codes: Vec<i8> = (0..1 + n * d).map(|_| random.next() as i8).collect();
+    let scales = random.vec(n, 0.02);
+    let wide = halves[1..].iter().map(|&half| f32::from_bits(u32::from(half) << 16)).collect();
+    let scaled = codes[1..].iter().enumerate().map(|(at, &code)| scales[at / d] * f32::from(code)).collect();
+    (halves, codes, scales, [wide, scaled])
+}
+
+#[test]
+fn compact_rows_match_the_naive_twin_and_have_the_bits_of_widened_ones() {
+    let mut random = Random::new(4);
+    for d in [1, 6, 15, 16, 17, 33, 100, 128] {
+        for n in COUNTS {
+            let (halves, codes, scales, wide) = compact_rows(&mut random, d, n);
+            let (hc, bias) = (random.vec(1 + d, 1.0), random.vec(n, 1.0));
+            let rows = [CompactRows::Bf16(&halves[1..]), CompactRows::Int8 { codes: &codes[1..], scales: &scales }];
+            for (rows, wide) in rows.into_iter().zip(&wide) {
+                let mut truth = vec![9.0; n];
+                naive::score::fixed_compact(Level::Portable, &hc[1..], rows, &bias, &mut truth);
+                for &level in Level::available() {
+                    let (mut ours, mut widened) = (vec![8.0; n], vec![7.0; n]);
+                    score::fixed_compact(level, &hc[1..], rows, &bias, &mut ours);
+                    assert!(worst(&ours, &truth) <= BOUND, "{level} d={d} n={n}");
+                    score::fixed(level, &hc[1..], wide[..].into(), &bias, &mut widened);
+                    assert_eq!(bits(&ours), bits(&widened), "{level} d={d} n={n}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn extreme_codes_are_widened_exactly_and_nan_stays_in_its_row() {
+    let d = 17;
+    let (ones, bias) = (vec![1.0; d], [0.0; 3]);
+    let codes: Vec<i8> = [-128i8, 127, 1].iter().flat_map(|&code| vec![code; d]).collect();
+    let mut halves = vec![0x3f80u16; 3 * d];
+    halves[d + 16] = 0x7fc0;
+    for &level in Level::available() {
+        let mut score = [9.0; 3];
+        let rows = CompactRows::Int8 { codes: &codes, scales: &[1.0, 1.0, f32::NAN] };
+        score::fixed_compact(level, &ones, rows, &bias, &mut score);
+        assert!(score[..2] == [-128.0 * 17.0, 127.0 * 17.0] && score[2].is_nan(), "{level} {score:?}");
+        score::fixed_compact(level, &ones, CompactRows::Bf16(&halves), &bias, &mut score);
+        assert!(score[0] == 17.0 && score[1].is_nan() && score[2] == 17.0, "{level} {score:?}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "scales of 2 candidates")]
+fn compact_rows_without_their_scales_are_refused() {
+    let rows = CompactRows::Int8 { codes: &[0; 4], scales: &[1.0] };
+    score::fixed_compact(Level::Portable, &[0.0; 2], rows, &[0.0; 2], &mut [0.0; 2]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::card::Card;
+use super::compact::Precision;
 use super::model::{Model, Tensor};
 use crate::spec::layout::Shape;
 use crate::spec::settings::{Block, Head, Settings};
@@ -26,7 +27,11 @@ impl Display for Model {
             tensor_line(f, tensor)?;
         }
         let mib = weights as f64 * 4.0 / (1024.0 * 1024.0);
-        writeln!(f, "  {} tensors, {weights} weights, {mib:.1} MiB", self.tensors().len())
+        writeln!(f, "  {} tensors, {weights} weights, {mib:.1} MiB", self.tensors().len())?;
+        match self.precision() {
+            Precision::F32 => Ok(()),
+            precision => writeln!(f, "  tables of items and categories in the file: {precision}"),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use super::aligned::Aligned;
 use super::card::Card;
+use super::compact::{Compact, Precision};
 use super::file::ModelFileError;
 use super::ids::Ids;
 use crate::spec::layout::{Counts, Shape, TensorSpec, expected_tensors};
@@ -44,6 +45,8 @@ pub struct Model {
 pub struct Tensor {
     spec: TensorSpec,
     weights: Weights,
+    /// The stored form of the weights, where it is another than `f32`.
+    compact: Option<Compact>,
 }
 
 /// Where the values of a tensor lie.
@@ -75,7 +78,18 @@ impl Deref for Weights {
 
 impl Tensor {
     pub(crate) fn new(spec: TensorSpec, weights: Weights) -> Tensor {
-        Tensor { spec, weights }
+        Tensor { spec, weights, compact: None }
+    }
+
+    /// A table of rows in fewer bytes, with its values widened beside it.
+    pub(crate) fn of_compact(spec: TensorSpec, compact: Compact) -> Tensor {
+        let weights = Weights::Owned(compact.widen(row_width(spec.shape)));
+        Tensor { spec, weights, compact: Some(compact) }
+    }
+
+    /// The stored form, where it is another than `f32`.
+    pub(super) fn compact(&self) -> Option<&Compact> {
+        self.compact.as_ref()
     }
 
     /// Its name, for example `W_s5`.
@@ -101,7 +115,7 @@ impl Tensor {
 
 impl PartialEq for Tensor {
     fn eq(&self, other: &Self) -> bool {
-        self.spec == other.spec && *self.weights == *other.weights
+        self.spec == other.spec && *self.weights == *other.weights && self.compact == other.compact
     }
 }
 
@@ -202,6 +216,39 @@ impl Model {
     pub fn tensor(&self, name: &str) -> Option<&[f32]> {
         let tensor = self.tensors.iter().find(|tensor| tensor.name() == name);
         tensor.map(Tensor::values)
+    }
+}
+
+impl Model {
+    /// How the tables of items and categories are stored.
+    pub fn precision(&self) -> Precision {
+        self.compact("V").map_or(Precision::F32, Compact::precision)
+    }
+
+    /// The model with the tables `V` and `C` rounded to `precision` and everything else as it is. Numbers that were
+    /// rounded before do not become finer again: from a compact model, [`Precision::F32`] keeps its values.
+    pub fn with_precision(mut self, precision: Precision) -> Model {
+        for tensor in &mut self.tensors {
+            if Precision::is_table(tensor.name()) && tensor.compact().map(Compact::precision) != Some(precision) {
+                *tensor = match Compact::round(precision, row_width(tensor.shape()), tensor.values()) {
+                    Some(compact) => Tensor::of_compact(tensor.spec, compact),
+                    None => Tensor { compact: None, ..tensor.clone() },
+                };
+            }
+        }
+        self
+    }
+
+    /// The stored form of a table, where it is another than `f32`.
+    pub(super) fn compact(&self, name: &str) -> Option<&Compact> {
+        self.tensors.iter().find(|tensor| tensor.name() == name)?.compact()
+    }
+}
+
+fn row_width(shape: Shape) -> usize {
+    match shape {
+        Shape::Vector(_) => 1,
+        Shape::Matrix(_, columns) => columns,
     }
 }
 

@@ -10,7 +10,7 @@ use super::aligned::Aligned;
 use super::file::ModelFileError;
 use super::ids::Ids;
 use super::item_rows::{Categories, ItemRows};
-use super::model::Model;
+use super::model::{Model, Tensor};
 use super::network::Network;
 use crate::spec::settings::Settings;
 
@@ -127,7 +127,7 @@ impl Scorer {
         let (v, c, bias) = (at("V").unwrap_or_default(), at("C"), at("bias"));
         let network = Network::new(&model, level);
         let mut scorer = Scorer { model, level, network, v, c, bias };
-        if options.precompute.unwrap_or_else(|| scorer.model.tensors()[v].is_owned()) {
+        if options.precompute.unwrap_or_else(|| scorer.model.tensors().iter().all(Tensor::is_owned)) {
             scorer.precompute();
         }
         Ok(scorer)

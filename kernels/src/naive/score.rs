@@ -3,7 +3,7 @@
 use super::{gate, pooling};
 use crate::Level;
 use crate::pooling::{Mask, Pool};
-use crate::score::{Candidates, Vanilla};
+use crate::score::{Candidates, CompactRows, Vanilla};
 
 /// See [`crate::score::vanilla`].
 pub fn vanilla(level: Level, user: &Vanilla, c: Candidates, bias: &[f32], score: &mut [f32], _scratch: &mut [f32]) {
@@ -30,6 +30,18 @@ pub fn fixed(level: Level, hc: &[f32], c: Candidates, bias: &[f32], score: &mut 
     for (i, (bias, score)) in bias.chunks_exact(1).zip(score.chunks_exact_mut(1)).enumerate() {
         gate::dot_rows(level, hc.len(), hc, c.row(i), bias, score);
     }
+}
+
+/// See [`crate::score::fixed_compact`].
+pub fn fixed_compact(level: Level, hc: &[f32], c: CompactRows, bias: &[f32], score: &mut [f32]) {
+    let d = hc.len();
+    let wide: Vec<f32> = match c {
+        CompactRows::Bf16(rows) => rows.iter().map(|&half| f32::from_bits(u32::from(half) << 16)).collect(),
+        CompactRows::Int8 { codes, scales } => {
+            codes.iter().enumerate().map(|(at, &code)| scales[at / d] * f32::from(code)).collect()
+        }
+    };
+    fixed(level, hc, wide[..].into(), bias, score);
 }
 
 /// One candidate's weights over the rows of `x`, and their weighted sum.

@@ -132,6 +132,24 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
+    fn widen_bf16(self, x: &[u16; LANES]) -> Lanes {
+        // SAFETY: the array has the 32 bytes that are read, unaligned; the token proves AVX2.
+        unsafe {
+            let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().cast()));
+            let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(x.as_ptr().add(8).cast()));
+            Lanes(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(low)), _mm256_castsi256_ps(_mm256_slli_epi32::<16>(high)))
+        }
+    }
+    #[inline(always)]
+    fn widen_i8(self, x: &[i8; LANES]) -> Lanes {
+        // SAFETY: the array has the 16 bytes that are read, unaligned; the token proves AVX2.
+        unsafe {
+            let x = _mm_loadu_si128(x.as_ptr().cast());
+            let (low, high) = (_mm256_cvtepi8_epi32(x), _mm256_cvtepi8_epi32(_mm_srli_si128::<8>(x)));
+            Lanes(_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high))
+        }
+    }
+    #[inline(always)]
     unsafe fn load_ptr(self, x: *const f32) -> Lanes {
         // SAFETY: the caller gives 16 readable floats; unaligned loads.
         unsafe { Lanes(_mm256_loadu_ps(x), _mm256_loadu_ps(x.add(8))) }

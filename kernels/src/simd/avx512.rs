@@ -98,6 +98,19 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), first(out.len()), v) }
     }
     #[inline(always)]
+    fn widen_bf16(self, x: &[u16; LANES]) -> __m512 {
+        // SAFETY: the array has the 32 bytes that are read, unaligned; the token proves AVX-512.
+        unsafe {
+            let x = _mm256_loadu_si256(x.as_ptr().cast());
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(x)))
+        }
+    }
+    #[inline(always)]
+    fn widen_i8(self, x: &[i8; LANES]) -> __m512 {
+        // SAFETY: the array has the 16 bytes that are read, unaligned; the token proves AVX-512.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(x.as_ptr().cast()))) }
+    }
+    #[inline(always)]
     unsafe fn load_ptr(self, x: *const f32) -> __m512 {
         // SAFETY: the caller gives 16 readable floats; unaligned load.
         unsafe { _mm512_loadu_ps(x) }

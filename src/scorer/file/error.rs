@@ -278,9 +278,14 @@ impl fmt::Display for ModelFileError {
                 write!(f, "byte order mark {found:02x?}; models are little-endian (04 03 02 01)")
             }
             Self::Version { found } if *found > VERSION => {
-                write!(f, "the model has version {found}, newer than version {VERSION}, which this program reads")
+                write!(
+                    f,
+                    "the model has version {found}, newer than version {VERSION}, the newest that this program reads"
+                )
             }
-            Self::Version { found } => write!(f, "the model has version {found}; this program reads version {VERSION}"),
+            Self::Version { found } => {
+                write!(f, "the model has version {found}; this program reads versions 1 to {VERSION}")
+            }
             Self::HeaderChecksum { stored, computed } => {
                 write!(f, "the header is damaged: checksum {computed:016x}, but {stored:016x} is stored")
             }

@@ -5,8 +5,10 @@ use crate::durable::checksum::checksum;
 
 /// Not text, and damaged by any transfer that treats it as text.
 pub const MAGIC: [u8; 8] = *b"\x89DMRAN\r\n";
-/// The version that is written and read.
-pub(crate) const VERSION: u32 = 1;
+/// The newest version that is read: tables of items in fewer bytes than `f32`. Programs that know version 1 only refuse it.
+pub(crate) const VERSION: u32 = 2;
+/// The version of models whose tables are `f32`: they are written as older programs read them.
+pub(crate) const VERSION_F32: u32 = 1;
 /// The only kind of model that the scorer knows.
 pub(crate) const KIND: &[u8; 16] = b"dmran\0\0\0\0\0\0\0\0\0\0\0";
 pub(crate) const HEADER_BYTES: usize = 64;
@@ -49,6 +51,8 @@ fn u64_at(from: &[u8], at: usize) -> u64 {
 /// What the header says about the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
+    /// [`VERSION_F32`] or [`VERSION`].
+    pub(crate) version: u32,
     pub(crate) file_bytes: u64,
     pub(crate) sections: usize,
     pub(crate) index_checksum: u64,
@@ -60,7 +64,7 @@ impl Header {
         let mut put = |at: usize, field: &[u8]| out[at..at + field.len()].copy_from_slice(field);
         put(0, &MAGIC);
         put(BYTE_ORDER_AT, &LITTLE_ENDIAN);
-        put(VERSION_AT, &VERSION.to_le_bytes());
+        put(VERSION_AT, &self.version.to_le_bytes());
         put(LENGTH_AT, &self.file_bytes.to_le_bytes());
         put(COUNT_AT, &(self.sections as u32).to_le_bytes());
         put(INDEX_SUM_AT, &self.index_checksum.to_le_bytes());
@@ -87,9 +91,9 @@ impl Header {
         if found != LITTLE_ENDIAN {
             return Err(ModelFileError::ByteOrder { found });
         }
-        let found = u32_at(start, VERSION_AT);
-        if found != VERSION {
-            return Err(ModelFileError::Version { found });
+        let version = u32_at(start, VERSION_AT);
+        if !(VERSION_F32..=VERSION).contains(&version) {
+            return Err(ModelFileError::Version { found: version });
         }
         let stored = u64_at(start, HEADER_SUM_AT);
         let computed = checksum(&start[..HEADER_SUM_AT]);
@@ -119,7 +123,7 @@ impl Header {
         if found == 0 || u64::from(found) > limit {
             return Err(ModelFileError::SectionCount { found, limit });
         }
-        Ok(Header { file_bytes, sections: found as usize, index_checksum: u64_at(start, INDEX_SUM_AT) })
+        Ok(Header { version, file_bytes, sections: found as usize, index_checksum: u64_at(start, INDEX_SUM_AT) })
     }
 }
 

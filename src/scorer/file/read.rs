@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::super::aligned::Aligned;
 use super::super::card::{Card, CardSource};
+use super::super::compact::{Compact, Precision};
 use super::super::ids::Ids;
 use super::super::model::{Model, Tensor, Weights, check_finite, check_item_category};
 use super::error::ModelFileError;
@@ -118,7 +119,7 @@ fn read_model(
     let entries = decode_index(index, &header)?;
 
     let settings = read_settings(&mut input, &entries)?;
-    let sections = check_index(&settings, &entries)?;
+    let sections = check_index(header.version, &settings, &entries)?;
 
     let mut items = Ids::default();
     let mut categories = Ids::default();
@@ -140,6 +141,12 @@ fn read_model(
                     let length = (entry.length / 4) as usize;
                     let weights = part.weights(&spec, length, place(entry.offset, length))?;
                     tensors.push(Tensor::new(spec, weights));
+                }
+                Content::Compact(spec, precision) => {
+                    let compact = part.compact(precision, section.dims.map(|dim| dim as usize))?;
+                    let tensor = Tensor::of_compact(spec, compact);
+                    check_finite(spec.name, tensor.values())?;
+                    tensors.push(tensor);
                 }
             }
             Ok(())
@@ -247,18 +254,22 @@ impl<R: Read> Part<'_, '_, R> {
         Ok(())
     }
 
-    /// `count` numbers of 4 bytes each, in pieces, to `each`.
-    fn pieces(&mut self, count: usize, mut each: impl FnMut(&[[u8; 4]])) -> Result<(), ModelFileError> {
+    /// `count` bytes, in pieces of a multiple of 4 but for the last, to `each`.
+    fn bytes(&mut self, count: usize, mut each: impl FnMut(&[u8])) -> Result<(), ModelFileError> {
         let mut buffer = [0; CHUNK];
         let mut left = count;
         while left > 0 {
-            let piece = left.min(CHUNK / 4);
-            let bytes = &mut buffer[..4 * piece];
+            let bytes = &mut buffer[..left.min(CHUNK)];
             self.take(bytes)?;
-            each(bytes.as_chunks::<4>().0);
-            left -= piece;
+            each(bytes);
+            left -= bytes.len();
         }
         Ok(())
+    }
+
+    /// `count` numbers of 4 bytes each, in pieces, to `each`.
+    fn pieces(&mut self, count: usize, mut each: impl FnMut(&[[u8; 4]])) -> Result<(), ModelFileError> {
+        self.bytes(4 * count, |piece| each(piece.as_chunks::<4>().0))
     }
 
     fn words<T>(&mut self, count: usize, from_bytes: impl Fn([u8; 4]) -> T) -> Result<Vec<T>, ModelFileError> {
@@ -296,6 +307,23 @@ impl<R: Read> Part<'_, '_, R> {
         };
         check_finite(spec.name, &weights)?;
         Ok(weights)
+    }
+}
+
+impl<R: Read> Part<'_, '_, R> {
+    /// A table of `rows` of `width`.
+    fn compact(&mut self, precision: Precision, [rows, width]: [usize; 2]) -> Result<Compact, ModelFileError> {
+        if precision == Precision::Int8 {
+            let scales = self.words(rows, f32::from_le_bytes)?;
+            let mut codes = Vec::with_capacity(rows * width);
+            self.bytes(rows * width, |piece| codes.extend(piece.iter().map(|&byte| byte as i8)))?;
+            return Ok(Compact::Int8 { codes, scales });
+        }
+        let mut halves = Vec::with_capacity(rows * width);
+        self.bytes(2 * rows * width, |piece| {
+            halves.extend(piece.as_chunks::<2>().0.iter().map(|&half| u16::from_le_bytes(half)));
+        })?;
+        Ok(Compact::Bf16(halves))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which sections a model file has, in which order, with which dimensions; and the section of settings.
 
+use super::super::compact::Precision;
 use super::super::ids::IdsError;
 use super::error::ModelFileError;
-use super::header::Entry;
+use super::header::{Entry, VERSION_F32};
 use crate::spec::layout::{Counts, Shape, TensorSpec, expected_tensors};
 use crate::spec::settings::{Block, Head, LastEvent, Settings, SettingsError, TimeKind, Variant};
 
@@ -21,6 +22,8 @@ pub(crate) enum Content {
     Card,
     /// `f32`; dimensions: the tensor's.
     Tensor(TensorSpec),
+    /// A table of items or categories in fewer bytes; dimensions: the tensor's.
+    Compact(TensorSpec, Precision),
 }
 
 /// A section that a model must have at its place.
@@ -40,6 +43,7 @@ impl Section {
             Content::ItemCategory => "item_category",
             Content::Card => "card",
             Content::Tensor(spec) => spec.name,
+            Content::Compact(spec, precision) => precision.section_of(spec.name).unwrap_or(spec.name),
         }
     }
 
@@ -52,16 +56,22 @@ impl Section {
             Content::Card => Some(first),
             Content::Tensor(TensorSpec { shape: Shape::Vector(_), .. }) => first.checked_mul(4),
             Content::Tensor(_) => first.checked_mul(second)?.checked_mul(4),
+            Content::Compact(_, Precision::Int8) => first.checked_mul(second.checked_add(4)?),
+            Content::Compact(..) => first.checked_mul(second)?.checked_mul(2),
         }
     }
 }
 
-fn tensor_section(spec: TensorSpec) -> Section {
+fn tensor_section(spec: TensorSpec, precision: Precision) -> Section {
     let dims = match spec.shape {
         Shape::Vector(n) => [n as u64, 0],
         Shape::Matrix(rows, columns) => [rows as u64, columns as u64],
     };
-    Section { content: Content::Tensor(spec), dims }
+    let content = match precision.section_of(spec.name) {
+        Some(_) => Content::Compact(spec, precision),
+        None => Content::Tensor(spec),
+    };
+    Section { content, dims }
 }
 
 pub(crate) const SETTINGS_SECTION: Section = Section { content: Content::Settings, dims: [SETTINGS_FIELDS as u64, 0] };
@@ -90,15 +100,35 @@ fn leading_sections(settings: &Settings, free: &FreeDims) -> Vec<Section> {
 }
 
 /// All sections of a model in the order of the file.
-pub(crate) fn expected_sections(settings: &Settings, counts: Counts, free: &FreeDims) -> Vec<Section> {
+pub(crate) fn expected_sections(
+    settings: &Settings,
+    counts: Counts,
+    free: &FreeDims,
+    precision: Precision,
+) -> Vec<Section> {
     let mut sections = leading_sections(settings, free);
     let tensors = expected_tensors(settings, counts);
-    sections.extend(tensors.into_iter().map(tensor_section));
+    sections.extend(tensors.into_iter().map(|spec| tensor_section(spec, precision)));
     sections
 }
 
-/// Holds an index against the settings: names, order, dimensions, lengths. Gives the sections that stand there.
-pub(crate) fn check_index(settings: &Settings, entries: &[Entry]) -> Result<Vec<Section>, ModelFileError> {
+/// How a file of `version` keeps its tables: the section of `V` tells by its name.
+fn precision_of(version: u32, entries: &[Entry]) -> Precision {
+    let is_int8 = |entry: &Entry| Precision::Int8.section_of("V").is_some_and(|name| entry.is_named(name));
+    match version {
+        VERSION_F32 => Precision::F32,
+        _ if entries.iter().any(is_int8) => Precision::Int8,
+        _ => Precision::Bf16,
+    }
+}
+
+/// Holds an index against the version and the settings: names, order, dimensions, lengths. Gives the sections that stand
+/// there.
+pub(crate) fn check_index(
+    version: u32,
+    settings: &Settings,
+    entries: &[Entry],
+) -> Result<Vec<Section>, ModelFileError> {
     let unknown = FreeDims { items: [0; 2], categories: [0; 2], card: 0 };
     let mut free = unknown;
     for (position, section) in leading_sections(settings, &unknown).iter().enumerate() {
@@ -117,7 +147,7 @@ pub(crate) fn check_index(settings: &Settings, entries: &[Entry]) -> Result<Vec<
             false => 0,
         },
     };
-    let sections = expected_sections(settings, counts, &free);
+    let sections = expected_sections(settings, counts, &free, precision_of(version, entries));
     for (position, section) in sections.iter().enumerate() {
         let name = section.name();
         let entry = named(entries, position, name)?;

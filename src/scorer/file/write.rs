@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::super::compact::{Compact, Precision};
 use super::super::model::Model;
 use super::error::ModelFileError;
-use super::header::{ENTRY_BYTES, Entry, HEADER_BYTES, Header, align};
+use super::header::{ENTRY_BYTES, Entry, HEADER_BYTES, Header, VERSION, VERSION_F32, align};
 use super::sections::{Content, FreeDims, Section, encode_settings, expected_sections};
 use crate::durable::checksum::{Checksum, checksum};
 use crate::durable::write_atomically;
@@ -53,7 +54,7 @@ impl Model {
     fn sections(&self, card_bytes: usize) -> Vec<Section> {
         let dims = |ids: &super::super::ids::Ids| [ids.len() as u64, ids.raw().1.len() as u64];
         let free = FreeDims { items: dims(self.items()), categories: dims(self.categories()), card: card_bytes as u64 };
-        expected_sections(self.settings(), self.counts(), &free)
+        expected_sections(self.settings(), self.counts(), &free, self.precision())
     }
 
     /// The bytes of one section, without padding.
@@ -62,12 +63,20 @@ impl Model {
             Content::Settings => out.write_all(&encode_settings(self.settings())),
             Content::Items => emit_ids(self.items().raw(), out),
             Content::Categories => emit_ids(self.categories().raw(), out),
-            Content::ItemCategory => emit_words(self.item_category(), u32::to_le_bytes, out),
+            Content::ItemCategory => emit_numbers(self.item_category(), u32::to_le_bytes, out),
             Content::Card => out.write_all(card),
             Content::Tensor(spec) => {
                 let values = self.tensor(spec.name).unwrap_or_default();
-                emit_words(values, f32::to_le_bytes, out)
+                emit_numbers(values, f32::to_le_bytes, out)
             }
+            Content::Compact(spec, _) => match self.compact(spec.name) {
+                Some(Compact::Bf16(halves)) => emit_numbers(halves, u16::to_le_bytes, out),
+                Some(Compact::Int8 { codes, scales }) => {
+                    emit_numbers(scales, f32::to_le_bytes, out)?;
+                    emit_numbers(codes, i8::to_le_bytes, out)
+                }
+                None => Ok(()),
+            },
         }
     }
 }
@@ -99,7 +108,8 @@ impl Plan {
             let too_long = || io::Error::other("a model of more than 2^64 bytes");
             end = end.checked_add(sum.length).and_then(align).ok_or_else(too_long)?;
         }
-        let header = Header { file_bytes: end, sections: placed.len(), index_checksum: checksum(&index) };
+        let version = if model.precision() == Precision::F32 { VERSION_F32 } else { VERSION };
+        let header = Header { version, file_bytes: end, sections: placed.len(), index_checksum: checksum(&index) };
         Ok(Plan { header, index, card, sections: placed })
     }
 }
@@ -123,17 +133,21 @@ impl Write for Summing {
 }
 
 fn emit_ids((offsets, text): (&[u32], &[u8]), out: &mut dyn Write) -> io::Result<()> {
-    emit_words(offsets, u32::to_le_bytes, out)?;
+    emit_numbers(offsets, u32::to_le_bytes, out)?;
     out.write_all(text)
 }
 
-/// Numbers of 4 bytes each, converted piece by piece.
-fn emit_words<T: Copy>(values: &[T], to_bytes: impl Fn(T) -> [u8; 4], out: &mut dyn Write) -> io::Result<()> {
+/// Numbers of N bytes each, converted piece by piece.
+fn emit_numbers<T: Copy, const N: usize>(
+    values: &[T],
+    to_bytes: impl Fn(T) -> [u8; N],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut buffer = [0; CHUNK];
-    for piece in values.chunks(CHUNK / 4) {
-        let bytes = &mut buffer[..4 * piece.len()];
-        for (word, &value) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(piece) {
-            *word = to_bytes(value);
+    for piece in values.chunks(CHUNK / N) {
+        let bytes = &mut buffer[..N * piece.len()];
+        for (number, &value) in bytes.as_chunks_mut::<N>().0.iter_mut().zip(piece) {
+            *number = to_bytes(value);
         }
         out.write_all(bytes)?;
     }
