@@ -1,5 +1,5 @@
 //! The scorer, one thread: encoding a user of 50 events, and encoding with 1, 100, 1,000 candidates or all 63,001 items
-//! (top 10), for each head.
+//! (top 10), for each head; and the top 10 of a million items with the table in each of its forms.
 //!
 //! `cargo bench --no-default-features --bench score -- vanilla` runs one head;
 //! `cargo run --release --no-default-features --example score_latency` gives p50 and p99 instead.
@@ -7,9 +7,9 @@
 #[path = "score/catalogue.rs"]
 mod catalogue;
 
-use catalogue::{candidates, history, scorer};
+use catalogue::{candidates, history, model, scorer};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use dmran::scorer::{Head, ScorerOptions, Scratch};
+use dmran::scorer::{Head, Precision, Scorer, ScorerOptions, Scratch};
 use std::hint::black_box;
 
 fn bench(c: &mut Criterion) {
@@ -40,5 +40,27 @@ fn bench(c: &mut Criterion) {
     }
 }
 
-criterion_group!(score, bench);
+/// A catalogue beyond the caches, in each form of its table.
+fn tables(c: &mut Criterion) {
+    let measured = std::env::args().any(|argument| argument == "--bench");
+    // Where it is only tried, a small one will do.
+    let items = if measured { 1_000_000 } else { catalogue::ITEMS };
+    let (events, now) = history();
+    let mut group = c.benchmark_group(format!("score/mean/{items} items, top 10 of all"));
+    group.sample_size(20).throughput(Throughput::Elements(items as u64));
+    for &precision in Precision::ALL {
+        let model = model(Head::Mean, items).with_precision(precision);
+        let scorer = Scorer::with_options(model, ScorerOptions::default()).expect("a level of this CPU");
+        let (mut scratch, mut best) = (Scratch::new(), Vec::new());
+        group.bench_function(precision.name(), |b| {
+            b.iter(|| {
+                scorer.encode(&events, now, &mut scratch).top_k(10, &[], &mut best);
+                black_box(best.len())
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(score, bench, tables);
 criterion_main!(score);

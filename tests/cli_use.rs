@@ -241,9 +241,12 @@ fn convert_writes_smaller_models_that_recommend() {
         assert!(shown.contains(&format!("in the file: {table}\n")), "{shown}");
         folder.run(&["recommend", name, "log.csv", "--all", "-k", "3"]).ok();
     }
-    assert!(size("quarter.dmran") < size("half.dmran") && size("half.dmran") < size("model.dmran"));
+    // With so narrow a table a row's scale takes what its codes save beside bf16.
+    assert!(size("quarter.dmran") <= size("half.dmran") && size("half.dmran") < size("model.dmran"));
     folder.run(&["convert", "model.dmran", "--table", "f32", "--out", "same.dmran"]).ok();
     assert_eq!(folder.read("same.dmran"), folder.read("model.dmran"));
+    let grown = folder.run(&["train", "log.csv", "--from", "half.dmran", "--epochs", "1", "--out", "grown.dmran"]).ok();
+    assert!(grown.err.contains("half.dmran were rounded to bf16"), "{}", grown.err);
     folder.run(&["convert", "model.dmran", "--table", "int4", "--out", "x"]).refused(&["int4", "int8"]);
     folder
         .run(&["convert", "model.dmran", "--table", "int8", "--out", "model.dmran"])

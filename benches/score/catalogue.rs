@@ -10,13 +10,18 @@ const DAY: i64 = 86_400;
 
 /// A scorer with width 128, 10 hops, the block `plain` (as the PyTorch model beside it has it) and this head.
 pub fn scorer(head: Head, options: ScorerOptions) -> Scorer {
+    Scorer::with_options(model(head, ITEMS), options).expect("a level of this CPU")
+}
+
+/// Such a model of some number of items, at least [`ITEMS`] if [`history`] and [`candidates`] are for it.
+pub fn model(head: Head, items: usize) -> Model {
     let settings = Settings { head, block: Block::Plain, ..Settings::default() };
     let mut state = 1u32;
     let mut weight = |scale: f32| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         ((state >> 8) as f32 / (1 << 23) as f32 - 1.0) * scale
     };
-    let counts = Counts { items: ITEMS, categories: 0 };
+    let counts = Counts { items, categories: 0 };
     let tensors = expected_tensors(&settings, counts)
         .into_iter()
         .map(|spec| {
@@ -25,16 +30,16 @@ pub fn scorer(head: Head, options: ScorerOptions) -> Scorer {
             (spec.name.to_owned(), (0..rows * columns).map(|_| weight(scale)).collect())
         })
         .collect();
-    let items = Ids::from_sorted((0..ITEMS).map(|i| format!("B{i:09}"))).expect("sorted");
+    let names = Ids::from_sorted((0..items).map(|i| format!("B{i:09}"))).expect("sorted");
     let parts = ModelParts {
         settings,
-        items,
+        items: names,
         categories: Ids::default(),
         item_category: Vec::new(),
         card: Card::default(),
         tensors,
     };
-    Scorer::with_options(Model::from_parts(parts).expect("a whole model"), options).expect("a level of this CPU")
+    Model::from_parts(parts).expect("a whole model")
 }
 
 /// 50 events, and the time after them.

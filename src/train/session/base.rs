@@ -2,7 +2,7 @@
 
 use super::notes::Note;
 use crate::data::Opened;
-use crate::scorer::{Model, Settings};
+use crate::scorer::{Model, Precision, Settings};
 use crate::train::config::{Config, Vanished};
 use crate::train::incremental::{GrowError, Growth, fingerprint};
 use std::path::{Path, PathBuf};
@@ -117,6 +117,14 @@ impl Base {
             notes.push(Note::ForeignBase { items: of_log, log: log(), base: path() });
         }
         notes.push(Note::GoingOn { base: path(), new: growth.new_items(), of: grown.items.len() });
+        let precision = self.model.precision();
+        if precision != Precision::F32 {
+            let base = self.path.display();
+            let rounded = format!(
+                "the tables of {base} were rounded to {precision}: the file that was trained is the better start"
+            );
+            notes.push(Note::Odd(rounded));
+        }
         if growth.vanished > 0 {
             let dropped = vanished == Vanished::Drop;
             notes.push(Note::Vanished { base: path(), items: growth.vanished, dropped });
