@@ -266,16 +266,11 @@ impl LogBuilder {
         let names = [name(Role::User), name(Role::Item)];
         let time_kind = times.kind(unit);
         let sequences = plan.as_ref().and_then(|plan| plan.unused.iter().find(|name| name.ends_with(":token_seq")));
-        let notes: Vec<String> = notes
-            .into_iter()
-            .chain(
-                sequences.map(|name| format!("column {name:?} holds sequences and is not used: each row is one event")),
-            )
-            .collect();
+        let of_sequences =
+            sequences.map(|name| format!("column {name:?} holds sequences and is not used: each row is one event"));
         self.same_columns(&file, plan.as_ref())?;
-        self.taken
-            .notes
-            .extend(notes.into_iter().chain(of_times).chain(words(&odd, &names)).map(|note| format!("{file}: {note}")));
+        let notes = notes.into_iter().chain(of_sequences).chain(of_times).chain(words(&odd, &names));
+        self.taken.notes.extend(notes.map(|note| format!("{file}: {note}")));
         if odd.filtered > 0 {
             let left = rows - odd.filtered;
             let filters: Vec<String> = self.options.filters.iter().map(ToString::to_string).collect();

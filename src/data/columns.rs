@@ -168,7 +168,12 @@ pub(crate) fn is_by_number(options: &ReadOptions, header: &[&str]) -> bool {
 
 /// Whether a name is one that is usual for a role.
 pub(crate) fn is_usual(role: Role, name: &str) -> bool {
-    usual_names::of(role).iter().any(|usual| squashed(usual) == squashed(name))
+    place_among_usual(role, &squashed(name)).is_some()
+}
+
+/// How many usual names of a role come before this one, which is [`squashed`].
+fn place_among_usual(role: Role, spelled: &str) -> Option<usize> {
+    usual_names::of(role).iter().position(|usual| squashed(usual) == spelled)
 }
 
 /// The one column that fits, if any.
@@ -301,10 +306,9 @@ fn is_whole(value: &[u8]) -> bool {
 /// Whether a name that was not there before would have been taken for a role, with what it is then for.
 pub(crate) fn would_be_taken(plan: &Plan, options: &ReadOptions, name: &str) -> Option<Role> {
     let spelled = squashed(name);
-    let place = |role: Role, spelled: &str| usual_names::of(role).iter().position(|usual| squashed(usual) == spelled);
     Role::ALL.into_iter().filter(|role| *role.of(options) == Column::Auto).find(|&role| {
-        let Some(new) = place(role, &spelled) else { return false };
-        plan.name(role).and_then(|taken| place(role, &squashed(taken))).is_none_or(|taken| new < taken)
+        let Some(new) = place_among_usual(role, &spelled) else { return false };
+        plan.name(role).and_then(|taken| place_among_usual(role, &squashed(taken))).is_none_or(|taken| new < taken)
     })
 }
 

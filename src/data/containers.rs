@@ -13,6 +13,7 @@ pub(crate) fn is_compressed(head: &[u8]) -> bool {
     head.starts_with(ZSTD) || head.starts_with(GZIP)
 }
 
+const FEATHER: &str = "write it as Parquet or CSV: pandas.read_feather('FILE').to_csv('log.csv', index=False)";
 const PICKLE: &str = "write it as CSV: pandas.read_pickle('FILE').to_csv('log.csv', index=False)";
 const R: &str = "write it as CSV in R: write.csv(log, 'log.csv', row.names = FALSE)";
 const SQL: &str = "load it into its database and write the table as CSV";
@@ -80,18 +81,8 @@ const KINDS: [Kind; 40] = [
         magic: b"Obj\x01",
         fix: "write it as JSON Lines: avro-tools tojson FILE > log.jsonl",
     },
-    Kind {
-        what: "an Arrow (Feather) file",
-        at: 0,
-        magic: b"ARROW1",
-        fix: "write it as Parquet or CSV: pandas.read_feather('FILE').to_csv('log.csv', index=False)",
-    },
-    Kind {
-        what: "an old Feather file",
-        at: 0,
-        magic: b"FEA1",
-        fix: "write it as Parquet or CSV: pandas.read_feather('FILE').to_csv('log.csv', index=False)",
-    },
+    Kind { what: "an Arrow (Feather) file", at: 0, magic: b"ARROW1", fix: FEATHER },
+    Kind { what: "an old Feather file", at: 0, magic: b"FEA1", fix: FEATHER },
     Kind {
         what: "an HDF5 file",
         at: 0,

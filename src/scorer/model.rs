@@ -230,10 +230,10 @@ impl Model {
     pub fn with_precision(mut self, precision: Precision) -> Model {
         for tensor in &mut self.tensors {
             if Precision::is_table(tensor.name()) && tensor.compact().map(Compact::precision) != Some(precision) {
-                *tensor = match Compact::round(precision, row_width(tensor.shape()), tensor.values()) {
-                    Some(compact) => Tensor::of_compact(tensor.spec, compact),
-                    None => Tensor { compact: None, ..tensor.clone() },
-                };
+                match Compact::round(precision, row_width(tensor.shape()), tensor.values()) {
+                    Some(compact) => *tensor = Tensor::of_compact(tensor.spec, compact),
+                    None => tensor.compact = None,
+                }
             }
         }
         self

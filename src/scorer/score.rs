@@ -6,7 +6,6 @@ use dmran_kernels::pooling::{self, Mask, Pool};
 use dmran_kernels::score::{self, Candidates};
 use dmran_kernels::{Level, gate};
 
-use super::compact::Compact;
 use super::encode::{State, fuse, offsets};
 use super::network::AtrankHead;
 use super::packed::{NormWork, fit, grow};
@@ -132,17 +131,12 @@ impl Scorer {
                 bias
             }
         };
-        if let Some(compact) = self.compact_table().filter(|_| !user.items.is_empty()) {
+        let is_fixed = matches!(self.settings().head, Head::Mean | Head::Rows) && !user.items.is_empty();
+        if let Some(compact) = self.whole_compact_table().filter(|_| is_fixed) {
             score::fixed_compact(self.level(), &user.h_c, compact.rows(range, d), bias, scores);
             return;
         }
         self.score_block(user, c, Some(range.start), bias, scores, &mut work.head);
-    }
-
-    /// The item vectors in fewer bytes, where the file has them as one table and a score is a product with one.
-    fn compact_table(&self) -> Option<&Compact> {
-        let is_fixed = matches!(self.settings().head, Head::Mean | Head::Rows);
-        self.whole_table().filter(|_| is_fixed).and_then(|_| self.model().compact("V"))
     }
 
     /// The candidates' vectors side by side. A cold user's scores are the biases alone, and need none.

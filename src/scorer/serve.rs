@@ -7,6 +7,7 @@ use std::path::Path;
 use dmran_kernels::{Level, LevelError};
 
 use super::aligned::Aligned;
+use super::compact::Compact;
 use super::file::ModelFileError;
 use super::ids::Ids;
 use super::item_rows::{Categories, ItemRows};
@@ -218,5 +219,10 @@ impl Scorer {
     /// The item vectors of all items, where they stand as one table.
     pub(super) fn whole_table(&self) -> Option<&[f32]> {
         self.c.is_none().then(|| self.model.tensors()[self.v].values())
+    }
+
+    /// The same in fewer bytes, where the file has them so.
+    pub(super) fn whole_compact_table(&self) -> Option<&Compact> {
+        self.model.tensors()[self.v].compact().filter(|_| self.c.is_none())
     }
 }

@@ -38,70 +38,83 @@ impl CompactRows<'_> {
 pub fn fixed_compact(level: Level, hc: &[f32], c: CompactRows, bias: &[f32], score: &mut [f32]) {
     assert_eq!(bias.len(), score.len(), "biases and scores");
     c.check(hc.len(), bias.len());
-    match c {
-        CompactRows::Bf16(rows) => level.dispatch(Bf16Scores { hc, rows, bias, score }),
-        CompactRows::Int8 { codes, scales } => level.dispatch(Int8Scores { hc, codes, scales, bias, score }),
-    }
+    level.dispatch(CompactScores { hc, c, bias, score });
 }
 
-struct Bf16Scores<'a> {
+struct CompactScores<'a> {
     hc: &'a [f32],
-    rows: &'a [u16],
+    c: CompactRows<'a>,
     bias: &'a [f32],
     score: &'a mut [f32],
 }
 
-impl Kernel for Bf16Scores<'_> {
+impl Kernel for CompactScores<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let (hs, h_rest) = self.hc.as_chunks::<LANES>();
-        let rows = self.rows.chunks_exact(self.hc.len());
-        for ((row, bias), score) in rows.zip(self.bias).zip(self.score) {
-            let (cs, c_rest) = row.as_chunks::<LANES>();
-            let cs = &cs[..hs.len()];
-            let mut acc = s.zero();
-            for i in 0..hs.len() {
-                acc = s.mul_add(s.load(&hs[i]), s.widen_bf16(&cs[i]), acc);
+        let Self { hc, c, bias, score } = self;
+        let to = score.iter_mut().zip(bias);
+        match c {
+            CompactRows::Bf16(rows) => {
+                for (row, (score, bias)) in rows.chunks_exact(hc.len()).zip(to) {
+                    *score = dot(s, hc, row, Halves) + bias;
+                }
             }
-            if !h_rest.is_empty() {
-                acc = s.mul_add(s.load_partial(h_rest), s.widen_bf16(&padded(c_rest)), acc);
+            CompactRows::Int8 { codes, scales } => {
+                let rows = codes.chunks_exact(hc.len()).zip(scales);
+                for ((row, scale), (score, bias)) in rows.zip(to) {
+                    *score = dot(s, hc, row, Codes(s.splat(*scale))) + bias;
+                }
             }
-            *score = s.reduce_sum(acc) + bias;
         }
     }
 }
 
-struct Int8Scores<'a> {
-    hc: &'a [f32],
-    codes: &'a [i8],
-    scales: &'a [f32],
-    bias: &'a [f32],
-    score: &'a mut [f32],
+/// How the elements of a row are widened.
+trait Widen<S: Simd>: Copy {
+    type Stored: Copy + Default;
+    fn widen(self, s: S, x: &[Self::Stored; LANES]) -> S::F32;
 }
 
-impl Kernel for Int8Scores<'_> {
-    type Output = ();
+#[derive(Clone, Copy)]
+struct Halves;
+
+impl<S: Simd> Widen<S> for Halves {
+    type Stored = u16;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let (hs, h_rest) = self.hc.as_chunks::<LANES>();
-        let rows = self.codes.chunks_exact(self.hc.len()).zip(self.scales);
-        for (((row, scale), bias), score) in rows.zip(self.bias).zip(self.score) {
-            let (cs, c_rest) = row.as_chunks::<LANES>();
-            let (cs, scale) = (&cs[..hs.len()], s.splat(*scale));
-            let mut acc = s.zero();
-            for i in 0..hs.len() {
-                acc = s.mul_add(s.load(&hs[i]), s.mul(scale, s.widen_i8(&cs[i])), acc);
-            }
-            if !h_rest.is_empty() {
-                let c = s.mul(scale, s.widen_i8(&padded(c_rest)));
-                acc = s.mul_add(s.load_partial(h_rest), c, acc);
-            }
-            *score = s.reduce_sum(acc) + bias;
-        }
+    fn widen(self, s: S, x: &[u16; LANES]) -> S::F32 {
+        s.widen_bf16(x)
     }
+}
+
+/// The row's scale in every lane.
+#[derive(Clone, Copy)]
+struct Codes<V>(V);
+
+impl<S: Simd> Widen<S> for Codes<S::F32> {
+    type Stored = i8;
+
+    #[inline(always)]
+    fn widen(self, s: S, x: &[i8; LANES]) -> S::F32 {
+        s.mul(self.0, s.widen_i8(x))
+    }
+}
+
+/// [`crate::small::dot`] with a row that is widened as it is read.
+#[inline(always)]
+fn dot<S: Simd, W: Widen<S>>(s: S, hc: &[f32], row: &[W::Stored], form: W) -> f32 {
+    let ((hs, h_rest), (cs, c_rest)) = (hc.as_chunks::<LANES>(), row.as_chunks::<LANES>());
+    let cs = &cs[..hs.len()];
+    let mut acc = s.zero();
+    for i in 0..hs.len() {
+        acc = s.mul_add(s.load(&hs[i]), form.widen(s, &cs[i]), acc);
+    }
+    if !h_rest.is_empty() {
+        acc = s.mul_add(s.load_partial(h_rest), form.widen(s, &padded(c_rest)), acc);
+    }
+    s.reduce_sum(acc)
 }
 
 /// At most 16 elements, and zeros.
