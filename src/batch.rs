@@ -7,7 +7,8 @@
 //! scorer's own kernels, one user a thread.
 //!
 //! With a shortlist ([`Options::shortlist`]) the other heads take two stages: the vectors of [`User::vector`] propose some
-//! hundred items by products, and the head ranks these. That is fast, and not exact.
+//! hundred items by products, and the head ranks these. That is fast, and not exact. So it is with a [`Proposer`], whose model
+//! has smaller tables of the same items: its vectors propose, the scorer ranks.
 //!
 //! Work runs on the threads of the current rayon pool; results do not depend on their number.
 
@@ -23,7 +24,7 @@ pub use known::Known;
 
 use crate::pool::Pool;
 use crate::scorer::best::Best;
-use crate::scorer::{Event, Rules, Scored, Scorer, Scratch, User};
+use crate::scorer::{Event, Proposer, Rules, Scored, Scorer, Scratch, User};
 use dmran_kernels::score::{self, Candidates};
 use rayon::prelude::*;
 use slack::Slack;
@@ -97,6 +98,7 @@ struct Bench {
 pub struct Recommender<'a> {
     scorer: &'a Scorer,
     options: Options,
+    proposer: Option<&'a Proposer<'a>>,
     /// What bounds the errors of products; there only where they propose.
     slack: Option<Slack>,
     benches: Pool<Bench>,
@@ -108,7 +110,13 @@ impl<'a> Recommender<'a> {
         let proposes = scorer.has_user_vectors() && options.rules.cap(scorer.model()).is_none();
         let slack = proposes.then(|| Slack::of(&scorer.item_rows(), options.rules.offered()));
         let options = Options { k: options.k.min(scorer.items().len()), ..options };
-        Recommender { scorer, options, slack, benches: Pool::default() }
+        Recommender { scorer, options, proposer: None, slack, benches: Pool::default() }
+    }
+
+    /// Of all items the scorer ranks those alone that `proposer` proposes, with any head; it says how many, too.
+    #[must_use]
+    pub fn proposed_by(self, proposer: &'a Proposer<'a>) -> Recommender<'a> {
+        Recommender { proposer: Some(proposer), slack: None, ..self }
     }
 
     /// The scorer.
@@ -133,8 +141,9 @@ impl<'a> Recommender<'a> {
 
     /// How many items vectors propose, where a head ranks them.
     fn proposes(&self) -> Option<usize> {
-        let most = self.options.shortlist.filter(|_| !self.scorer.has_user_vectors());
-        most.map(|most| most.max(self.options.k))
+        let k = self.options.k;
+        let own = || self.options.shortlist.filter(|_| !self.scorer.has_user_vectors()).map(|most| most.max(k));
+        self.proposer.map(|proposer| proposer.most(k)).or_else(own)
     }
 
     fn in_chunks<'c>(&self, contexts: &'c [Context<'c>], of: impl Fn(&'c [Context<'c>]) -> Vec<List>) -> Vec<List> {
@@ -152,7 +161,7 @@ impl<'a> Recommender<'a> {
 
     fn by_products(&self, contexts: &[Context<'_>], slack: &Slack) -> Vec<List> {
         let k = self.options.k;
-        let (vectors, proposals) = self.propose(contexts, k + MARGIN.max(k / 2));
+        let (vectors, proposals) = self.propose(self.scorer, contexts, k + MARGIN.max(k / 2));
         let d = self.scorer.settings().d;
         let lists = proposals.into_par_iter().zip(contexts).zip(vectors.par_chunks_exact(d));
         let list = |((proposal, context), vector): ((Option<Proposal>, &Context<'_>), &[f32])| {
@@ -187,7 +196,8 @@ impl<'a> Recommender<'a> {
     }
 
     fn in_two_stages(&self, contexts: &[Context<'_>], most: usize) -> Vec<List> {
-        let (_, proposals) = self.propose(contexts, most);
+        let by = self.proposer.map_or(self.scorer, Proposer::scorer);
+        let (_, proposals) = self.propose(by, contexts, most);
         let k = self.options.k;
         let list = |(proposal, context): (Option<Proposal>, &Context<'_>)| match proposal {
             None => self.alone(context),
@@ -204,20 +214,21 @@ impl<'a> Recommender<'a> {
     }
 
     /// The users' vectors, and the `most` best items of each by products; nothing for a cold user.
-    fn propose(&self, contexts: &[Context<'_>], most: usize) -> (Vec<f32>, Vec<Option<Proposal>>) {
-        let (d, offered) = (self.scorer.settings().d, self.options.rules.offered());
+    fn propose(&self, by: &Scorer, contexts: &[Context<'_>], most: usize) -> (Vec<f32>, Vec<Option<Proposal>>) {
+        let (d, offered) = (by.settings().d, self.options.rules.offered());
         let mut vectors = vec![0.0; contexts.len() * d];
         let encoded = vectors.par_chunks_exact_mut(d).zip(contexts).map(|(vector, context)| {
-            let known =
-                self.with_user(context, |user, _| user.vector().map(|own| vector.copy_from_slice(own)).is_some());
+            let known = with_user(by, &self.benches, context, |user, _| {
+                user.vector().map(|own| vector.copy_from_slice(own)).is_some()
+            });
             let mut exclude = context.exclude.to_vec();
             exclude.sort_unstable();
             Asker { best: Best::new(if known { most } else { 0 }), exclude, known }
         });
         let mut askers: Vec<Asker> = encoded.collect();
-        let rows = self.scorer.item_rows();
+        let rows = by.item_rows();
         let item = |place: u32| offered.map_or(place, |offered| offered[place as usize]);
-        products::each_block(self.scorer.level(), &rows, offered, &vectors, &mut askers, |asker, first, scores| {
+        products::each_block(by.level(), &rows, offered, &vectors, &mut askers, |asker, first, scores| {
             let Asker { best, exclude, .. } = asker;
             // Of a list the places stand for the items: they have the same order.
             best.take(first, scores, |place| exclude.binary_search(&item(place)).is_err());

@@ -18,6 +18,7 @@ mod outputs;
 mod page;
 mod per_user;
 mod print_config;
+mod proposer;
 mod recommend;
 mod recommendations;
 mod rules;
@@ -59,7 +60,7 @@ enum Command {
     /// Measure a model on a log.
     Evaluate(evaluate::Args),
     /// Recommend items to users of a log.
-    Recommend(recommend::Args),
+    Recommend(Box<recommend::Args>),
     /// The items most like an item.
     Similar(similar::Args),
     /// Write the vectors of items and users to files, for indices and other programs.

@@ -27,7 +27,7 @@ mod fields;
 mod rules;
 
 use crate::data::{LooksLike, unit_of};
-use crate::scorer::{Event, Model, Rules, Scored, Scorer, Scratch, User};
+use crate::scorer::{Event, Model, Proposer, Rules, Scored, Scorer, Scratch, User};
 pub use fields::{PastEvent, Verbatim};
 use serde::{Deserialize, Serialize};
 
@@ -192,6 +192,11 @@ impl Request {
 
     /// Scores and ranks as the request asks.
     pub fn answer(&self, scorer: &Scorer, scratch: &mut Scratch) -> Answer {
+        self.answer_by(scorer, None, scratch)
+    }
+
+    /// The same, where of all items `scorer` ranks those alone that the proposer, if there is one, proposes.
+    pub fn answer_by(&self, scorer: &Scorer, proposer: Option<&Proposer<'_>>, scratch: &mut Scratch) -> Answer {
         let rules = self.rules(scorer.model());
         if let Some(item) = &self.similar {
             return self.similar_to(item, &rules, scorer);
@@ -203,8 +208,14 @@ impl Request {
         let (mut scores, mut best) = (None, None);
         match &self.candidates {
             None => {
-                let mut ranked = Vec::new();
-                user.top_k_by(self.k.unwrap_or(DEFAULT_K), &rules, &exclude, &mut ranked);
+                let (k, mut ranked) = (self.k.unwrap_or(DEFAULT_K), Vec::new());
+                match proposer {
+                    None => user.top_k_by(k, &rules, &exclude, &mut ranked),
+                    Some(proposer) => {
+                        let proposed = proposer.propose(&events, now, k, &rules, &exclude);
+                        user.top_k_of(k, &proposed, &rules, &mut ranked);
+                    }
+                }
                 best = Some(ranked);
             }
             Some(candidates) => {

@@ -2,10 +2,11 @@
 //! is the allocator of the process.
 #![cfg(feature = "train")]
 
-mod common;
+#[path = "support/mod.rs"]
+mod support;
 
-use common::counting::{Counting, allocations, count_this_thread};
-use common::ring::ring;
+use crate::support::counting::{allocations, count_this_thread};
+use crate::support::ring::ring;
 use dmran::data::{Negatives, Protocol, train_samples};
 use dmran::model::init::initialise;
 use dmran::model::{Dmran, Model};
@@ -14,9 +15,6 @@ use dmran::train::Trainer;
 use dmran::train::config::{OptimizerKind, TrainConfig};
 use dmran_kernels::Level;
 use std::time::Duration;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Lets each of the pool's two threads take work from the other: the first time that a thread does so, the pool sets up
 /// what it needs for that. On a busy machine that first time would otherwise come in the middle of the count.

@@ -1,10 +1,10 @@
 //! `mpirun -n R dmran train`: the files of a single process, whatever happens on the way. Needs an MPI's `mpirun`.
 #![cfg(all(feature = "mpi", feature = "cli", target_os = "linux"))]
 
-#[path = "support/cli.rs"]
-mod cli;
+#[path = "support/mod.rs"]
+mod support;
 
-use cli::{Folder, Ran};
+use crate::support::cli::{Folder, Ran};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -4,12 +4,11 @@
 //! random moments, and ten times as many kills while checkpoints are written.
 #![cfg(feature = "cli")]
 
-#[path = "support/cli.rs"]
-mod cli;
-mod common;
+#[path = "support/mod.rs"]
+mod support;
 
-use cli::Folder;
-use common::ring::ring;
+use crate::support::cli::Folder;
+use crate::support::ring::ring;
 use dmran::model::init::initialise;
 use dmran::model::{Dmran, Model};
 use dmran::scorer::{Settings, TimeKind};
@@ -271,7 +270,8 @@ fn a_second_signal_ends_it_at_once() {
 #[test]
 fn what_changed_is_shown_and_refused() {
     let folder = Folder::with_log();
-    let args = |more: &[&'static str]| [&["train", "log.csv", "--run", "run"], cli::TINY, more].concat();
+    let args =
+        |more: &[&'static str]| [&["train", "log.csv", "--run", "run"], crate::support::cli::TINY, more].concat();
     folder.run(&args(&[])).ok();
     let model = folder.read("run/model.dmran");
     let ran = folder.run(&args(&["--threads", "2", "--keep-checkpoints", "1"])).ok();
@@ -293,7 +293,9 @@ fn what_changed_is_shown_and_refused() {
     folder.write("log.csv", log);
     assert!(folder.read("run/model.dmran") == model, "untouched by all of this");
     folder.run(&args(&["--epochs", "3", "--allow", "epochs,threads"])).ok();
-    folder.run(&[&["train", "log.csv", "--out", "whole.dmran"], cli::TINY, &["--epochs", "3"]].concat()).ok();
+    folder
+        .run(&[&["train", "log.csv", "--out", "whole.dmran"], crate::support::cli::TINY, &["--epochs", "3"]].concat())
+        .ok();
     let without_command = |name: &str| {
         let model = dmran::scorer::Model::load(folder.path(name)).unwrap();
         (model.tensors().to_vec(), model.card().config.clone(), model.card().metrics.clone())

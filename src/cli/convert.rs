@@ -4,6 +4,7 @@ use super::failure::Failure;
 use super::model_file::ModelFile;
 use super::note;
 use super::outputs::{Holds, Outputs};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use dmran::scorer::Precision;
 use std::path::PathBuf;
 
@@ -17,12 +18,17 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(flatten)]
     model: ModelFile,
-    /// How the tables of items and categories are stored: f32, bf16 or int8
-    #[arg(long, value_name = "FORM")]
+    /// How the tables of items and categories are stored
+    #[arg(long, value_name = "FORM", value_parser = forms())]
     table: Precision,
     /// Where the new model goes
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
+}
+
+/// A form of tables by its name; help lists the names.
+pub fn forms() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(Precision::NAMES).try_map(|name| name.parse())
 }
 
 /// Reads, rounds, writes.

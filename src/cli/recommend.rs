@@ -8,6 +8,7 @@ use super::model_file::ModelFile;
 use super::moment::moment;
 use super::note;
 use super::outputs::Outputs;
+use super::proposer::ProposerFlags;
 use super::recommendations::{Form, Sheet, Subject};
 use super::rules::{Excluded, RuleFlags};
 use super::show::Names;
@@ -50,9 +51,12 @@ pub struct Args {
     /// about (popular), or those with the largest bias (bias). The results then say who they are
     #[arg(long, value_name = "FALLBACK", value_enum, default_value_t = Cold::Skip)]
     cold: Cold,
-    /// Rank only N items with the heads vanilla and atrank, proposed by products of vectors: faster, and not exact
+    /// Rank only N items, proposed by products of vectors with the heads vanilla and atrank, or with any head by the model
+    /// of --proposer [there: 100]: faster, and not exact
     #[arg(long, value_name = "N")]
     shortlist: Option<usize>,
+    #[command(flatten)]
+    proposer: ProposerFlags,
     /// The moment of the recommendation, in seconds since 1970; later events are no history, but owned [default: each
     /// user's last event]
     #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = moment)]
@@ -96,7 +100,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let usage = format!("dmran recommend {} LOG", args.model.path().display());
     let files = args.bundled.log(&args.files, &usage)?;
     let [allow, deny] = args.rules.files();
-    let inputs = [Some(args.model.path()), config.data.meta.as_deref(), args.exclude.as_deref(), allow, deny];
+    let [model_file, small] = [Some(args.model.path()), args.proposer.path()];
+    let inputs = [model_file, small, config.data.meta.as_deref(), args.exclude.as_deref(), allow, deny];
     let mut outputs = Outputs::beside(&args.files, inputs)?;
     let form = form(args)?;
     if let Some(out) = &args.out {
@@ -135,8 +140,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )));
     }
     let options = Options { k: args.k, rules, shortlist: args.shortlist };
+    let small = args.proposer.load()?;
+    let proposer = args.proposer.proposer(small.as_ref(), (crew.scorer(), args.model.path()), args.shortlist)?;
     let recommender = crew.install(|| Recommender::new(crew.scorer(), options.clone()));
-    if args.shortlist.is_some() && crew.scorer().has_user_vectors() {
+    let recommender = match &proposer {
+        Some(proposer) => recommender.proposed_by(proposer),
+        None => recommender,
+    };
+    if args.shortlist.is_some() && proposer.is_none() && crew.scorer().has_user_vectors() {
         note(
             "note: --shortlist: the model's head is mean, which ranks all items as fast as it proposes some; all are ranked",
         );

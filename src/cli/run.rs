@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::signals;
 use super::watch::Screen;
-use dmran::scorer::Model;
+use dmran::scorer::{Model, Precision};
 use dmran::train::checkpoint::Allowed;
 use dmran::train::fit::{EpochReport, Finish, Halving, Progress, Watch};
 use dmran::train::memory::Bytes;
@@ -57,7 +57,7 @@ impl RunFlags {
 }
 
 /// What to say of a run that has no more to do, and whose model stands at `out` already.
-pub fn done(run: &Run<'_>, out: &Path, tell: impl Fn(String)) -> Option<String> {
+pub fn done(run: &Run<'_>, out: &Path, table: Precision, tell: impl Fn(String)) -> Option<String> {
     let (Some(folder), Some(finish)) = (run.folder(), run.fit.finish()) else { return None };
     let epochs = run.fit.state.epoch;
     let why = match finish {
@@ -65,7 +65,7 @@ pub fn done(run: &Run<'_>, out: &Path, tell: impl Fn(String)) -> Option<String> 
         Finish::Patience => format!("{epochs} epochs, the last {} no better", run.fit.config().train.patience),
     };
     let finished = format!("The run in {} is finished: {why}.", folder.display());
-    if Model::load(out).is_ok_and(|model| run.made(&model)) {
+    if Model::load(out).is_ok_and(|model| run.made(&model) && model.precision() == table) {
         return Some(format!("{finished}\nThe model is in {}.", out.display()));
     }
     tell(format!("{finished} Its model is not in {}: writing it", out.display()));

@@ -5,6 +5,7 @@ use super::data_flags::named;
 use super::failure::Failure;
 use super::model_file::ModelFile;
 use super::outputs::Outputs;
+use super::proposer::ProposerFlags;
 use dmran::data::OnError;
 use dmran::score_lines::{Request, RequestError};
 use serde_json::json;
@@ -28,6 +29,11 @@ const MAX_LINE: u64 = 64 << 20;
 pub struct Args {
     #[command(flatten)]
     model: ModelFile,
+    #[command(flatten)]
+    proposer: ProposerFlags,
+    /// How many items the model of --proposer proposes [default: 100]
+    #[arg(long, value_name = "N", requires = "proposer")]
+    shortlist: Option<usize>,
     /// The requests, one JSON object a line; without it, or with -, standard input
     file: Option<PathBuf>,
     /// A line that is no request: fail, or skip it: its answer then is {"line": N, "error": "..."}
@@ -48,8 +54,10 @@ struct Line {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let model = args.model.load()?;
     // It writes to standard output alone, which must not feed it with its own answers.
-    Outputs::beside(&[], [Some(args.model.path()), args.file.as_deref()])?;
+    Outputs::beside(&[], [Some(args.model.path()), args.proposer.path(), args.file.as_deref()])?;
     let crew = Crew::new(model, args.threads.into(), args.model.lean)?;
+    let small = args.proposer.load()?;
+    let proposer = args.proposer.proposer(small.as_ref(), (crew.scorer(), args.model.path()), args.shortlist)?;
     let (input, name): (Box<dyn Read>, String) = match &args.file {
         Some(file) if file != Path::new("-") => {
             let cannot = |error: io::Error| Failure::Input(format!("{}: {error}", file.display()));
@@ -67,7 +75,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             Err((lines, failure)) => (lines, Some(failure)),
         };
         let answers = crew.each(&lines, |scorer, scratch, line| {
-            let answer = Request::parse(&line.text)?.answer(scorer, scratch);
+            let answer = Request::parse(&line.text)?.answer_by(scorer, proposer.as_ref(), scratch);
             serde_json::to_vec(&answer).map_err(RequestError::from)
         });
         for (line, answer) in lines.iter().zip(answers) {

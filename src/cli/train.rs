@@ -2,6 +2,7 @@
 
 use super::base::{self, BaseFlags};
 use super::bundled::{BundledFlag, Piped};
+use super::convert::forms;
 use super::data_flags::{self, DataFlags, named};
 use super::failure::Failure;
 use super::machines::Machines;
@@ -12,7 +13,7 @@ use super::simulate::SimulateFlags;
 use super::watch::Screen;
 use super::{command, note, page, print_config, show, signals};
 use dmran::model::Kind;
-use dmran::scorer::Model;
+use dmran::scorer::{Model, Precision};
 use dmran::train::memory::{Bytes, peak_so_far};
 use dmran::train::ranks::Team;
 use dmran::train::session::{Base, Note, Weight};
@@ -37,6 +38,10 @@ pub struct Args {
     /// Where the model goes (dmran alone) [default: model.dmran, in the run folder if there is one]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// How the tables of items and categories are stored in the model file: in full, or rounded as dmran convert does it;
+    /// all figures are those of f32
+    #[arg(long, value_name = "FORM", value_parser = forms(), default_value = "f32")]
+    table: Precision,
     /// Where a page about the run goes, to be looked at with a browser [default: report.html in the run folder, if there
     /// is one]
     #[arg(long, value_name = "FILE")]
@@ -155,7 +160,7 @@ fn train(args: &Args, team: Team) -> Result<(), Failure> {
     let resumed = run.resume();
     say(run.take_notes());
     resumed?;
-    let done = to.as_deref().and_then(|to| run::done(&run, to, tell));
+    let done = to.as_deref().and_then(|to| run::done(&run, to, args.table, tell));
     // Rank 0 knows, the others hear it.
     if run.fit.trainer.team_mut().most(u32::from(done.is_some())) > 0 {
         return Ok(done.map_or(Ok(()), |text| writeln!(out, "{text}"))?);
@@ -182,7 +187,10 @@ fn train(args: &Args, team: Team) -> Result<(), Failure> {
     piped.refuse(Duration::ZERO)?;
     let card = run.card(&figures)?;
     let model = to.as_ref().map(|_| run.model(card.clone())).transpose()?;
-    let saved = to.as_deref().zip(model.as_ref()).map(|(to, model)| save(model, to));
+    let saved = to.as_deref().zip(model.as_ref()).map(|(to, model)| match args.table {
+        Precision::F32 => save(model, to),
+        table => save(&model.clone().with_precision(table), to),
+    });
     writeln!(out)?;
     if protocol.measures() {
         write!(out, "{}", show::table(&show::columns(kind.title(), &figures, &rivals)))?;
@@ -258,6 +266,12 @@ fn outputs(args: &Args, config: &Config) -> Result<(Option<PathBuf>, Option<Path
             "--out {}: the model file holds dmran alone; {kind} is trained and measured, and with --run its checkpoints \
              hold it",
             out.display()
+        )));
+    }
+    if args.table != Precision::F32 && kind != Kind::Dmran {
+        return Err(Failure::Input(format!(
+            "--table {}: {kind} has no model file, which holds dmran alone",
+            args.table
         )));
     }
     let like = args.base.like();

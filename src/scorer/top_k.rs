@@ -109,8 +109,10 @@ impl User<'_> {
     }
 
     /// The `k` best of the items `among`, ascending, each once, as `rules` would have them if they offered no others.
-    #[cfg(feature = "train")]
-    pub(crate) fn top_k_of(&mut self, k: usize, among: &[u32], rules: &Rules, best: &mut Vec<Scored>) {
+    ///
+    /// # Panics
+    /// If one of them is no item of the model.
+    pub fn top_k_of(&mut self, k: usize, among: &[u32], rules: &Rules, best: &mut Vec<Scored>) {
         self.choose(k, rules, Some(among), |_| true, best);
     }
 

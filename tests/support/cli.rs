@@ -1,5 +1,4 @@
 //! Runs the program in a folder of its own, on small generated logs.
-#![allow(dead_code)] // each test file uses a part of it
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

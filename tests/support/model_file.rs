@@ -2,7 +2,8 @@
 #![allow(dead_code, unused_imports, unused_macros)] // each test file uses a part of it
 
 use dmran::scorer::{
-    Card, Counts, Ids, Metric, Model, ModelFileError, ModelParts, Settings, expected_tensors, repair_checksums,
+    Card, Counts, Ids, Metric, Model, ModelFileError, ModelParts, Precision, Settings, expected_tensors,
+    repair_checksums,
 };
 
 pub const HEADER: usize = 64;
@@ -88,6 +89,11 @@ pub fn small_model() -> Model {
 
 pub fn small_file() -> Vec<u8> {
     small_model().to_bytes()
+}
+
+/// The small model with its tables in each form.
+pub fn small_models() -> impl Iterator<Item = Model> {
+    Precision::ALL.iter().map(|precision| small_model().with_precision(*precision))
 }
 
 /// The number of an index entry with this name.
