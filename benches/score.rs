@@ -7,37 +7,41 @@
 #[path = "score/catalogue.rs"]
 mod catalogue;
 
-use catalogue::{candidates, history, model, scorer};
+use catalogue::{candidates, everyday, history, model, scorer};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use dmran::scorer::{Head, Precision, Scorer, ScorerOptions, Scratch};
+use dmran::scorer::{Head, Precision, Proposer, Rules, Scorer, ScorerOptions, Scratch};
 use std::hint::black_box;
 
 fn bench(c: &mut Criterion) {
-    let (events, now) = history();
     for &head in Head::ALL {
-        let scorer = scorer(head, ScorerOptions::default());
-        let (mut scratch, mut best) = (Scratch::new(), Vec::new());
-        let mut group = c.benchmark_group(format!("score/{head}"));
-        group.sample_size(20);
-        group.bench_function("encode", |b| {
-            b.iter(|| black_box(scorer.encode(&events, now, &mut scratch).unknown()));
-        });
-        for n in [1, 100, 1000] {
-            let (candidates, mut scores) = (candidates(n), vec![0.0; n]);
-            group.throughput(Throughput::Elements(n as u64));
-            group.bench_with_input(BenchmarkId::new("encode and score", n), &candidates, |b, candidates| {
-                b.iter(|| scorer.encode(&events, now, &mut scratch).score(candidates, black_box(&mut scores)));
-            });
-        }
-        group.throughput(Throughput::Elements(catalogue::ITEMS as u64));
-        group.bench_function("encode and top 10 of all", |b| {
-            b.iter(|| {
-                scorer.encode(&events, now, &mut scratch).top_k(10, &[], &mut best);
-                black_box(best.len())
-            });
-        });
-        group.finish();
+        calls(c, head.name(), &scorer(head, ScorerOptions::default()));
     }
+    calls(c, "everyday", &everyday(ScorerOptions::default()));
+}
+
+fn calls(c: &mut Criterion, name: &str, scorer: &Scorer) {
+    let (events, now) = history();
+    let (mut scratch, mut best) = (Scratch::new(), Vec::new());
+    let mut group = c.benchmark_group(format!("score/{name}"));
+    group.sample_size(20);
+    group.bench_function("encode", |b| {
+        b.iter(|| black_box(scorer.encode(&events, now, &mut scratch).unknown()));
+    });
+    for n in [1, 100, 1000] {
+        let (candidates, mut scores) = (candidates(n), vec![0.0; n]);
+        group.throughput(Throughput::Elements(n as u64));
+        group.bench_with_input(BenchmarkId::new("encode and score", n), &candidates, |b, candidates| {
+            b.iter(|| scorer.encode(&events, now, &mut scratch).score(candidates, black_box(&mut scores)));
+        });
+    }
+    group.throughput(Throughput::Elements(catalogue::ITEMS as u64));
+    group.bench_function("encode and top 10 of all", |b| {
+        b.iter(|| {
+            scorer.encode(&events, now, &mut scratch).top_k(10, &[], &mut best);
+            black_box(best.len())
+        });
+    });
+    group.finish();
 }
 
 /// A catalogue beyond the caches, in each form of its table.
@@ -59,6 +63,20 @@ fn tables(c: &mut Criterion) {
             });
         });
     }
+    let of = |precision| {
+        let model = model(Head::Mean, items).with_precision(precision);
+        Scorer::with_options(model, ScorerOptions::default()).expect("a level of this CPU")
+    };
+    let (small, exact) = (of(Precision::Int8), of(Precision::F32));
+    let proposer = Proposer::new(&small, &exact, Proposer::DEFAULT).expect("the same items");
+    let (mut scratch, mut best, rules) = (Scratch::new(), Vec::new(), Rules::default());
+    group.bench_function("int8 proposes 100, f32 ranks them", |b| {
+        b.iter(|| {
+            let proposed = proposer.propose(&events, now, 10, &rules, &[]);
+            exact.encode(&events, now, &mut scratch).top_k_of(10, &proposed, &rules, &mut best);
+            black_box(best.len())
+        });
+    });
     group.finish();
 }
 

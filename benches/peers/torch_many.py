@@ -15,28 +15,19 @@ import torch.nn.functional as F
 threads, mode, sizes = int(sys.argv[1]), sys.argv[2], [int(n) for n in sys.argv[3:]]
 torch.set_num_threads(threads)
 torch.set_num_interop_threads(1)
+from dmran_everyday import everyday as everyday_model, gated, items_of, users as everyday_users  # noqa: E402
 from dmran_torch import DMRAN, make_batch  # noqa: E402
 
-BATCH, N, NEGATIVES, CATEGORIES = 256, 50, 1024, 250
+BATCH, N, NEGATIVES = 256, 50, 1024
 everyday, sampled = mode == "everyday", mode == "sampled-softmax"
 
 
 def users(model, batch):
     hist, buckets, mask = batch
-    v = model.items(hist)
     if everyday:
-        v = F.dropout(v, 0.4)
-        h = model.embed(v, model.T(buckets))
-        _, m = model.ila(h, mask)
-        last = h[torch.arange(BATCH), mask.sum(1) - 1]
-        m = torch.cat([m, last.unsqueeze(1)], 1)
-        mhat = model.post_block(m, model.flsa(m))
-    else:
-        _, m, mhat = model.encode(v, model.T(buckets), mask)
-    h, hh = m.mean(1), mhat.mean(1)
-    gate = torch.sigmoid(model.Wf1(h) + model.Wf2(hh))
-    u = gate * h + (1 - gate) * hh
-    return u + model.Wr(mhat.flatten(1)) if everyday else u
+        return everyday_users(model, hist, buckets, mask, dropout=0.4)
+    _, m, mhat = model.encode(model.items(hist), model.T(buckets), mask)
+    return gated(model, m, mhat)
 
 
 def loss_of(model, batch, target):
@@ -47,18 +38,13 @@ def loss_of(model, batch, target):
         logits = u @ model.items(shared).T + model.bias(shared).squeeze(-1)
         logits = logits.masked_fill(shared == target.unsqueeze(1), -1e30)
         return F.cross_entropy(torch.cat([own.unsqueeze(1), logits], 1), torch.zeros_like(target))
-    items = model.V.weight
-    if everyday:
-        items = torch.cat([items, model.C.weight[model.cat_of]], 1)
+    items = items_of(model) if everyday else model.V.weight
     return F.cross_entropy(u @ items.T + model.bias.weight.squeeze(-1), target)
 
 
 for items in sizes:
     torch.manual_seed(0)
-    hops = 5 if everyday else 10
-    model = DMRAN(items, d=128, r=hops, n_cats=CATEGORIES if everyday else 0, post=True, d_ff=32, sparse=sampled)
-    if everyday:
-        model.Wr = torch.nn.Linear(128 * (hops + 1), 128, bias=False)
+    model = everyday_model(items, sparse=False) if everyday else DMRAN(items, d=128, r=10, post=True, d_ff=32, sparse=sampled)
     tables = [p for k, p in model.named_parameters() if k in ("V.weight", "C.weight", "bias.weight")]
     if sampled:
         optimizers = [torch.optim.SparseAdam(tables, lr=1e-5), torch.optim.Adam(model.dense_weights(), lr=1e-5)]

@@ -1,7 +1,8 @@
 //! A model of random weights with as many items as the Amazon Electronics log, and a user of 50 events.
 
 use dmran::scorer::{
-    Block, Card, Counts, Event, Head, Ids, Model, ModelParts, Scorer, ScorerOptions, Settings, expected_tensors,
+    Block, Card, Counts, Event, Head, Ids, LastEvent, Model, ModelParts, Scorer, ScorerOptions, Settings,
+    expected_tensors,
 };
 
 /// Items.
@@ -15,13 +16,29 @@ pub fn scorer(head: Head, options: ScorerOptions) -> Scorer {
 
 /// Such a model of some number of items, at least [`ITEMS`] if [`history`] and [`candidates`] are for it.
 pub fn model(head: Head, items: usize) -> Model {
-    let settings = Settings { head, block: Block::Plain, ..Settings::default() };
+    model_of(Settings { head, block: Block::Plain, ..Settings::default() }, items, 0)
+}
+
+/// A scorer with the default preset's settings.
+pub fn everyday(options: ScorerOptions) -> Scorer {
+    let settings = Settings {
+        hops: 5,
+        last: LastEvent::Row,
+        head: Head::Rows,
+        block: Block::Transformer,
+        categories: true,
+        ..Settings::default()
+    };
+    Scorer::with_options(model_of(settings, ITEMS, 250), options).expect("a level of this CPU")
+}
+
+fn model_of(settings: Settings, items: usize, categories: usize) -> Model {
     let mut state = 1u32;
     let mut weight = |scale: f32| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         ((state >> 8) as f32 / (1 << 23) as f32 - 1.0) * scale
     };
-    let counts = Counts { items, categories: 0 };
+    let counts = Counts { items, categories };
     let tensors = expected_tensors(&settings, counts)
         .into_iter()
         .map(|spec| {
@@ -34,8 +51,11 @@ pub fn model(head: Head, items: usize) -> Model {
     let parts = ModelParts {
         settings,
         items: names,
-        categories: Ids::default(),
-        item_category: Vec::new(),
+        categories: Ids::from_sorted((0..categories).map(|i| format!("C{i:03}"))).expect("sorted"),
+        item_category: (0..items as u32)
+            .map(|i| i % categories.max(1) as u32)
+            .take(items * categories.min(1))
+            .collect(),
         card: Card::default(),
         tensors,
     };

@@ -18,13 +18,13 @@
 //! therefore gives equal bits at one level, which `tests/score.rs` demands.
 
 mod ahead;
-mod compact;
 mod dims;
 mod few;
 mod kernels;
+mod stored;
 mod tables;
 
-pub use compact::{CompactRows, fixed_compact};
+pub use stored::{Second, StoredRows, fixed_stored};
 
 use crate::level::Level;
 use crate::segment;

@@ -6,7 +6,7 @@ mod random;
 mod shared;
 
 use dmran_kernels::pooling::{self, Mask, Pool};
-use dmran_kernels::score::{self, Candidates, CompactRows, Feature, Vanilla};
+use dmran_kernels::score::{self, Candidates, Feature, Second, StoredRows, Vanilla};
 use dmran_kernels::{Level, gate, naive};
 use random::{Random, bits, worst};
 
@@ -172,13 +172,13 @@ fn compact_rows_match_the_naive_twin_and_have_the_bits_of_widened_ones() {
         for n in COUNTS {
             let (halves, codes, scales, wide) = compact_rows(&mut random, d, n);
             let (hc, bias) = (random.vec(1 + d, 1.0), random.vec(n, 1.0));
-            let rows = [CompactRows::Bf16(&halves[1..]), CompactRows::Int8 { codes: &codes[1..], scales: &scales }];
+            let rows = [StoredRows::Bf16(&halves[1..]), StoredRows::Int8 { codes: &codes[1..], scales: &scales }];
             for (rows, wide) in rows.into_iter().zip(&wide) {
                 let mut truth = vec![9.0; n];
-                naive::score::fixed_compact(Level::Portable, &hc[1..], rows, &bias, &mut truth);
+                naive::score::fixed_stored(Level::Portable, &hc[1..], rows, None, &bias, &mut truth);
                 for &level in Level::available() {
                     let (mut ours, mut widened) = (vec![8.0; n], vec![7.0; n]);
-                    score::fixed_compact(level, &hc[1..], rows, &bias, &mut ours);
+                    score::fixed_stored(level, &hc[1..], rows, None, &bias, &mut ours);
                     assert!(worst(&ours, &truth) <= BOUND, "{level} d={d} n={n}");
                     score::fixed(level, &hc[1..], wide[..].into(), &bias, &mut widened);
                     assert_eq!(bits(&ours), bits(&widened), "{level} d={d} n={n}");
@@ -186,6 +186,48 @@ fn compact_rows_match_the_naive_twin_and_have_the_bits_of_widened_ones() {
             }
         }
     }
+}
+
+#[test]
+fn rows_with_a_second_part_have_the_bits_of_whole_ones() {
+    let mut random = Random::new(5);
+    for (own, behind) in [(16, 1), (16, 16), (32, 6), (64, 64), (48, 33)] {
+        for n in COUNTS {
+            let (halves, codes, scales, [wide, scaled]) = compact_rows(&mut random, own, n);
+            let (hc, bias, plain) =
+                (random.vec(1 + own + behind, 1.0), random.vec(n, 1.0), random.vec(1 + n * own, 1.0));
+            let table = random.vec(5 * behind + 1, 1.0);
+            let of: Vec<u32> = (0..n as u32).map(|i| i * 7 % 5).collect();
+            let second = Second { table: &table[1..], width: behind, of: &of };
+            let rows = [
+                (StoredRows::F32(&plain[1..]), &plain[1..]),
+                (StoredRows::Bf16(&halves[1..]), &wide[..]),
+                (StoredRows::Int8 { codes: &codes[1..], scales: &scales }, &scaled[..]),
+            ];
+            for (rows, own_part) in rows {
+                let part =
+                    |i: usize| [&own_part[i * own..(i + 1) * own], &table[1..][of[i] as usize * behind..][..behind]];
+                let whole: Vec<f32> = (0..n).flat_map(part).flatten().copied().collect();
+                let mut truth = vec![9.0; n];
+                naive::score::fixed_stored(Level::Portable, &hc[1..], rows, Some(second), &bias, &mut truth);
+                for &level in Level::available() {
+                    let (mut ours, mut joined) = (vec![8.0; n], vec![7.0; n]);
+                    score::fixed_stored(level, &hc[1..], rows, Some(second), &bias, &mut ours);
+                    assert!(worst(&ours, &truth) <= BOUND, "{level} {own}+{behind} n={n}");
+                    score::fixed(level, &hc[1..], whole[..].into(), &bias, &mut joined);
+                    assert_eq!(bits(&ours), bits(&joined), "{level} {own}+{behind} n={n}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "a second part behind 17 numbers")]
+fn a_second_part_in_the_middle_of_a_vector_is_refused() {
+    let second = Second { table: &[0.0; 3], width: 3, of: &[0] };
+    let rows = StoredRows::F32(&[0.0; 17]);
+    score::fixed_stored(Level::Portable, &[0.0; 20], rows, Some(second), &[0.0], &mut [0.0]);
 }
 
 #[test]
@@ -197,10 +239,10 @@ fn extreme_codes_are_widened_exactly_and_nan_stays_in_its_row() {
     halves[d + 16] = 0x7fc0;
     for &level in Level::available() {
         let mut score = [9.0; 3];
-        let rows = CompactRows::Int8 { codes: &codes, scales: &[1.0, 1.0, f32::NAN] };
-        score::fixed_compact(level, &ones, rows, &bias, &mut score);
+        let rows = StoredRows::Int8 { codes: &codes, scales: &[1.0, 1.0, f32::NAN] };
+        score::fixed_stored(level, &ones, rows, None, &bias, &mut score);
         assert!(score[..2] == [-128.0 * 17.0, 127.0 * 17.0] && score[2].is_nan(), "{level} {score:?}");
-        score::fixed_compact(level, &ones, CompactRows::Bf16(&halves), &bias, &mut score);
+        score::fixed_stored(level, &ones, StoredRows::Bf16(&halves), None, &bias, &mut score);
         assert!(score[0] == 17.0 && score[1].is_nan() && score[2] == 17.0, "{level} {score:?}");
     }
 }
@@ -208,8 +250,8 @@ fn extreme_codes_are_widened_exactly_and_nan_stays_in_its_row() {
 #[test]
 #[should_panic(expected = "scales of 2 candidates")]
 fn compact_rows_without_their_scales_are_refused() {
-    let rows = CompactRows::Int8 { codes: &[0; 4], scales: &[1.0] };
-    score::fixed_compact(Level::Portable, &[0.0; 2], rows, &[0.0; 2], &mut [0.0; 2]);
+    let rows = StoredRows::Int8 { codes: &[0; 4], scales: &[1.0] };
+    score::fixed_stored(Level::Portable, &[0.0; 2], rows, None, &[0.0; 2], &mut [0.0; 2]);
 }
 
 #[test]

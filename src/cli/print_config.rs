@@ -5,7 +5,7 @@ use dmran::train::config::described::{SETTINGS, Setting};
 
 /// What each setting is that [`SETTINGS`] has not, by section and key.
 const COMMENTS: &[(&str, &str)] = &[
-    ("preset", "where the settings started from: paper, auc, everyday"),
+    ("preset", "where the settings started from: paper, auc, everyday, balanced, large-batch"),
     ("data.format", "auto, csv, tsv, jsonl, amazon, sequences, parquet"),
     ("data.time_unit", "seconds, milliseconds, microseconds, nanoseconds"),
     ("data.time_format", "how times are written, for strptime; left out: numbers or ISO dates"),

@@ -27,8 +27,8 @@ pub struct RecipeFlags {
     /// Settings as TOML; flags win over it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Named settings that the file and the flags change: paper, auc, everyday (the default), or large-batch (everyday in batches of
-    /// 1,024)
+    /// Named settings that the file and the flags change: paper, auc, everyday (the default), balanced (DMRAN's best AUC beside
+    /// nearly its best top ten), or large-batch (everyday in batches of 1,024)
     #[arg(long, value_parser = named::<Preset>())]
     pub preset: Option<Preset>,
 }

@@ -49,7 +49,7 @@ const MOST_POPULAR: Entry = Entry {
     title: "most popular",
     help: "every item by how often it occurs: nothing is trained",
     build: None,
-    recipes: Recipes { paper: &[], auc: &[], everyday: &[] },
+    recipes: Recipes { paper: &[], auc: &[], everyday: &[], balanced: &[] },
     paper: [None, None],
 };
 
@@ -85,6 +85,8 @@ pub struct Recipes {
     pub auc: &'static [&'static str],
     /// On top of `auc`: the best that was found for the top ten.
     pub everyday: &'static [&'static str],
+    /// On top of `everyday`: the best top ten that does not cost the AUC.
+    pub balanced: &'static [&'static str],
 }
 
 impl Kind {

@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use dmran_kernels::score::CompactRows;
+use dmran_kernels::score::StoredRows;
 
 use super::aligned::Aligned;
 use crate::spec::UnknownName;
@@ -69,7 +69,7 @@ impl FromStr for Precision {
     }
 }
 
-/// Rows in fewer bytes, as [`CompactRows`] has them.
+/// Rows in fewer bytes, as [`StoredRows`] has them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Compact {
     Bf16(Vec<u16>),
@@ -117,11 +117,11 @@ impl Compact {
     }
 
     /// Neighbouring rows of `width`.
-    pub fn rows(&self, range: Range<usize>, width: usize) -> CompactRows<'_> {
+    pub fn rows(&self, range: Range<usize>, width: usize) -> StoredRows<'_> {
         let numbers = range.start * width..range.end * width;
         match self {
-            Compact::Bf16(halves) => CompactRows::Bf16(&halves[numbers]),
-            Compact::Int8 { codes, scales } => CompactRows::Int8 { codes: &codes[numbers], scales: &scales[range] },
+            Compact::Bf16(halves) => StoredRows::Bf16(&halves[numbers]),
+            Compact::Int8 { codes, scales } => StoredRows::Int8 { codes: &codes[numbers], scales: &scales[range] },
         }
     }
 }

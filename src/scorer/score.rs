@@ -118,11 +118,6 @@ impl Scorer {
 
     /// Scores of at most [`Scorer::block`] neighbouring items: read from the table in place, where there is one.
     pub(super) fn score_range(&self, user: &State, range: Range<usize>, scores: &mut [f32], work: &mut CandidateWork) {
-        let d = self.settings().d;
-        let c = match self.whole_table() {
-            Some(table) => table[range.start * d..range.end * d].into(),
-            None => self.gathered(user, range.clone(), &mut work.c),
-        };
         let bias = match self.item_biases() {
             Some(all) => &all[range.clone()],
             None => {
@@ -132,10 +127,15 @@ impl Scorer {
             }
         };
         let is_fixed = matches!(self.settings().head, Head::Mean | Head::Rows) && !user.items.is_empty();
-        if let Some(compact) = self.whole_compact_table().filter(|_| is_fixed) {
-            score::fixed_compact(self.level(), &user.h_c, compact.rows(range, d), bias, scores);
+        if let Some((rows, second)) = self.stored_rows(range.clone()).filter(|_| is_fixed) {
+            score::fixed_stored(self.level(), &user.h_c, rows, second, bias, scores);
             return;
         }
+        let d = self.settings().d;
+        let c = match self.whole_table() {
+            Some(table) => table[range.start * d..range.end * d].into(),
+            None => self.gathered(user, range.clone(), &mut work.c),
+        };
         self.score_block(user, c, Some(range.start), bias, scores, &mut work.head);
     }
 

@@ -2,12 +2,14 @@
 
 use std::error::Error;
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
+use dmran_kernels::score::{Second, StoredRows};
+use dmran_kernels::simd::LANES;
 use dmran_kernels::{Level, LevelError};
 
 use super::aligned::Aligned;
-use super::compact::Compact;
 use super::file::ModelFileError;
 use super::ids::Ids;
 use super::item_rows::{Categories, ItemRows};
@@ -22,8 +24,8 @@ use crate::spec::settings::Settings;
 ///
 /// On one [`Level`] all scores have the bits of the training forward pass (fused engine).
 ///
-/// **Memory.** Embedding tables are used where the [`Model`] has them (with categories an item's two halves are put
-/// side by side per block of candidates, never as a whole table); dense weights are held twice, as in the file and
+/// **Memory.** Embedding tables are used where the [`Model`] has them (with categories an item's two halves are read
+/// where they stand, or put side by side per block of candidates, never as a whole table); dense weights are held twice, as in the file and
 /// packed. Of each item the first product of eq 7 is computed ahead, which saves a quarter of the time of encoding
 /// and takes d floats an item; [`ScorerOptions::precompute`] tells when, and does without.
 #[derive(Debug, Clone)]
@@ -221,8 +223,19 @@ impl Scorer {
         self.c.is_none().then(|| self.model.tensors()[self.v].values())
     }
 
-    /// The same in fewer bytes, where the file has them so.
-    pub(super) fn whole_compact_table(&self) -> Option<&Compact> {
-        self.model.tensors()[self.v].compact().filter(|_| self.c.is_none())
+    /// The rows of neighbouring items as they are stored, and what stands behind them, where a kernel reads them so: in fewer
+    /// bytes than [`Self::whole_table`] has.
+    pub(super) fn stored_rows(&self, range: Range<usize>) -> Option<(StoredRows<'_>, Option<Second<'_>>)> {
+        let rows = self.item_rows();
+        let own = &self.model.tensors()[self.v];
+        let second = rows.categories.map(|c| Second { table: c.table, width: c.width, of: &c.of[range.clone()] });
+        match own.compact() {
+            _ if second.is_some() && !rows.width.is_multiple_of(LANES) => None,
+            Some(compact) => Some((compact.rows(range, rows.width), second)),
+            None => {
+                let numbers = range.start * rows.width..range.end * rows.width;
+                second.is_some().then(|| (StoredRows::F32(&rows.items[numbers]), second))
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::{gate, pooling};
 use crate::Level;
 use crate::pooling::{Mask, Pool};
-use crate::score::{Candidates, CompactRows, Vanilla};
+use crate::score::{Candidates, Second, StoredRows, Vanilla};
 
 /// See [`crate::score::vanilla`].
 pub fn vanilla(level: Level, user: &Vanilla, c: Candidates, bias: &[f32], score: &mut [f32], _scratch: &mut [f32]) {
@@ -32,16 +32,24 @@ pub fn fixed(level: Level, hc: &[f32], c: Candidates, bias: &[f32], score: &mut 
     }
 }
 
-/// See [`crate::score::fixed_compact`].
-pub fn fixed_compact(level: Level, hc: &[f32], c: CompactRows, bias: &[f32], score: &mut [f32]) {
-    let d = hc.len();
-    let wide: Vec<f32> = match c {
-        CompactRows::Bf16(rows) => rows.iter().map(|&half| f32::from_bits(u32::from(half) << 16)).collect(),
-        CompactRows::Int8 { codes, scales } => {
-            codes.iter().enumerate().map(|(at, &code)| scales[at / d] * f32::from(code)).collect()
+/// See [`crate::score::fixed_stored`].
+pub fn fixed_stored(level: Level, hc: &[f32], c: StoredRows, second: Option<Second>, bias: &[f32], score: &mut [f32]) {
+    let (n, width) = (bias.len(), hc.len() - second.map_or(0, |second| second.width));
+    let own: Vec<f32> = match c {
+        StoredRows::F32(rows) => rows.to_vec(),
+        StoredRows::Bf16(rows) => rows.iter().map(|&half| f32::from_bits(u32::from(half) << 16)).collect(),
+        StoredRows::Int8 { codes, scales } => {
+            codes.iter().enumerate().map(|(at, &code)| scales[at / width] * f32::from(code)).collect()
         }
     };
-    fixed(level, hc, wide[..].into(), bias, score);
+    let mut whole = Vec::new();
+    for i in 0..n {
+        whole.extend_from_slice(&own[i * width..(i + 1) * width]);
+        if let Some(Second { table, width, of }) = second {
+            whole.extend_from_slice(&table[of[i] as usize * width..][..width]);
+        }
+    }
+    fixed(level, hc, whole[..].into(), bias, score);
 }
 
 /// One candidate's weights over the rows of `x`, and their weighted sum.

@@ -22,7 +22,7 @@ class Model:
         ``"bpr-mf"``, ``"most-popular"``. Rivals are trained and measured (:attr:`report_`); only dmran recommends, is
         saved and explains.
     preset : str
-        What the settings start from: ``"everyday"``, ``"auc"``, ``"paper"`` or ``"large-batch"``.
+        What the settings start from: ``"everyday"``, ``"balanced"``, ``"auc"``, ``"paper"`` or ``"large-batch"``.
     **settings
         Any setting of the TOML file by its name: ``epochs=3``, ``d=64``, ``loss="sampled-softmax"``, ``head="vanilla"``,
         ``seed=7``, ``threads=2``, ``protocol="time"``, ``k=[5, 10]``, ``k_core_users=5``. ``dmran train --print-config``
