@@ -107,16 +107,16 @@ pub struct Recommender<'a> {
 impl<'a> Recommender<'a> {
     /// Makes ready what all users share.
     pub fn new(scorer: &'a Scorer, options: Options) -> Recommender<'a> {
-        let proposes = scorer.has_user_vectors() && options.rules.cap(scorer.model()).is_none();
-        let slack = proposes.then(|| Slack::of(&scorer.item_rows(), options.rules.offered()));
-        let options = Options { k: options.k.min(scorer.items().len()), ..options };
-        Recommender { scorer, options, proposer: None, slack, benches: Pool::default() }
+        Recommender::proposed_by(None, scorer, options)
     }
 
-    /// Of all items the scorer ranks those alone that `proposer` proposes, with any head; it says how many, too.
-    #[must_use]
-    pub fn proposed_by(self, proposer: &'a Proposer<'a>) -> Recommender<'a> {
-        Recommender { proposer: Some(proposer), slack: None, ..self }
+    /// The same, where of all items the scorer ranks those alone that `proposer`, if there is one, proposes; it says how many, too.
+    /// Rules with a cap a category are left to the scorer alone: who is the best of a category must not be decided by others' scores.
+    pub fn proposed_by(proposer: Option<&'a Proposer<'a>>, scorer: &'a Scorer, options: Options) -> Recommender<'a> {
+        let proposes = proposer.is_none() && scorer.has_user_vectors() && options.rules.cap(scorer.model()).is_none();
+        let slack = proposes.then(|| Slack::of(&scorer.item_rows(), options.rules.offered()));
+        let options = Options { k: options.k.min(scorer.items().len()), ..options };
+        Recommender { scorer, options, proposer, slack, benches: Pool::default() }
     }
 
     /// The scorer.
@@ -143,7 +143,8 @@ impl<'a> Recommender<'a> {
     fn proposes(&self) -> Option<usize> {
         let k = self.options.k;
         let own = || self.options.shortlist.filter(|_| !self.scorer.has_user_vectors()).map(|most| most.max(k));
-        self.proposer.map(|proposer| proposer.most(k)).or_else(own)
+        let most = self.proposer.map(|proposer| proposer.most(k)).or_else(own);
+        most.filter(|_| self.options.rules.cap(self.scorer.model()).is_none())
     }
 
     fn in_chunks<'c>(&self, contexts: &'c [Context<'c>], of: impl Fn(&'c [Context<'c>]) -> Vec<List>) -> Vec<List> {

@@ -209,7 +209,8 @@ impl Request {
         match &self.candidates {
             None => {
                 let (k, mut ranked) = (self.k.unwrap_or(DEFAULT_K), Vec::new());
-                match proposer {
+                // A proposal under a cap would decide by the proposer's scores who is the best of a category.
+                match proposer.filter(|_| rules.cap(scorer.model()).is_none()) {
                     None => user.top_k_by(k, &rules, &exclude, &mut ranked),
                     Some(proposer) => {
                         let proposed = proposer.propose(&events, now, k, &rules, &exclude);

@@ -1,4 +1,4 @@
-/* Compiled and run by tests/capi.rs: capi MODEL. Prints `item score` lines of the five best items for a fixed history,
+/* Compiled and run by tests/scorer/capi.rs: capi MODEL. Prints `item score` lines of the five best items for a fixed history,
  * after checking what a caller can get wrong. */
 #include "dmran.h"
 

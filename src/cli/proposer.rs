@@ -1,14 +1,22 @@
 //! A second model file, which proposes what the first one ranks.
 
 use super::failure::{Failure, unreadable};
-use dmran::scorer::{Model, Proposer, Scorer};
+use dmran::scorer::{Model, Proposer, Scorer, ScorerOptions};
 use std::path::{Path, PathBuf};
+
+/// A shortlist of nothing is refused.
+pub fn check(shortlist: Option<usize>) -> Result<(), Failure> {
+    match shortlist {
+        Some(0) => Err(Failure::input("--shortlist 0 proposes nothing; give some hundred")),
+        _ => Ok(()),
+    }
+}
 
 /// Flags of commands that rank all items.
 #[derive(clap::Args, Debug)]
 pub struct ProposerFlags {
     /// A model with smaller tables, made of this one by dmran convert: it proposes items (--shortlist), and MODEL ranks
-    /// these alone. With --map MODEL's tables stay on the disk
+    /// these alone. With --map MODEL's tables need not stay in memory
     #[arg(long, value_name = "FILE")]
     proposer: Option<PathBuf>,
 }
@@ -23,7 +31,9 @@ impl ProposerFlags {
     pub fn load(&self) -> Result<Option<Scorer>, Failure> {
         let load = |path| Model::load(path).map_err(unreadable(path));
         let model = self.path().map(load).transpose()?;
-        Ok(model.map(Scorer::new).transpose()?)
+        // Who proposes encodes a user a list, and is there to take little room.
+        let options = ScorerOptions { precompute: Some(false), ..ScorerOptions::default() };
+        Ok(model.map(|model| Scorer::with_options(model, options)).transpose()?)
     }
 
     /// What proposes to `exact`, which is `model`'s: `shortlist` items, or as many as is usual.

@@ -114,9 +114,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.part.is_some() && !args.all {
         return Err(Failure::input("--part is a part of all users: give --all in place of --user"));
     }
-    if args.shortlist == Some(0) {
-        return Err(Failure::input("--shortlist 0 proposes nothing; give some hundred"));
-    }
+    super::proposer::check(args.shortlist)?;
+    let small = args.proposer.load()?;
     let rules = args.rules.rules(&model)?;
     let opened = data_flags::open(files, &config.data)?;
     let users = asked_for(args, &opened.log, &opened.name)?;
@@ -140,13 +139,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         )));
     }
     let options = Options { k: args.k, rules, shortlist: args.shortlist };
-    let small = args.proposer.load()?;
     let proposer = args.proposer.proposer(small.as_ref(), (crew.scorer(), args.model.path()), args.shortlist)?;
-    let recommender = crew.install(|| Recommender::new(crew.scorer(), options.clone()));
-    let recommender = match &proposer {
-        Some(proposer) => recommender.proposed_by(proposer),
-        None => recommender,
-    };
+    let recommender = crew.install(|| Recommender::proposed_by(proposer.as_ref(), crew.scorer(), options.clone()));
     if args.shortlist.is_some() && proposer.is_none() && crew.scorer().has_user_vectors() {
         note(
             "note: --shortlist: the model's head is mean, which ranks all items as fast as it proposes some; all are ranked",

@@ -68,7 +68,7 @@ pub fn done(run: &Run<'_>, out: &Path, table: Precision, tell: impl Fn(String)) 
     if Model::load(out).is_ok_and(|model| run.made(&model) && model.precision() == table) {
         return Some(format!("{finished}\nThe model is in {}.", out.display()));
     }
-    tell(format!("{finished} Its model is not in {}: writing it", out.display()));
+    tell(format!("{finished} Its model is not in {} with tables of {table}: writing it", out.display()));
     None
 }
 

@@ -61,7 +61,7 @@ impl<'a> Proposer<'a> {
         if small.categories() != large.categories() || small.item_category() != large.item_category() {
             return Err(ProposerError::Categories);
         }
-        Ok(Proposer { scorer, most, scratches: Mutex::default() })
+        Ok(Proposer { scorer, most: most.min(large.items().len()), scratches: Mutex::default() })
     }
 
     /// The scorer that proposes.
@@ -69,13 +69,14 @@ impl<'a> Proposer<'a> {
         self.scorer
     }
 
-    /// How many items are proposed where `k` are asked for.
+    /// How many items are proposed where `k` are asked for; never more than there are, unless `k` is.
     pub fn most(&self, k: usize) -> usize {
         self.most.max(k)
     }
 
     /// The items proposed for a user (see [`Scorer::encode`]) who asks for the `k` best under `rules`, without those of
-    /// `exclude`; in ascending order.
+    /// `exclude`; in ascending order. They are the best by the scorer's own head. (Module `batch` proposes to many users at once by
+    /// the vectors of their readings, which with the heads `vanilla` and `atrank` is another order.)
     pub fn propose<I: ItemKey>(
         &self,
         history: &[Event<I>],

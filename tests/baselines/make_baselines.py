@@ -1,7 +1,7 @@
 """Writes what independent PyTorch models give for the baselines: weights, inputs, scores, loss terms, all gradients.
 
 Run it in a Python with torch (CPU) and numpy: `python make_baselines.py`. It writes one file for each
-model and case beside itself; `tests/baselines.rs` compares both engines with them.
+model and case beside itself; `tests/training/models.rs` compares both engines with them.
 
 The models here are padded and masked, in float64, and use PyTorch's own layers where it has them (nn.LSTM over packed
 sequences, conv1d, scaled_dot_product_attention, layer_norm), so that they share no code and no layout with the crate's.

@@ -1,4 +1,4 @@
-"""Softmax over the whole catalogue (eq 18, 19) in float64 PyTorch: losses and gradients for tests/cross_entropy.rs.
+"""Softmax over the whole catalogue (eq 18, 19) in float64 PyTorch: losses and gradients for tests/training/catalogue.rs.
 
 Usage: python make_cross_entropy.py [FOLDER]    (default: the script's own folder; needs torch)
 """

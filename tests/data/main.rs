@@ -4,7 +4,6 @@
 mod bad_input;
 mod delimited;
 mod formats;
-mod large;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod real;

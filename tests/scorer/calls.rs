@@ -4,8 +4,8 @@
 use crate::support::counting::allocations_here;
 use crate::support::model_file::{Mmix, parts, small_settings};
 use dmran::scorer::{
-    Block, Event, Head, Ids, Level, Model, ModelParts, ScoreError, Scored, Scorer, ScorerError, ScorerOptions, Scratch,
-    Settings, Variant, expected_tensors,
+    Block, Event, Head, Ids, Level, Model, ModelParts, Precision, ScoreError, Scored, Scorer, ScorerError,
+    ScorerOptions, Scratch, Settings, Variant, expected_tensors,
 };
 
 fn scorer(settings: Settings) -> Scorer {
@@ -178,6 +178,30 @@ fn top_k_is_the_head_of_all_scores_in_order() {
         assert_eq!(items(&best), odd[..30]);
         user.top_k_where(30, |item| item == 5, &mut best);
         assert_eq!(items(&best), [5]);
+    }
+}
+
+#[test]
+fn all_items_in_a_row_have_the_bits_of_items_by_their_indices_in_every_stored_form() {
+    // More than one block; wide enough that both parts of an item's vector are read where they stand.
+    const ITEMS: usize = 601;
+    for (d, categories) in [(32, true), (64, true), (48, true), (32, false)] {
+        for (&head, &precision) in Head::ALL.iter().flat_map(|head| Precision::ALL.iter().map(move |form| (head, form)))
+        {
+            let model = large(ITEMS, Settings { d, head, categories, ..small_settings() }).model().clone();
+            let scorer = Scorer::new(model.with_precision(precision)).unwrap();
+            let mut scratch = Scratch::new();
+            let history = history(&mut Mmix(5), 9, ITEMS);
+            let mut user = scorer.encode(&history, 700_000, &mut scratch);
+            let (mut all, mut listed) = (vec![1.0; ITEMS], vec![2.0; ITEMS]);
+            user.score_all(&mut all).unwrap();
+            // From the last to the first: no two are neighbours in the table's order.
+            let ids: Vec<u32> = (0..ITEMS as u32).rev().collect();
+            user.score(&ids, &mut listed).unwrap();
+            listed.reverse();
+            let bits = |scores: &[f32]| scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&all), bits(&listed), "{head} {precision} d={d} categories={categories}");
+        }
     }
 }
 

@@ -1,4 +1,6 @@
-//! A log of 1.7 million rows, the size of Amazon Electronics, in bounded memory.
+//! A log of 1.7 million rows, the size of Amazon Electronics, in bounded memory. A file of its own: the peak is that of the
+//! process.
+#![cfg(feature = "train")]
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
