@@ -52,9 +52,12 @@ fn tables(c: &mut Criterion) {
     let (events, now) = history();
     let mut group = c.benchmark_group(format!("score/mean/{items} items, top 10 of all"));
     group.sample_size(20).throughput(Throughput::Elements(items as u64));
-    for &precision in Precision::ALL {
+    let of = |precision| {
         let model = model(Head::Mean, items).with_precision(precision);
-        let scorer = Scorer::with_options(model, ScorerOptions::default()).expect("a level of this CPU");
+        Scorer::with_options(model, ScorerOptions::default()).expect("a level of this CPU")
+    };
+    for &precision in Precision::ALL {
+        let scorer = of(precision);
         let (mut scratch, mut best) = (Scratch::new(), Vec::new());
         group.bench_function(precision.name(), |b| {
             b.iter(|| {
@@ -63,10 +66,6 @@ fn tables(c: &mut Criterion) {
             });
         });
     }
-    let of = |precision| {
-        let model = model(Head::Mean, items).with_precision(precision);
-        Scorer::with_options(model, ScorerOptions::default()).expect("a level of this CPU")
-    };
     let (small, exact) = (of(Precision::Int8), of(Precision::F32));
     let proposer = Proposer::new(&small, &exact, Proposer::DEFAULT).expect("the same items");
     let (mut scratch, mut best, rules) = (Scratch::new(), Vec::new(), Rules::default());

@@ -135,7 +135,6 @@ pub mod metrics;
 pub mod model;
 #[cfg(feature = "train")]
 pub mod plot;
-#[cfg(feature = "train")]
 mod pool;
 #[cfg(feature = "train")]
 pub mod report;

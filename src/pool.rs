@@ -23,6 +23,7 @@ impl<T> Pool<T> {
     }
 
     /// Makes sure that so many threads find something, each put into shape by `fit`, so that lending makes nothing new.
+    #[cfg(feature = "train")]
     pub fn fill(&self, threads: usize, make: impl Fn() -> T, fit: impl FnMut(&mut T)) {
         let mut there = self.lock();
         let more = threads.saturating_sub(there.len());
@@ -31,6 +32,7 @@ impl<T> Pool<T> {
     }
 
     /// What the things that are not lent come to.
+    #[cfg(feature = "train")]
     pub fn sum(&self, of: impl Fn(&T) -> usize) -> usize {
         self.lock().iter().map(of).sum()
     }

@@ -4,14 +4,6 @@ use super::failure::{Failure, unreadable};
 use dmran::scorer::{Model, Proposer, Scorer, ScorerOptions};
 use std::path::{Path, PathBuf};
 
-/// A shortlist of nothing is refused.
-pub fn check(shortlist: Option<usize>) -> Result<(), Failure> {
-    match shortlist {
-        Some(0) => Err(Failure::input("--shortlist 0 proposes nothing; give some hundred")),
-        _ => Ok(()),
-    }
-}
-
 /// Flags of commands that rank all items.
 #[derive(clap::Args, Debug)]
 pub struct ProposerFlags {
@@ -27,8 +19,11 @@ impl ProposerFlags {
         self.proposer.as_deref()
     }
 
-    /// Reads it.
-    pub fn load(&self) -> Result<Option<Scorer>, Failure> {
+    /// Reads it; a shortlist of nothing is refused, with it or without.
+    pub fn load(&self, shortlist: Option<usize>) -> Result<Option<Scorer>, Failure> {
+        if shortlist == Some(0) {
+            return Err(Failure::input("--shortlist 0 proposes nothing; give some hundred"));
+        }
         let load = |path| Model::load(path).map_err(unreadable(path));
         let model = self.path().map(load).transpose()?;
         // Who proposes encodes a user a list, and is there to take little room.

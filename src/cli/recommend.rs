@@ -100,8 +100,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let usage = format!("dmran recommend {} LOG", args.model.path().display());
     let files = args.bundled.log(&args.files, &usage)?;
     let [allow, deny] = args.rules.files();
-    let [model_file, small] = [Some(args.model.path()), args.proposer.path()];
-    let inputs = [model_file, small, config.data.meta.as_deref(), args.exclude.as_deref(), allow, deny];
+    let [meta, exclude] = [&config.data.meta, &args.exclude].map(|path| path.as_deref());
+    let inputs = [Some(args.model.path()), args.proposer.path(), meta, exclude, allow, deny];
     let mut outputs = Outputs::beside(&args.files, inputs)?;
     let form = form(args)?;
     if let Some(out) = &args.out {
@@ -114,8 +114,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.part.is_some() && !args.all {
         return Err(Failure::input("--part is a part of all users: give --all in place of --user"));
     }
-    super::proposer::check(args.shortlist)?;
-    let small = args.proposer.load()?;
+    let small = args.proposer.load(args.shortlist)?;
     let rules = args.rules.rules(&model)?;
     let opened = data_flags::open(files, &config.data)?;
     let users = asked_for(args, &opened.log, &opened.name)?;

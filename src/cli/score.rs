@@ -55,9 +55,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let model = args.model.load()?;
     // It writes to standard output alone, which must not feed it with its own answers.
     Outputs::beside(&[], [Some(args.model.path()), args.proposer.path(), args.file.as_deref()])?;
+    let small = args.proposer.load(args.shortlist)?;
     let crew = Crew::new(model, args.threads.into(), args.model.lean)?;
-    super::proposer::check(args.shortlist)?;
-    let small = args.proposer.load()?;
     let proposer = args.proposer.proposer(small.as_ref(), (crew.scorer(), args.model.path()), args.shortlist)?;
     let (input, name): (Box<dyn Read>, String) = match &args.file {
         Some(file) if file != Path::new("-") => {

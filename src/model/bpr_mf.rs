@@ -16,7 +16,7 @@ pub const ENTRY: Entry = Entry {
     title: "BPR-MF",
     help: "a vector for each user; histories are not read",
     build: Some(|settings, sizes, start| Ok(Box::new(BprMf::new(settings, sizes, start)))),
-    recipes: Recipes { paper: &[ATRANK_CODE, PAIRWISE], auc: &[ADAM, AUC], everyday: &[], balanced: &[] },
+    recipes: Recipes { paper: &[ATRANK_CODE, PAIRWISE], auc: &[ADAM, AUC], ..Recipes::NONE },
     paper: [Some(0.8022), Some(0.6069)],
 };
 

@@ -45,4 +45,4 @@ patience = 2
 
 /// A rival of the paper as ATRank's code trains it. What a softmax gains for it has not been searched, so `everyday` is
 /// `auc`.
-pub(super) const RIVAL: Recipes = Recipes { paper: &[ATRANK_CODE], auc: &[ADAM], everyday: &[], balanced: &[] };
+pub(super) const RIVAL: Recipes = Recipes { paper: &[ATRANK_CODE], auc: &[ADAM], ..Recipes::NONE };

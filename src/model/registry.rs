@@ -49,7 +49,7 @@ const MOST_POPULAR: Entry = Entry {
     title: "most popular",
     help: "every item by how often it occurs: nothing is trained",
     build: None,
-    recipes: Recipes { paper: &[], auc: &[], everyday: &[], balanced: &[] },
+    recipes: Recipes::NONE,
     paper: [None, None],
 };
 
@@ -87,6 +87,11 @@ pub struct Recipes {
     pub everyday: &'static [&'static str],
     /// On top of `everyday`: the best top ten that does not cost the AUC.
     pub balanced: &'static [&'static str],
+}
+
+impl Recipes {
+    /// The defaults with every preset.
+    pub const NONE: Recipes = Recipes { paper: &[], auc: &[], everyday: &[], balanced: &[] };
 }
 
 impl Kind {

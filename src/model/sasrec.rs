@@ -17,7 +17,7 @@ pub const ENTRY: Entry = Entry {
     title: "SASRec",
     help: "causal self-attention, every event a target",
     build: Some(|settings, sizes, start| Ok(Box::new(SasRec::new(settings, sizes, start)?))),
-    recipes: Recipes { paper: &[PAPER], auc: &[], everyday: &[EVERYDAY], balanced: &[] },
+    recipes: Recipes { paper: &[PAPER], everyday: &[EVERYDAY], ..Recipes::NONE },
     paper: [None, None],
 };
 

@@ -2,11 +2,11 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 use super::encode::{Event, ItemKey, Scratch};
 use super::rules::Rules;
 use super::serve::Scorer;
+use crate::pool::Pool;
 
 /// A scorer that names the items worth a look by another one, most often the same model with smaller tables
 /// ([`Model::with_precision`](super::Model::with_precision)). The other one's [`User::top_k_of`](super::User::top_k_of)
@@ -17,7 +17,7 @@ use super::serve::Scorer;
 pub struct Proposer<'a> {
     scorer: &'a Scorer,
     most: usize,
-    scratches: Mutex<Vec<Scratch>>,
+    scratches: Pool<Scratch>,
 }
 
 /// Why one model cannot propose for another.
@@ -61,7 +61,7 @@ impl<'a> Proposer<'a> {
         if small.categories() != large.categories() || small.item_category() != large.item_category() {
             return Err(ProposerError::Categories);
         }
-        Ok(Proposer { scorer, most: most.min(large.items().len()), scratches: Mutex::default() })
+        Ok(Proposer { scorer, most: most.min(large.items().len()), scratches: Pool::default() })
     }
 
     /// The scorer that proposes.
@@ -85,12 +85,10 @@ impl<'a> Proposer<'a> {
         rules: &Rules,
         exclude: &[u32],
     ) -> Vec<u32> {
-        // A scratch means nothing between calls.
-        let scratches = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = scratches().pop().unwrap_or_default();
         let mut best = Vec::new();
-        self.scorer.encode(history, now, &mut scratch).top_k_by(self.most(k), rules, exclude, &mut best);
-        scratches().push(scratch);
+        self.scratches.with(Scratch::new, |scratch| {
+            self.scorer.encode(history, now, scratch).top_k_by(self.most(k), rules, exclude, &mut best);
+        });
         let mut items: Vec<u32> = best.iter().map(|one| one.item).collect();
         items.sort_unstable();
         items

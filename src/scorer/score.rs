@@ -126,8 +126,10 @@ impl Scorer {
                 bias
             }
         };
-        let is_fixed = matches!(self.settings().head, Head::Mean | Head::Rows) && !user.items.is_empty();
-        if let Some((rows, second)) = self.stored_rows(range.clone()).filter(|_| is_fixed) {
+        if self.has_user_vectors()
+            && !user.items.is_empty()
+            && let Some((rows, second)) = self.stored_rows(range.clone())
+        {
             score::fixed_stored(self.level(), &user.h_c, rows, second, bias, scores);
             return;
         }

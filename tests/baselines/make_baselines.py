@@ -13,13 +13,14 @@ Keys of a file (float64 unless noted):
   loss/rank, loss/l2   the terms before their weights; gradients are those of rank + l2_weight * l2
 """
 
-import json
 import os
-import struct
+import sys
 
-import numpy as np
 import torch
 import torch.nn.functional as F
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from tensors import save  # noqa: E402
 
 torch.set_default_dtype(torch.float64)
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -194,21 +195,6 @@ MODELS = {
     "atrank": atrank,
     "sasrec": sasrec,
 }
-
-
-def save(path, tensors, meta):
-    """A safetensors file, the same bytes at each run (the library's own writer shuffles the header)."""
-    header, parts, at = {"__metadata__": meta}, [], 0
-    for name, tensor in tensors.items():
-        array = np.ascontiguousarray(tensor.numpy())
-        kind = {"float64": "F64", "int64": "I64"}[str(array.dtype)]
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
-        parts.append(array.tobytes())
-        at += array.nbytes
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + b"".join(parts))
 
 
 def make(model, case_name):

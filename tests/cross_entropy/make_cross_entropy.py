@@ -2,12 +2,13 @@
 
 Usage: python make_cross_entropy.py [FOLDER]    (default: the script's own folder; needs torch)
 """
-import json
 import pathlib
-import struct
 import sys
 
 import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from tensors import save  # noqa: E402
 
 FOLDER = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else __file__).resolve()
 FOLDER = FOLDER if FOLDER.is_dir() else FOLDER.parent
@@ -27,20 +28,6 @@ CASES = {
 def exact(shape, scale, generator):
     """Values that are the same in 32 bits."""
     return (torch.randn(shape, generator=generator) * scale).double()
-
-
-def save(path, tensors, meta):
-    """A safetensors file, the same bytes at each run."""
-    header, parts, at = {"__metadata__": meta}, [], 0
-    for name, tensor in tensors.items():
-        data = tensor.contiguous().numpy().tobytes()
-        kind = {torch.float64: "F64", torch.int64: "I64"}[tensor.dtype]
-        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [at, at + len(data)]}
-        parts.append(data)
-        at += len(data)
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(parts))
 
 
 for number, (name, (rows, items, width, categories, category_width, bias, excluded, size)) in enumerate(CASES.items()):

@@ -76,6 +76,30 @@ struct Case {
     candidates: Vec<Vec<u32>>,
 }
 
+/// What a [`Batch`] borrows.
+struct Inputs {
+    users: Vec<u32>,
+    history: Vec<u32>,
+    buckets: Vec<u32>,
+    offsets: Vec<u32>,
+    rows: Vec<u32>,
+    candidates: Vec<u32>,
+}
+
+impl Inputs {
+    fn batch(&self) -> Batch<'_> {
+        Batch {
+            users: &self.users,
+            history: &self.history,
+            buckets: &self.buckets,
+            offsets: &self.offsets,
+            rows: &self.rows,
+            candidates: &self.candidates,
+            dropout: None,
+        }
+    }
+}
+
 impl Case {
     fn new(lengths: &[usize], candidates: usize, seed: u64) -> Case {
         let mut random = Mmix(seed);
@@ -92,30 +116,30 @@ impl Case {
         Case { now, histories, candidates }
     }
 
-    /// Scores of all candidates by the training forward pass over the whole batch at once.
-    fn trained(&self, dmran: &mut Dmran, level: Level) -> Vec<f32> {
-        Prologue::default().forward(dmran, Engine::Fused, level);
-        let s = dmran.settings().clone();
+    /// All users as training reads them.
+    fn inputs(&self, s: &Settings) -> Inputs {
         let events = || self.histories.iter().flatten();
-        let history: Vec<u32> = events().map(|e| e.item).collect();
-        let buckets: Vec<u32> = events().map(|e| time::bucket(s.time, s.buckets, e.time, self.now)).collect();
         let mut offsets = vec![0];
         for history in &self.histories {
             offsets.push(offsets[offsets.len() - 1] + history.len() as u32);
         }
-        let users = vec![0; self.histories.len()];
-        let batch = Batch {
-            users: &users,
-            history: &history,
-            buckets: &buckets,
-            offsets: &offsets,
-            rows: &last_rows(&offsets),
-            candidates: &self.candidates.concat(),
-            dropout: None,
-        };
+        Inputs {
+            users: vec![0; self.histories.len()],
+            history: events().map(|e| e.item).collect(),
+            buckets: events().map(|e| time::bucket(s.time, s.buckets, e.time, self.now)).collect(),
+            rows: last_rows(&offsets),
+            offsets,
+            candidates: self.candidates.concat(),
+        }
+    }
+
+    /// Scores of all candidates by the training forward pass over the whole batch at once.
+    fn trained(&self, dmran: &mut Dmran, level: Level) -> Vec<f32> {
+        Prologue::default().forward(dmran, Engine::Fused, level);
+        let inputs = self.inputs(dmran.settings());
         let mut tape = Tape::default();
         let g = &mut Graph::new(dmran.params(), &mut tape, Engine::Fused, level);
-        let scores = dmran.forward(g, &batch).scores;
+        let scores = dmran.forward(g, &inputs.batch()).scores;
         g.value(scores).to_vec()
     }
 
@@ -224,22 +248,10 @@ fn explain_follows_the_attention_of_the_forward_pass() {
     let mut dmran = trainable(&model);
     let level = Level::best();
     Prologue::default().forward(&mut dmran, Engine::Fused, level);
-    let history: Vec<u32> = case.histories[0].iter().map(|e| e.item).collect();
-    let s = settings;
-    let buckets: Vec<u32> =
-        case.histories[0].iter().map(|e| time::bucket(s.time, s.buckets, e.time, case.now)).collect();
-    let batch = Batch {
-        users: &[0],
-        history: &history,
-        buckets: &buckets,
-        offsets: &[0, 6],
-        rows: &[5],
-        candidates: &case.candidates[0],
-        dropout: None,
-    };
+    let inputs = case.inputs(settings);
     let mut tape = Tape::default();
     let g = &mut Graph::new(dmran.params(), &mut tape, Engine::Fused, level);
-    let (output, trace) = dmran.trace(g, &batch);
+    let (output, trace) = dmran.trace(g, &inputs.batch());
     let a = g.value(trace.a.unwrap());
     let scorer = Scorer::with_level(model, level).unwrap();
     let mut scratch = Scratch::new();
@@ -249,7 +261,7 @@ fn explain_follows_the_attention_of_the_forward_pass() {
     for event in &why.events {
         let want = a[event.position * 3..][..3].iter().sum::<f32>() / 3.0;
         assert!((event.share - want).abs() < 1e-6, "{event:?}, not {want}");
-        assert_eq!(event.item, history[event.position]);
+        assert_eq!(event.item, inputs.history[event.position]);
     }
 }
 
@@ -261,22 +273,10 @@ fn explain_follows_beta_of_the_naive_engine() {
     let model = model(settings.clone(), 3.0);
     let dmran = trainable(&model);
     let case = Case::new(&[6], 1, 9);
-    let history: Vec<u32> = case.histories[0].iter().map(|e| e.item).collect();
-    let s = settings;
-    let buckets: Vec<u32> =
-        case.histories[0].iter().map(|e| time::bucket(s.time, s.buckets, e.time, case.now)).collect();
-    let batch = Batch {
-        users: &[0],
-        history: &history,
-        buckets: &buckets,
-        offsets: &[0, 6],
-        rows: &[5],
-        candidates: &case.candidates[0],
-        dropout: None,
-    };
+    let inputs = case.inputs(settings);
     let mut tape = Tape::default();
     let g = &mut Graph::new(dmran.params(), &mut tape, Engine::Naive, Level::Portable);
-    let (_, trace) = dmran.trace(g, &batch);
+    let (_, trace) = dmran.trace(g, &inputs.batch());
     // One row a pair, i by i.
     let beta = g.value(trace.alignment.unwrap().beta);
     let scorer = Scorer::new(model).unwrap();

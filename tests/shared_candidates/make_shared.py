@@ -5,12 +5,13 @@ Usage: python make_shared.py [FOLDER]    (default: the script's own folder; need
 
 The gate's tables M W_f1^T and Mhat W_f2^T are leaves of their own, as they are for the kernel.
 """
-import json
 import pathlib
-import struct
 import sys
 
 import torch
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from tensors import save  # noqa: E402
 
 FOLDER = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else __file__).resolve()
 FOLDER = FOLDER if FOLDER.is_dir() else FOLDER.parent
@@ -26,20 +27,6 @@ CASES = {
     "saturated": ([4, 2], 8, 20, True, 60.0),
     "saturated-plain": ([6], 8, 20, False, 60.0),
 }
-
-
-def save(path, tensors, meta):
-    """A safetensors file, the same bytes at each run."""
-    header, parts, at = {"__metadata__": meta}, [], 0
-    for name, tensor in tensors.items():
-        data = tensor.detach().contiguous().numpy().tobytes()
-        kind = {torch.float64: "F64", torch.int64: "I64"}[tensor.dtype]
-        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [at, at + len(data)]}
-        parts.append(data)
-        at += len(data)
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(parts))
 
 
 for number, (name, (rows, d, n, feature, size)) in enumerate(CASES.items()):
